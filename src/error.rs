@@ -1,0 +1,65 @@
+//! The errors and outcomes that users see: small, and saying what state refused the caller.
+
+use core::error::Error;
+use core::fmt;
+
+/// The error of [`WaitGroup::add`](crate::WaitGroup::add): the count would reach half of its range.
+///
+/// Nothing was counted. A wait group counts to 2,147,483,647 pieces of work at a time, and to
+/// 32,767 on targets without 64-bit atomics; who gets here has most likely leaked guards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Overflow(pub(crate) ());
+
+impl fmt::Display for Overflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the wait group is full: its count would pass half of its range; look for guards that are leaked")
+    }
+}
+
+impl Error for Overflow {}
+
+/// The error of [`WaitGroup::done`](crate::WaitGroup::done): the count is zero already.
+///
+/// Nothing was changed. There was one `done` more than `add` (or a guard was counted out by a `done`
+/// that was not its own).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Unbalanced(pub(crate) ());
+
+impl fmt::Display for Unbalanced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the wait group is idle: there is nothing in flight that could be done")
+    }
+}
+
+impl Error for Unbalanced {}
+
+/// What a wait with a limit says when the limit came first.
+///
+/// [`left`](Self::left) tells how much work was still in flight (always 0 for a signal, which has
+/// none), and [`by`](Self::by) is what the limit gave: `()` for a timeout, or the output of the
+/// future that was given to `until`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Unfinished<L = ()> {
+    /// How many pieces of work were in flight at the last look.
+    pub left: usize,
+    /// What stopped the wait.
+    pub by: L,
+}
+
+impl<L> Unfinished<L> {
+    pub(crate) fn new(left: usize, by: L) -> Self {
+        Self { left, by }
+    }
+}
+
+impl<L> fmt::Display for Unfinished<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.left {
+            0 => f.write_str("the limit came before the wait was over"),
+            left => write!(f, "the limit came before the wait was over: {left} left"),
+        }
+    }
+}
+
+impl<L: fmt::Debug> Error for Unfinished<L> {}

@@ -1,0 +1,6 @@
+//! The named futures, for those who store them in a struct.
+
+pub use crate::combine::Tracked;
+pub use crate::signal::{WaitClosed, WaitValue};
+pub use crate::wait::WaitUntil;
+pub use crate::wait_group::Wait;

@@ -1,0 +1,44 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+#[cfg(all(loom, not(feature = "loom")))]
+compile_error!(
+    "`--cfg loom` selects the model checker's types: enable winddown's feature `loom` too"
+);
+#[cfg(all(loom, feature = "critical-section"))]
+compile_error!(
+    "a critical section is invisible to loom: run models without winddown's feature `critical-section`"
+);
+
+// In dependency order: each knows only those above it.
+mod sync;
+
+mod error;
+mod waker;
+
+mod hook;
+
+mod wait;
+
+mod combine;
+
+mod signal;
+mod wait_group;
+
+pub mod future;
+
+pub use error::{Overflow, Unbalanced, Unfinished};
+pub use signal::Signal;
+pub use wait_group::{Guard, WaitGroup};
+
+/// What models need of the inside. Outside semver.
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model {
+    pub use crate::sync::model::{Arc, Weak};
+}

@@ -1,0 +1,442 @@
+//! `Signal`: a close-once broadcast, with an optional value.
+//!
+//! The whole state is three bits of one word:
+//!
+//! | bit | name        | set by                                   | cleared by | while set                  |
+//! |-----|-------------|------------------------------------------|------------|----------------------------|
+//! | 0   | `WAITERS`   | a wait about to park                     | `reset`    | the publisher must fire    |
+//! | 1   | `CLAIMED`   | the first close                          | `reset`    | closed; the slot is theirs |
+//! | 2   | `PUBLISHED` | that close, when the value is in the slot| `reset`    | the slot may be read       |
+//!
+//! **Invariant: whoever sets `CLAIMED` alone writes the slot, sets `PUBLISHED` and fires, once.**
+//! Nobody writes the slot after that while the signal is shared. A value without size and without
+//! drop leaves nothing to write, so both bits are set in one step.
+//!
+//! Edges:
+//!
+//! * **D** (close to observer): what came before a close is seen by whoever sees either bit, since
+//!   both steps release, and every step after them is a read-modify-write of the same word.
+//! * **E** (publish to reader): the value is seen by whoever acquires `PUBLISHED`.
+//! * **B**, **C** as for the wait group: announcement and publication are read-modify-writes of one
+//!   word, so one of them is second; and the publisher acquires what was announced.
+
+use core::fmt;
+use core::future::Future;
+use core::mem::{self, MaybeUninit, needs_drop};
+use core::ops::Deref;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use futures_core::FusedFuture;
+
+use crate::hook::Waiters;
+use crate::sync::{AtomicUsize, Exclusive as _, Ordering, UnsafeCell, const_unless_loom};
+use crate::wait::{Announced, AnyWait, Source, Waiting, wait_forms};
+
+const OPEN: usize = 0;
+const WAITERS: usize = 1;
+const CLAIMED: usize = 1 << 1;
+const PUBLISHED: usize = 1 << 2;
+
+/// A broadcast that is closed once, for ever, with an optional value that says why.
+///
+/// Any number of threads and tasks may look ([`is_closed`](Self::is_closed), [`get`](Self::get)) or
+/// wait ([`closed`](Self::closed), [`value`](Self::value)), before the close or after it: all see
+/// it, none is lost. The first closer's value wins; the others get theirs back.
+///
+/// `Signal::new()` makes the plain one, [`Signal::typed`] one with a value.
+///
+/// # Memory ordering
+///
+/// What happened before a close happens before the return of whatever observes it: a look that finds
+/// it closed, and a wait that is over.
+///
+/// # Size
+///
+/// A state word, a pointer and the value, all inline. The constructors are `const`, so a signal can
+/// be a `static`. Nothing is allocated, locked or called until somebody has to wait.
+///
+/// # Compared with
+///
+/// * Go's closed channel: closing twice panics there and is harmless here.
+/// * `tokio_util::sync::CancellationToken`: has children and no value; each look takes a mutex
+///   there, and one load here.
+/// * `std::sync::OnceLock`: the same close-once slot, but nobody can wait without blocking, and it
+///   needs `std`.
+/// * `tokio::sync::watch` and `async_broadcast` carry many values.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::Signal;
+///
+/// #[derive(Debug, PartialEq)]
+/// enum Why { Asked, Broken }
+///
+/// static STOP: Signal<Why> = Signal::typed();
+///
+/// let waiter = std::thread::spawn(|| STOP.value().block());
+/// assert_eq!(STOP.close_with(Why::Asked), Ok(()));
+/// assert_eq!(STOP.close_with(Why::Broken), Err(Why::Broken));
+/// assert_eq!(waiter.join().unwrap(), &Why::Asked);
+/// ```
+pub struct Signal<T = ()> {
+    /// The bits above. Changed by closers, and by waits about to park.
+    word: AtomicUsize,
+    waiters: Waiters,
+    /// Written once, between the two steps of the first close.
+    slot: UnsafeCell<MaybeUninit<T>>,
+}
+
+// SAFETY: sharing a signal lets any thread take a `&T` (`T: Sync`) and lets one thread put in a
+//   value that another drops (`T: Send`). The slot is written by the one closer before `PUBLISHED`
+//   and only read after it. (`Send` is derived and asks for `T: Send`.)
+unsafe impl<T: Send + Sync> Sync for Signal<T> {}
+
+impl Signal<()> {
+    const_unless_loom! {
+        /// An open signal without a value.
+        pub const fn new() -> Self {
+            Self::typed()
+        }
+    }
+
+    /// Closes the signal. True for the first closer, false for all others: once, for ever.
+    ///
+    /// When the first call returns, every wait has been woken.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker that it woke, after all the others were woken.
+    ///
+    /// # Memory ordering
+    ///
+    /// See [`Signal`].
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included. It does not allocate; if somebody waits, it takes
+    /// event-listener's lock, and runs the waiters' wakers after that.
+    pub fn close(&self) -> bool {
+        self.close_with(()).is_ok()
+    }
+}
+
+impl<T> Signal<T> {
+    /// Nothing has to be put into the slot, and nothing will have to be dropped.
+    const ONE_STEP: bool = size_of::<T>() == 0 && !needs_drop::<T>();
+
+    const_unless_loom! {
+        /// An open signal that is closed with a `T`.
+        pub const fn typed() -> Self {
+            Self {
+                word: AtomicUsize::new(OPEN),
+                waiters: Waiters::new(),
+                slot: UnsafeCell::new(MaybeUninit::uninit()),
+            }
+        }
+    }
+
+    /// Closes the signal with `value`.
+    ///
+    /// # Errors
+    ///
+    /// The value itself, if the signal was closed already; then nothing was changed.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker that it woke, after all the others were woken.
+    ///
+    /// # Memory ordering
+    ///
+    /// See [`Signal`]. For a `T` with a size or a drop the close has two steps: from the first on,
+    /// [`is_closed`](Self::is_closed) is true and other closers are refused; with the second, a
+    /// moment later, the value is there and the waits are over.
+    ///
+    /// # Availability
+    ///
+    /// As `close`. In an interrupt it must not interrupt a `close_with` of the same signal: between
+    /// the two steps of that one the interrupt finds the signal closed and without a value.
+    pub fn close_with(&self, value: T) -> Result<(), T> {
+        let claim = if Self::ONE_STEP { CLAIMED | PUBLISHED } else { CLAIMED };
+        // D: publishes what came before. B, for a close in one step.
+        let mut before = self.word.fetch_or(claim, Ordering::Release);
+        if before & CLAIMED != 0 {
+            return Err(value);
+        }
+        if Self::ONE_STEP {
+            mem::forget(value);
+        } else {
+            // SAFETY: we set `CLAIMED`, so nobody else writes the slot, and nobody reads it before
+            //   the next line sets `PUBLISHED`.
+            unsafe { self.slot.write_ptr().cast::<T>().write(value) };
+            // E: publishes the value. B: takes announcements along, or comes before them.
+            before = self.word.fetch_or(PUBLISHED, Ordering::Release);
+        }
+        if before & WAITERS != 0 {
+            self.waiters.fire();
+        }
+        Ok(())
+    }
+
+    /// Whether the signal is closed. True from the moment when the first closer has won, which for a
+    /// signal with a value is shortly before the value can be had.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; one load.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        // D: acquires what came before the close.
+        self.word.load(Ordering::Acquire) & CLAIMED != 0
+    }
+
+    /// The value that the signal was closed with, if the first closer has put it there.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; one load.
+    #[inline]
+    pub fn get(&self) -> Option<&T> {
+        if !self.is_published() {
+            return None;
+        }
+        // SAFETY: `PUBLISHED` was acquired (E), so the value is there; it is written once, and
+        //   taken out only through `&mut self`.
+        Some(unsafe { &*self.slot.read_ptr().cast::<T>() })
+    }
+
+    /// The value, to be changed by whoever has the signal alone.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        if !self.is_published() {
+            return None;
+        }
+        // SAFETY: as in `get`; and `&mut self` makes this the only access.
+        Some(unsafe { &mut *self.slot.write_ptr().cast::<T>() })
+    }
+
+    /// The value, if the signal was closed.
+    pub fn into_inner(mut self) -> Option<T> {
+        self.reset()
+    }
+
+    /// Opens the signal again and gives the value that it was closed with. Only whoever has the
+    /// signal alone can do this, so nobody can be waiting.
+    pub fn reset(&mut self) -> Option<T> {
+        let before = self.word.replace_mut(OPEN);
+        if before & PUBLISHED == 0 {
+            return None;
+        }
+        // SAFETY: it was published, and with the bits cleared nobody takes or reads it again;
+        //   `&mut self` makes this the only access.
+        Some(unsafe { self.slot.write_ptr().cast::<T>().read() })
+    }
+
+    /// Waits until the signal is closed (and, if it has a value, until the value is there).
+    ///
+    /// The future is what a graceful-shutdown hook takes as it stands.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point: others still wake, and nothing is left behind. (One
+    /// that was pending may cost the close a look at an empty list.)
+    ///
+    /// # Memory ordering
+    ///
+    /// See [`Signal`].
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. A wait that has to park allocates and takes event-listener's
+    /// lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::Signal;
+    ///
+    /// static STOP: Signal = Signal::new();
+    ///
+    /// let waiter = std::thread::spawn(|| STOP.closed().block());
+    /// assert!(STOP.close());
+    /// assert!(!STOP.close(), "once");
+    /// waiter.join().unwrap();
+    /// ```
+    pub fn closed(&self) -> WaitClosed<&Self> {
+        Self::closed_in(self)
+    }
+
+    /// [`closed`](Self::closed) with a future that owns `signal`, to be stored or sent away.
+    pub fn closed_in<P: Deref<Target = Self>>(signal: P) -> WaitClosed<P> {
+        WaitClosed { waiting: Waiting::New, signal }
+    }
+
+    /// Waits until the signal is closed, and gives the value. As [`closed`](Self::closed) otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::Signal;
+    ///
+    /// let why = Signal::<&str>::typed();
+    /// why.close_with("the disk is full").unwrap();
+    /// assert_eq!(*why.value().block(), "the disk is full");
+    /// ```
+    pub fn value(&self) -> WaitValue<'_, T> {
+        WaitValue { closed: self.closed() }
+    }
+
+    #[inline]
+    fn is_published(&self) -> bool {
+        // D and E: acquires what came before the close, and the value.
+        self.word.load(Ordering::Acquire) & PUBLISHED != 0
+    }
+}
+
+impl<T> Source for Signal<T> {
+    type Seen = ();
+
+    fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    #[inline]
+    fn is_over(&self, _: Option<()>) -> bool {
+        self.is_published()
+    }
+
+    fn announce(&self, _: Option<()>) -> Announced<()> {
+        // B and C: publishes the registration to the closer, or acquires the close.
+        match self.word.fetch_or(WAITERS, Ordering::AcqRel) & PUBLISHED {
+            0 => Announced::Parked(()),
+            _ => Announced::Over,
+        }
+    }
+}
+
+impl<T> Drop for Signal<T> {
+    fn drop(&mut self) {
+        // The value is out of the slot before its own drop runs, which may panic; the fields of the
+        // signal are dropped even then.
+        drop(self.reset());
+    }
+}
+
+impl<T> Default for Signal<T> {
+    fn default() -> Self {
+        Self::typed()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Signal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal")
+            .field("closed", &self.is_closed())
+            .field("value", &self.get())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: UnwindSafe> UnwindSafe for Signal<T> {}
+impl<T: RefUnwindSafe> RefUnwindSafe for Signal<T> {}
+
+/// The future of [`Signal::closed`] and [`Signal::closed_in`].
+///
+/// It is `Unpin` and fused, and ready again after it was ready.
+#[must_use = "does nothing unless awaited, polled or blocked on"]
+pub struct WaitClosed<P = &'static Signal> {
+    waiting: Waiting<()>,
+    signal: P,
+}
+
+impl<T, P: Deref<Target = Signal<T>>> Future for WaitClosed<P> {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.waiting.poll(&*this.signal, cx.waker())
+    }
+}
+
+impl<T, P: Deref<Target = Signal<T>>> AnyWait for WaitClosed<P> {
+    fn left(&self) -> usize {
+        0
+    }
+
+    fn look(self: Pin<&mut Self>) -> Poll<()> {
+        let this = self.get_mut();
+        this.waiting.look(&*this.signal)
+    }
+}
+
+impl<T, P: Deref<Target = Signal<T>>> FusedFuture for WaitClosed<P> {
+    fn is_terminated(&self) -> bool {
+        self.waiting.is_over()
+    }
+}
+
+wait_forms!([T, P: Deref<Target = Signal<T>>] WaitClosed<P>);
+
+/// The pointer is never pinned.
+impl<P> Unpin for WaitClosed<P> {}
+impl<P> UnwindSafe for WaitClosed<P> {}
+impl<P> RefUnwindSafe for WaitClosed<P> {}
+
+impl<P> fmt::Debug for WaitClosed<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitClosed").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Signal::value`].
+///
+/// It is `Unpin` and fused, and ready again after it was ready.
+#[must_use = "does nothing unless awaited, polled or blocked on"]
+pub struct WaitValue<'a, T> {
+    closed: WaitClosed<&'a Signal<T>>,
+}
+
+impl<'a, T> WaitValue<'a, T> {
+    fn value(&self) -> &'a T {
+        // Published once, the value stays while the signal is borrowed.
+        self.closed.signal.get().unwrap_or_else(|| unreachable!("a closed signal has its value"))
+    }
+}
+
+impl<'a, T> Future for WaitValue<'a, T> {
+    type Output = &'a T;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<&'a T> {
+        Pin::new(&mut self.closed).poll(cx).map(|()| self.value())
+    }
+}
+
+impl<T> AnyWait for WaitValue<'_, T> {
+    fn left(&self) -> usize {
+        0
+    }
+
+    fn look(mut self: Pin<&mut Self>) -> Poll<Self::Output> {
+        Pin::new(&mut self.closed).look().map(|()| self.value())
+    }
+}
+
+impl<T> FusedFuture for WaitValue<'_, T> {
+    fn is_terminated(&self) -> bool {
+        self.closed.is_terminated()
+    }
+}
+
+wait_forms!(['a, T] WaitValue<'a, T>);
+
+impl<T> UnwindSafe for WaitValue<'_, T> {}
+impl<T> RefUnwindSafe for WaitValue<'_, T> {}
+
+impl<T> fmt::Debug for WaitValue<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitValue").field("closed", &self.closed).finish()
+    }
+}

@@ -1,0 +1,177 @@
+//! The one facade over `core`, `std`, loom and portable atomics.
+//!
+//! No other file names them, or `Arc`: what holds here holds for every platform, and a model runs
+//! the same code as a server. Two things differ under loom and are spelled out below: constructors
+//! are not `const`, and `Arc` is our own ([`model`]), since loom's has neither `Weak` nor
+//! `into_inner` and std's is invisible to the model.
+
+#[cfg(loom)]
+pub(crate) mod model;
+
+pub(crate) use core::sync::atomic::Ordering;
+
+#[cfg(not(any(loom, feature = "portable-atomic")))]
+mod imp {
+    pub(crate) use alloc::sync::Arc;
+    #[cfg(not(target_has_atomic = "64"))]
+    pub(crate) use core::sync::atomic::AtomicU32 as AtomicWord;
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) use core::sync::atomic::AtomicU64 as AtomicWord;
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
+}
+
+#[cfg(all(not(loom), feature = "portable-atomic"))]
+mod imp {
+    #[cfg(not(target_has_atomic = "64"))]
+    pub(crate) use portable_atomic::AtomicU32 as AtomicWord;
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) use portable_atomic::AtomicU64 as AtomicWord;
+    pub(crate) use portable_atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
+    pub(crate) use portable_atomic_util::Arc;
+}
+
+#[cfg(loom)]
+mod imp {
+    pub(crate) use super::model::Arc;
+    pub(crate) use loom::sync::atomic::AtomicU64 as AtomicWord;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
+}
+
+pub(crate) use imp::*;
+
+/// What the widest atomic of the target holds; without native 64-bit atomics 32 bits, since
+/// emulating more would take a lock or a critical section on every step.
+#[cfg(any(loom, target_has_atomic = "64"))]
+pub(crate) type WordBits = u64;
+#[cfg(not(any(loom, target_has_atomic = "64")))]
+pub(crate) type WordBits = u32;
+
+/// An atomic whose value an exclusive reference may take without an atomic access.
+pub(crate) trait Exclusive<V> {
+    /// Puts `value` in and gives what was there.
+    fn replace_mut(&mut self, value: V) -> V;
+}
+
+macro_rules! exclusive {
+    ($([$($generic:ident)?] $atomic:ty = $value:ty;)+) => {$(
+        impl<$($generic)?> Exclusive<$value> for $atomic {
+            fn replace_mut(&mut self, value: $value) -> $value {
+                #[cfg(not(loom))]
+                return core::mem::replace(self.get_mut(), value);
+                #[cfg(loom)]
+                return self.with_mut(|it| core::mem::replace(it, value));
+            }
+        }
+    )+};
+}
+
+exclusive! {
+    [T] AtomicPtr<T> = *mut T;
+    [] AtomicUsize = usize;
+}
+
+/// Declares a function `const`, except under loom, whose types have no `const` constructors.
+macro_rules! const_unless_loom {
+    ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => {
+        #[cfg(not(loom))]
+        $(#[$meta])*
+        $vis const fn $($rest)*
+        #[cfg(loom)]
+        $(#[$meta])*
+        $vis fn $($rest)*
+    };
+}
+pub(crate) use const_unless_loom;
+
+/// A cell that is written through a shared reference, by whoever the protocol around it admits.
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(
+    #[cfg(not(loom))] core::cell::UnsafeCell<T>,
+    #[cfg(loom)] loom::cell::UnsafeCell<T>,
+);
+
+impl<T> UnsafeCell<T> {
+    const_unless_loom! {
+        pub(crate) const fn new(value: T) -> Self {
+            #[cfg(not(loom))]
+            return Self(core::cell::UnsafeCell::new(value));
+            #[cfg(loom)]
+            return Self(loom::cell::UnsafeCell::new(value));
+        }
+    }
+
+    /// A pointer for reading; under loom a read that is checked against every write.
+    pub(crate) fn read_ptr(&self) -> *const T {
+        #[cfg(not(loom))]
+        return self.0.get();
+        #[cfg(loom)]
+        return self.0.with(|it| it);
+    }
+
+    /// A pointer for writing; under loom a write that is checked against every access.
+    pub(crate) fn write_ptr(&self) -> *mut T {
+        #[cfg(not(loom))]
+        return self.0.get();
+        #[cfg(loom)]
+        return self.0.with_mut(|it| it);
+    }
+}
+
+/// Threads and unwinding: what blocking waits and panic safety need of `std`.
+#[cfg(feature = "std")]
+pub(crate) mod host {
+    #[cfg(not(loom))]
+    pub(crate) use std::thread::{Thread, current, park, park_timeout};
+
+    #[cfg(loom)]
+    pub(crate) use loom::thread::{Thread, current, park};
+    /// loom has no clock: a model never blocks with a timeout.
+    #[cfg(loom)]
+    pub(crate) fn park_timeout(_: core::time::Duration) {
+        unreachable!("blocking with a timeout cannot be modelled")
+    }
+
+    pub(crate) use std::time::Instant;
+}
+
+/// Keeps the first panic of several pieces of foreign code until all of them have run.
+#[cfg(feature = "std")]
+#[derive(Default)]
+pub(crate) struct FirstPanic(Option<alloc::boxed::Box<dyn core::any::Any + Send>>);
+
+#[cfg(feature = "std")]
+impl FirstPanic {
+    /// Runs `f`, which is not used again if it panics.
+    pub(crate) fn catch(&mut self, f: impl FnOnce()) {
+        let outcome = std::panic::catch_unwind(core::panic::AssertUnwindSafe(f));
+        match outcome {
+            Ok(()) => {}
+            Err(panic) if self.0.is_none() => self.0 = Some(panic),
+            // A payload is foreign too, and its drop may panic: the later ones are not dropped.
+            Err(panic) => core::mem::forget(panic),
+        }
+    }
+
+    /// Lets the first panic go on, unless this thread is unwinding already, where that would abort.
+    pub(crate) fn resume(self) {
+        match self.0 {
+            Some(panic) if !std::thread::panicking() => std::panic::resume_unwind(panic),
+            Some(panic) => core::mem::forget(panic),
+            None => {}
+        }
+    }
+}
+
+/// Without `std` a panic cannot be caught: it goes on at once, and the caller's `Drop` does the rest.
+#[cfg(not(feature = "std"))]
+#[derive(Default)]
+pub(crate) struct FirstPanic;
+
+#[cfg(not(feature = "std"))]
+impl FirstPanic {
+    pub(crate) fn catch(&mut self, f: impl FnOnce()) {
+        f();
+    }
+
+    pub(crate) fn resume(self) {}
+}

@@ -1,0 +1,343 @@
+//! The one wait loop, how a thread parks in it, and the forms that every wait shares.
+//!
+//! Check, register, announce in the word, and by that check again, park. Futures come through here
+//! when they are polled, threads when they block: a blocked thread polls with a waker that unparks
+//! it.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+
+use futures_core::FusedFuture;
+use pin_project_lite::pin_project;
+
+use crate::error::Unfinished;
+use crate::hook::{Parked, Waiters};
+
+/// Something that can be waited for: a word, and the list of those who wait.
+pub(crate) trait Source {
+    /// What a wait remembers of its first announcement.
+    type Seen: Copy;
+
+    /// Where its waiters are.
+    fn waiters(&self) -> &Waiters;
+
+    /// Whether a wait that saw `seen` is over. Acquires what ended it.
+    fn is_over(&self, seen: Option<Self::Seen>) -> bool;
+
+    /// Tells the word that somebody is parked, so that whoever ends the wait from now on notifies;
+    /// or finds that the wait is over.
+    ///
+    /// One read-modify-write of the word that decides the end, so that one of the two is second:
+    /// the end sees the announcement, or the announcement sees the end. It must release (what was
+    /// registered before) to the end, which acquires it.
+    fn announce(&self, seen: Option<Self::Seen>) -> Announced<Self::Seen>;
+}
+
+/// What an announcement found.
+pub(crate) enum Announced<S> {
+    /// The wait is over.
+    Over,
+    /// Whoever ends the wait notifies.
+    Parked(S),
+}
+
+/// The state of a wait for a [`Source`] whose waits remember an `S`.
+#[derive(Debug)]
+pub(crate) enum Waiting<S> {
+    /// Never polled, or never pending.
+    New,
+    /// Registered, and announced in the word.
+    Parked(Parked, S),
+    /// Over: ready from now on.
+    Over,
+}
+
+impl<S: Copy> Waiting<S> {
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Over)
+    }
+
+    fn seen(&self) -> Option<S> {
+        match self {
+            Self::Parked(_, seen) => Some(*seen),
+            Self::New | Self::Over => None,
+        }
+    }
+
+    /// Looks whether the wait is over, without registering anything.
+    pub(crate) fn look(&mut self, source: &impl Source<Seen = S>) -> Poll<()> {
+        if self.is_over() {
+            return Poll::Ready(());
+        }
+        if !source.is_over(self.seen()) {
+            return Poll::Pending;
+        }
+        self.become_over()
+    }
+
+    /// Looks, and parks `waker` if it is too early.
+    pub(crate) fn poll(&mut self, source: &impl Source<Seen = S>, waker: &Waker) -> Poll<()> {
+        loop {
+            if self.look(source).is_ready() {
+                return Poll::Ready(());
+            }
+            if let Self::Parked(parked, _) = self {
+                if parked.will_wake(waker) {
+                    return Poll::Pending;
+                }
+            }
+            // A notifier that fires between listening and registering leaves nothing registered:
+            // look again. Each turn is another thread's progress, so this is no spin.
+            let Some(parked) = Parked::new(source.waiters(), waker) else { continue };
+            return match source.announce(self.seen()) {
+                Announced::Over => self.become_over(),
+                Announced::Parked(seen) => {
+                    // The old registration goes last: dropping its waker is foreign code.
+                    drop(core::mem::replace(self, Self::Parked(parked, seen)));
+                    Poll::Pending
+                }
+            };
+        }
+    }
+
+    fn become_over(&mut self) -> Poll<()> {
+        // As above: over first, then the foreign waker is dropped.
+        drop(core::mem::replace(self, Self::Over));
+        Poll::Ready(())
+    }
+}
+
+/// What the shared forms need of a wait. Public only in name: nobody outside can reach it.
+pub trait AnyWait: Future {
+    /// How much work is still in flight.
+    fn left(&self) -> usize;
+
+    /// Looks whether the wait is over, without registering anything.
+    fn look(self: Pin<&mut Self>) -> Poll<Self::Output>;
+}
+
+pin_project! {
+    /// A wait with a limit: the future of `until` on any wait of this crate.
+    ///
+    /// Resolves to `Ok` with what the wait gives, or to [`Unfinished`] with what the limit gave and
+    /// how much work was left. The wait is looked at first, so a finished wait wins a tie.
+    ///
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any point; nothing stays registered.
+    #[derive(Debug)]
+    #[must_use = "does nothing unless awaited, polled or blocked on"]
+    pub struct WaitUntil<W, Limit> {
+        #[pin]
+        wait: W,
+        #[pin]
+        limit: Limit,
+        done: bool,
+    }
+}
+
+impl<W, Limit> WaitUntil<W, Limit> {
+    pub(crate) fn new(wait: W, limit: Limit) -> Self {
+        Self { wait, limit, done: false }
+    }
+}
+
+impl<W: AnyWait, Limit: Future> Future for WaitUntil<W, Limit> {
+    type Output = Result<W::Output, Unfinished<Limit::Output>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        assert!(!*this.done, "a wait with a limit was polled again after it was ready");
+        let mut wait = this.wait;
+        let output = match wait.as_mut().poll(cx) {
+            Poll::Ready(output) => Ok(output),
+            Poll::Pending => match this.limit.poll(cx) {
+                Poll::Ready(by) => Err(Unfinished::new(wait.left(), by)),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        *this.done = true;
+        Poll::Ready(output)
+    }
+}
+
+impl<W: AnyWait, Limit: Future> FusedFuture for WaitUntil<W, Limit> {
+    fn is_terminated(&self) -> bool {
+        self.done
+    }
+}
+
+impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
+    fn left(&self) -> usize {
+        self.wait.left()
+    }
+
+    fn look(self: Pin<&mut Self>) -> Poll<Self::Output> {
+        let this = self.project();
+        let output = this.wait.look();
+        *this.done = output.is_ready();
+        output.map(Ok)
+    }
+}
+
+/// Gives a wait the forms that all of them share.
+macro_rules! wait_forms {
+    ([$($generics:tt)*] $wait:ty) => {
+        impl<$($generics)*> $wait {
+            /// Waits until `limit` resolves, if it comes first: a runtime's timer, a token, any
+            /// other future. The wait is looked at first, so a finished wait wins a tie.
+            ///
+            /// # Errors
+            ///
+            /// The output of the future is [`Unfinished`](crate::Unfinished) when the limit came
+            /// first, with what the limit gave and how much work was left.
+            pub fn until<L: core::future::IntoFuture>(
+                self,
+                limit: L,
+            ) -> crate::wait::WaitUntil<Self, L::IntoFuture> {
+                crate::wait::WaitUntil::new(self, limit.into_future())
+            }
+
+            /// Blocks the thread until the wait is over.
+            ///
+            /// # Availability
+            ///
+            /// With the feature `std`. Allocates if it has to park. Not for async tasks, which would
+            /// block their executor's thread, and not for interrupts.
+            #[cfg(feature = "std")]
+            pub fn block(self) -> <Self as core::future::Future>::Output {
+                crate::wait::park::block(core::pin::pin!(self))
+            }
+
+            /// Blocks the thread until the wait is over, for at most `limit`. A time that is too
+            /// long for the clock, such as `Duration::MAX`, means for ever.
+            ///
+            /// # Errors
+            ///
+            /// [`Unfinished`](crate::Unfinished) if the time ran out, with how much work was left.
+            ///
+            /// # Availability
+            ///
+            /// As `block`.
+            #[cfg(feature = "std")]
+            pub fn block_for(
+                self,
+                limit: core::time::Duration,
+            ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished> {
+                let at = crate::sync::host::Instant::now().checked_add(limit);
+                crate::wait::park::block_until(core::pin::pin!(self), at)
+            }
+
+            /// Blocks the thread until the wait is over, or until `at`.
+            ///
+            /// # Errors
+            ///
+            /// [`Unfinished`](crate::Unfinished) if the time came first, with how much work was
+            /// left.
+            ///
+            /// # Availability
+            ///
+            /// As `block`.
+            #[cfg(feature = "std")]
+            pub fn block_until(
+                self,
+                at: std::time::Instant,
+            ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished> {
+                crate::wait::park::block_until(core::pin::pin!(self), Some(at))
+            }
+        }
+    };
+}
+pub(crate) use wait_forms;
+
+wait_forms!([W: AnyWait, Limit: Future] WaitUntil<W, Limit>);
+
+/// Blocking: the same poll, with a waker that unparks the thread.
+#[cfg(feature = "std")]
+pub(crate) mod park {
+    use super::{AnyWait, Context, Pin, Poll, Unfinished};
+    use crate::sync::host::{Instant, Thread, current, park, park_timeout};
+    use crate::sync::{Arc, AtomicBool, Ordering};
+    use crate::waker::{Wake, into_waker};
+
+    /// A thread that is blocked in a wait. The flag counts, not the thread's park token: foreign
+    /// code that is polled on this thread (a limit) may park too, and swallow the token.
+    struct Parker {
+        woken: AtomicBool,
+        thread: Thread,
+    }
+
+    impl Wake for Parker {
+        fn wake(this: Arc<Self>) {
+            // K: what the waking thread did before is seen by the poll that follows `park`.
+            if !this.woken.swap(true, Ordering::Release) {
+                this.thread.unpark();
+            }
+        }
+    }
+
+    impl Parker {
+        /// Parks until woken (true), or until `at` (false).
+        fn park(&self, at: Option<Instant>) -> bool {
+            // K: acquires what came before the wake.
+            while !self.woken.swap(false, Ordering::Acquire) {
+                let Some(at) = at else {
+                    park();
+                    continue;
+                };
+                let left = at.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return false;
+                }
+                park_timeout(left);
+            }
+            true
+        }
+    }
+
+    /// Polls `wait` on this thread until it is ready, or until `at` (`None`).
+    fn drive<W: AnyWait>(mut wait: Pin<&mut W>, at: Option<Instant>) -> Option<W::Output> {
+        // Who finds the wait over has not waited, and pays nothing for the waker.
+        if let Poll::Ready(output) = wait.as_mut().look() {
+            return Some(output);
+        }
+        let parker = Arc::new(Parker { woken: AtomicBool::new(false), thread: current() });
+        let waker = into_waker(Arc::clone(&parker));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(output) = wait.as_mut().poll(&mut cx) {
+                return Some(output);
+            }
+            if !parker.park(at) {
+                // A wait that ended while the time ran out has ended in time.
+                return match wait.look() {
+                    Poll::Ready(output) => Some(output),
+                    Poll::Pending => None,
+                };
+            }
+        }
+    }
+
+    pub(crate) fn block<W: AnyWait>(wait: Pin<&mut W>) -> W::Output {
+        drive(wait, None).unwrap_or_else(|| unreachable!("a wait without a limit gave up"))
+    }
+
+    pub(crate) fn block_until<W: AnyWait>(
+        mut wait: Pin<&mut W>,
+        at: Option<Instant>,
+    ) -> Result<W::Output, Unfinished> {
+        drive(wait.as_mut(), at).ok_or_else(|| Unfinished::new(wait.left(), ()))
+    }
+}
+
+impl fmt::Debug for Parked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parked")
+    }
+}

@@ -1,0 +1,487 @@
+//! `WaitGroup`: a reusable count of work in flight.
+//!
+//! **Invariant: the word alone decides** ([`word`] has its table). Every zero that a parked wait
+//! must not miss is one compare-and-swap that makes the count zero, clears `WAITERS` and bumps
+//! `ROUND`; whoever made it, and nobody else, notifies.
+//!
+//! Edges:
+//!
+//! * **A** (leave to wait): what a piece of work did before it was counted out is seen by whoever
+//!   finds the zero. Every leave releases; between it and the read that ends the wait there are only
+//!   read-modify-writes of the word, so the release sequence holds.
+//! * **B** (one word): an announcement and the step to zero are read-modify-writes of one word, so
+//!   one of them is second. The announcement first: the step sees `WAITERS`, acquires (C) what was
+//!   registered, and fires. The step first: the announcement sees zero or another round.
+//! * **C** (announce to fire): the wait list, the listener in it, and its count, are seen by
+//!   whoever fires.
+
+mod word;
+
+use core::fmt;
+use core::future::{Future, IntoFuture};
+use core::ops::Deref;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use futures_core::FusedFuture;
+
+use crate::combine::Tracked;
+use crate::error::{Overflow, Unbalanced};
+use crate::hook::Waiters;
+use crate::sync::{AtomicWord, Ordering, const_unless_loom};
+use crate::wait::{Announced, AnyWait, Source, Waiting, wait_forms};
+use word::{ONE, Round, Word};
+
+/// A reusable count of work in flight, to be waited for.
+///
+/// Count work in with [`guard`](Self::guard) (or [`guard_in`](Self::guard_in), for a guard that
+/// owns a pointer to the group), and let the guard go with the work: it counts out when it is
+/// dropped, on every way out, panics included. [`wait`](Self::wait) waits until nothing is in
+/// flight, as a future or, with `std`, blocking. The group may be used again at once; there is
+/// nothing to reset.
+///
+/// A guard is taken *before* its task is started, by the one who starts it. A task that counts
+/// itself in may be late: whoever waits in between finds nothing in flight.
+///
+/// # Memory ordering
+///
+/// What a piece of work did before it was counted out happens before the return of every wait that
+/// counted it.
+///
+/// # Size
+///
+/// A state word and a pointer. The constructor is `const`, so a group can be a `static`. Nothing is
+/// allocated, locked or called until somebody has to wait.
+///
+/// It counts to 2,147,483,648 (32,768 on targets without 64-bit atomics). A guard that is leaked by
+/// `mem::forget` is never counted out: a wait then never ends, and nothing worse happens.
+///
+/// # Compared with
+///
+/// * Go's `sync.WaitGroup`: one `Done` too many and `Add` beside `Wait` panic there or lose a wait;
+///   here the first is an error that changes nothing and the second has a meaning (see
+///   [`wait`](Self::wait)).
+/// * `crossbeam_utils::sync::WaitGroup`: blocks only, cannot be looked at, each handle is a clone of
+///   an `Arc`. Here the group can stand in a `static` or on the stack.
+/// * `tokio_util::task::TaskTracker` also refuses and spawns. For a group that is closed, use that
+///   or two signals; this type is the count alone.
+/// * `std::thread::scope` is enough where all work is threads that borrow from one function.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use winddown::WaitGroup;
+///
+/// let group = Arc::new(WaitGroup::new());
+/// for _ in 0..4 {
+///     let guard = WaitGroup::guard_in(Arc::clone(&group));
+///     std::thread::spawn(move || {
+///         // ... work ...
+///         drop(guard);
+///     });
+/// }
+/// group.wait().block();
+/// assert!(group.is_idle());
+/// ```
+pub struct WaitGroup {
+    /// See [`word`]. Changed by `add`, by guards, by `done`, and by waits about to park.
+    word: AtomicWord,
+    waiters: Waiters,
+}
+
+impl WaitGroup {
+    const_unless_loom! {
+        /// A group with nothing in flight.
+        pub const fn new() -> WaitGroup {
+            Self { word: AtomicWord::new(Word::IDLE.0), waiters: Waiters::new() }
+        }
+    }
+
+    /// Counts `n` pieces of work in, to be counted out by as many calls of [`done`](Self::done).
+    ///
+    /// This is the raw form, for interrupts, for C, and for counts that no scope owns. Where a value
+    /// can own the count, prefer [`guard`](Self::guard).
+    ///
+    /// # Errors
+    ///
+    /// [`Overflow`] if the count would pass half of its range; then nothing was counted.
+    ///
+    /// # Memory ordering
+    ///
+    /// None: it is the counting out that publishes.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; it neither locks nor allocates.
+    pub fn add(&self, n: usize) -> Result<(), Overflow> {
+        if n == 1 {
+            return self.enter();
+        }
+        let mut now = Word(self.word.load(Ordering::Relaxed));
+        loop {
+            let next = now.enter_many(n)?;
+            match self.word.compare_exchange_weak(
+                now.0,
+                next.0,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Ok(()),
+                Err(other) => now = Word(other),
+            }
+        }
+    }
+
+    /// Counts one piece of work out.
+    ///
+    /// One `done` beyond the `add`s takes the count of somebody's guard, if there is one: nobody can
+    /// tell them apart. That guard's drop then changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Unbalanced`] if nothing is in flight; then nothing was changed.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker that it woke, after all the others were woken.
+    ///
+    /// # Memory ordering
+    ///
+    /// What happened before on this thread happens before the return of every wait that counted it.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included. It does not allocate; if it ends a wait, it takes
+    /// event-listener's lock, and runs the waiters' wakers after that.
+    pub fn done(&self) -> Result<(), Unbalanced> {
+        self.leave()
+    }
+
+    /// Counts one piece of work in, until the guard is dropped.
+    ///
+    /// On a `static` group the guard is `'static`. For a guard that owns its pointer, see
+    /// [`guard_in`](Self::guard_in).
+    ///
+    /// # Panics
+    ///
+    /// If half of the range of the count is in flight; then nothing was counted.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; it neither locks nor allocates.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::{Guard, WaitGroup};
+    ///
+    /// static IN_FLIGHT: WaitGroup = WaitGroup::new();
+    ///
+    /// let guard: Guard = IN_FLIGHT.guard();
+    /// assert_eq!(IN_FLIGHT.count(), 1);
+    /// drop(guard);
+    /// assert!(IN_FLIGHT.is_idle());
+    /// ```
+    #[track_caller]
+    pub fn guard(&self) -> Guard<&WaitGroup> {
+        Self::guard_in(self)
+    }
+
+    /// Counts one piece of work in, with a guard that owns `group`: an `Arc`, an `Rc`, or your own
+    /// pointer to a struct that holds the group.
+    ///
+    /// A pointer whose `Deref` changes its mind counts into one group and out of another; the counts
+    /// are then as wrong as that pointer, and nothing is unsound.
+    ///
+    /// # Panics
+    ///
+    /// As [`guard`](Self::guard).
+    ///
+    /// # Availability
+    ///
+    /// As [`guard`](Self::guard).
+    #[track_caller]
+    pub fn guard_in<P: Deref<Target = WaitGroup>>(group: P) -> Guard<P> {
+        match Self::try_guard_in(group) {
+            Ok(guard) => guard,
+            Err(overflow) => panic!("{overflow}"),
+        }
+    }
+
+    /// [`guard_in`](Self::guard_in) for those who would rather hear of a full group than panic.
+    ///
+    /// # Errors
+    ///
+    /// [`Overflow`] if half of the range of the count is in flight; then nothing was counted, and
+    /// `group` is dropped.
+    ///
+    /// # Availability
+    ///
+    /// As [`guard`](Self::guard).
+    pub fn try_guard_in<P: Deref<Target = WaitGroup>>(group: P) -> Result<Guard<P>, Overflow> {
+        group.enter()?;
+        Ok(Guard { group })
+    }
+
+    /// How many pieces of work are in flight, at this moment.
+    ///
+    /// # Memory ordering
+    ///
+    /// A zero is a zero: what was counted out happens before this return.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; one load.
+    pub fn count(&self) -> usize {
+        self.load().count()
+    }
+
+    /// Whether nothing is in flight, at this moment. As [`count`](Self::count).
+    pub fn is_idle(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// Waits until nothing is in flight.
+    ///
+    /// The wait is over if the count was zero at any moment after its first poll, even if the count
+    /// rose again before it was polled next. The first poll itself looks once, so a wait on an idle
+    /// group is over at once, and so is one on a group that was never used. It is never over without
+    /// such a moment.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point: others still wake, and nothing is left behind. (One
+    /// that was pending may cost the next zero a look at an empty list.)
+    ///
+    /// # Memory ordering
+    ///
+    /// See [`WaitGroup`].
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. A wait that has to park allocates and takes event-listener's
+    /// lock. On targets without 64-bit atomics a wait that is not polled for exactly 32,768 (else
+    /// 2,147,483,648) awaited zeros completes one zero late.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use winddown::WaitGroup;
+    ///
+    /// let group = WaitGroup::new();
+    /// let guard = group.guard();
+    /// let unfinished = group.wait().block_for(Duration::from_millis(1)).unwrap_err();
+    /// assert_eq!(unfinished.left, 1);
+    /// drop(guard);
+    /// group.wait().block();
+    /// ```
+    pub fn wait(&self) -> Wait<&WaitGroup> {
+        Self::wait_in(self)
+    }
+
+    /// [`wait`](Self::wait) with a future that owns `group`, to be stored or sent away.
+    pub fn wait_in<P: Deref<Target = WaitGroup>>(group: P) -> Wait<P> {
+        Wait { waiting: Waiting::New, group }
+    }
+
+    fn load(&self) -> Word {
+        // A: a zero, or another round, acquires the work that led to it.
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn enter(&self) -> Result<(), Overflow> {
+        Word(self.word.load(Ordering::Relaxed)).has_room()?;
+        // Relaxed: entering publishes nothing, and an addition keeps the release sequences of A.
+        self.word.fetch_add(ONE, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Guard and `done` alike. Not a plain subtraction: the step to zero must bump the round in the
+    /// same instant, and a step below zero must not happen even for a moment.
+    #[inline]
+    fn leave(&self) -> Result<(), Unbalanced> {
+        let mut now = Word(self.word.load(Ordering::Relaxed));
+        loop {
+            let left = now.leave()?;
+            // A: publishes the work. B: takes the announcement along, or comes before it.
+            match self.word.compare_exchange_weak(
+                now.0,
+                left.word.0,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) if left.fires => {
+                    self.waiters.fire();
+                    return Ok(());
+                }
+                Ok(_) => return Ok(()),
+                Err(other) => now = Word(other),
+            }
+        }
+    }
+}
+
+impl Source for WaitGroup {
+    type Seen = Round;
+
+    fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    #[inline]
+    fn is_over(&self, seen: Option<Round>) -> bool {
+        self.load().is_over(seen)
+    }
+
+    fn announce(&self, seen: Option<Round>) -> Announced<Round> {
+        let mut now = self.load();
+        loop {
+            let Some(next) = now.announce(seen) else { return Announced::Over };
+            // B, C: also where `WAITERS` is set already, since the next zero must acquire this
+            // registration and not only the one that set the bit.
+            match self.word.compare_exchange_weak(
+                now.0,
+                next.0,
+                Ordering::Release,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Announced::Parked(seen.unwrap_or(now.round())),
+                Err(other) => now = Word(other),
+            }
+        }
+    }
+}
+
+impl Default for WaitGroup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for WaitGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitGroup").field("count", &self.count()).finish_non_exhaustive()
+    }
+}
+
+impl UnwindSafe for WaitGroup {}
+impl RefUnwindSafe for WaitGroup {}
+
+/// One piece of work in flight: counts out when it is dropped. Made by [`WaitGroup::guard`] and
+/// [`WaitGroup::guard_in`].
+///
+/// `P` is the pointer to the group: `&WaitGroup`, `Arc<WaitGroup>`, `Rc<WaitGroup>`, your own. A
+/// guard of a `static` group is just `Guard`. It is `Send` if its pointer is, so a guard may be
+/// dropped on another thread than the one that took it, and, for a pointer that allows it, in an
+/// interrupt.
+///
+/// `mem::forget` of a guard means "never done".
+///
+/// # Panics
+///
+/// Its drop panics only with the panic of a waker that it woke, after all the others were woken, and
+/// not while the thread is unwinding. Its clone panics if the group is full, with nothing counted.
+#[must_use = "dropping it counts the work out"]
+pub struct Guard<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
+    group: P,
+}
+
+impl<P: Deref<Target = WaitGroup>> Guard<P> {
+    /// Wraps `future`, so that the guard is held until it is done: when the future is ready, it is
+    /// dropped first, then the guard, and then its output is returned. Dropped before that, it drops
+    /// both in the same order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::WaitGroup;
+    ///
+    /// static GROUP: WaitGroup = WaitGroup::new();
+    ///
+    /// let task = GROUP.guard().track(async { 7 });
+    /// assert_eq!(GROUP.count(), 1);
+    /// assert_eq!(pollster::block_on(task), 7);
+    /// assert!(GROUP.is_idle());
+    /// ```
+    pub fn track<F: IntoFuture>(self, future: F) -> Tracked<F::IntoFuture, Self> {
+        Tracked::new(future.into_future(), self)
+    }
+}
+
+impl<P: Deref<Target = WaitGroup>> Drop for Guard<P> {
+    #[inline]
+    fn drop(&mut self) {
+        // An error here means that somebody's `done` took this guard's count: it is out already.
+        let _ = self.group.leave();
+    }
+}
+
+impl<P: Deref<Target = WaitGroup> + Clone> Clone for Guard<P> {
+    /// Counts one more piece of work in.
+    #[track_caller]
+    fn clone(&self) -> Self {
+        WaitGroup::guard_in(self.group.clone())
+    }
+}
+
+impl<P: Deref<Target = WaitGroup>> fmt::Debug for Guard<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("group", &*self.group).finish()
+    }
+}
+
+impl<P: Deref<Target = WaitGroup>> UnwindSafe for Guard<P> {}
+impl<P: Deref<Target = WaitGroup>> RefUnwindSafe for Guard<P> {}
+
+/// The future of [`WaitGroup::wait`] and [`WaitGroup::wait_in`].
+///
+/// It is `Unpin` and fused, and ready again after it was ready.
+#[must_use = "does nothing unless awaited, polled or blocked on"]
+pub struct Wait<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
+    waiting: Waiting<Round>,
+    group: P,
+}
+
+impl<P: Deref<Target = WaitGroup>> Future for Wait<P> {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.waiting.poll(&*this.group, cx.waker())
+    }
+}
+
+impl<P: Deref<Target = WaitGroup>> AnyWait for Wait<P> {
+    fn left(&self) -> usize {
+        self.group.count()
+    }
+
+    fn look(self: Pin<&mut Self>) -> Poll<()> {
+        let this = self.get_mut();
+        this.waiting.look(&*this.group)
+    }
+}
+
+impl<P: Deref<Target = WaitGroup>> FusedFuture for Wait<P> {
+    fn is_terminated(&self) -> bool {
+        self.waiting.is_over()
+    }
+}
+
+wait_forms!([P: Deref<Target = WaitGroup>] Wait<P>);
+
+/// The pointer is never pinned.
+impl<P: Deref<Target = WaitGroup>> Unpin for Wait<P> {}
+impl<P: Deref<Target = WaitGroup>> UnwindSafe for Wait<P> {}
+impl<P: Deref<Target = WaitGroup>> RefUnwindSafe for Wait<P> {}
+
+impl<P: Deref<Target = WaitGroup>> fmt::Debug for Wait<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait").field("waiting", &self.waiting).field("group", &*self.group).finish()
+    }
+}

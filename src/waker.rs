@@ -1,0 +1,59 @@
+//! The standard library's `Wake`, over the facade's `Arc`.
+//!
+//! `std::task::Wake` does not exist on targets without compare-and-swap, nor does it see loom's
+//! atomics, so the four functions of a waker stand here by hand; all their unsafe code does too.
+
+use core::mem::ManuallyDrop;
+use core::task::{RawWaker, RawWakerVTable, Waker};
+
+use crate::sync::Arc;
+
+/// What a waker made here does when it is woken.
+pub(crate) trait Wake: Send + Sync + 'static {
+    /// Takes the reference that the waker held.
+    fn wake(this: Arc<Self>);
+}
+
+/// A waker that holds `this`.
+#[cfg(feature = "std")]
+pub(crate) fn into_waker<T: Wake>(this: Arc<T>) -> Waker {
+    // SAFETY: the vtable's functions are for the pointer that `Arc::into_raw` gives, each reference
+    //   is given up once, and `T: Send + Sync`, so any thread may do it.
+    unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(this).cast(), vtable::<T>())) }
+}
+
+/// Lends a waker of `this` without counting a reference; whoever wants to keep it clones it.
+pub(crate) fn with_waker<T: Wake, R>(this: &Arc<T>, f: impl FnOnce(&Waker) -> R) -> R {
+    let raw = RawWaker::new(Arc::as_ptr(this).cast(), vtable::<T>());
+    // SAFETY: as in `into_waker`, but that the reference is `this`, which outlives the waker: it is
+    //   never dropped, and `f` cannot move out of what it borrows.
+    let lent = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });
+    f(&lent)
+}
+
+fn vtable<T: Wake>() -> &'static RawWakerVTable {
+    const { &RawWakerVTable::new(clone::<T>, wake::<T>, wake_by_ref::<T>, release::<T>) }
+}
+
+unsafe fn clone<T: Wake>(data: *const ()) -> RawWaker {
+    // SAFETY: `data` is of `Arc::into_raw`, and the waker that is being cloned keeps it.
+    unsafe { Arc::increment_strong_count(data.cast::<T>()) };
+    RawWaker::new(data, vtable::<T>())
+}
+
+unsafe fn wake<T: Wake>(data: *const ()) {
+    // SAFETY: `data` is of `Arc::into_raw`, and the waker gives its reference up.
+    T::wake(unsafe { Arc::from_raw(data.cast::<T>()) });
+}
+
+unsafe fn wake_by_ref<T: Wake>(data: *const ()) {
+    // SAFETY: the new reference is the one that `wake` gives up.
+    let RawWaker { .. } = unsafe { clone::<T>(data) };
+    // SAFETY: as above.
+    unsafe { wake::<T>(data) };
+}
+
+unsafe fn release<T: Wake>(data: *const ()) {
+    // SAFETY: `data` is of `Arc::into_raw`, and the waker gives its reference up.
+    drop(unsafe { Arc::from_raw(data.cast::<T>()) });
+}
