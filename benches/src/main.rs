@@ -1,0 +1,2 @@
+//! Rivals side by side.
+fn main() {}

@@ -1,0 +1,49 @@
+//! `cargo xtask …`: the checks of this repository, each under its own name.
+
+mod models;
+
+use anyhow::Result;
+use clap::{Parser};
+use xshell::{Shell, cmd};
+
+/// The checks of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+enum Task {
+    /// Everything that a change must pass, with models and mutants in bounded form.
+    Test,
+    /// The models; `--deep` raises their bounds.
+    Loom(models::LoomArgs),
+    /// Breaks the crate in every way that the list knows, and fails if a model does not notice.
+    Mutants(models::MutantArgs),
+    /// The benchmark table.
+    Bench {
+        /// Passed on to the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> Result<()> {
+    let task = Task::parse();
+    let sh = Shell::new()?;
+    sh.change_dir(root());
+    match task {
+        Task::Test => test(&sh),
+        Task::Loom(args) => models::loom(&sh, &args),
+        Task::Mutants(args) => models::mutants(&sh, &args),
+        Task::Bench { args } => {
+            Ok(cmd!(sh, "cargo run --quiet --release -p winddown-benches -- {args...}").run()?)
+        }
+    }
+}
+
+/// The repository.
+fn root() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn test(sh: &Shell) -> Result<()> {
+    cmd!(sh, "cargo fmt --all --check").run()?;
+    Ok(())
+}
