@@ -3,7 +3,7 @@
 mod models;
 
 use anyhow::Result;
-use clap::{Parser};
+use clap::{Parser, Subcommand};
 use xshell::{Shell, cmd};
 
 /// The checks of this repository.
