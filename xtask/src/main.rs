@@ -1,6 +1,8 @@
 //! `cargo xtask …`: the checks of this repository, each under its own name.
 
+mod checks;
 mod models;
+mod msrv;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -16,6 +18,10 @@ enum Task {
     Loom(models::LoomArgs),
     /// Breaks the crate in every way that the list knows, and fails if a model does not notice.
     Mutants(models::MutantArgs),
+    /// Every feature set that makes sense, built, and tested where the host can.
+    Features,
+    /// Builds and tests with the oldest compiler that the crate promises.
+    Msrv,
     /// The benchmark table.
     Bench {
         /// Passed on to the benchmark.
@@ -29,9 +35,11 @@ fn main() -> Result<()> {
     let sh = Shell::new()?;
     sh.change_dir(root());
     match task {
-        Task::Test => test(&sh),
+        Task::Test => checks::test(&sh),
         Task::Loom(args) => models::loom(&sh, &args),
         Task::Mutants(args) => models::mutants(&sh, &args),
+        Task::Features => checks::features(&sh),
+        Task::Msrv => msrv::msrv(&sh),
         Task::Bench { args } => {
             Ok(cmd!(sh, "cargo run --quiet --release -p winddown-benches -- {args...}").run()?)
         }
@@ -41,9 +49,4 @@ fn main() -> Result<()> {
 /// The repository.
 fn root() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn test(sh: &Shell) -> Result<()> {
-    cmd!(sh, "cargo fmt --all --check").run()?;
-    Ok(())
 }

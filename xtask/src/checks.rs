@@ -1,0 +1,66 @@
+//! What a change must pass.
+
+use anyhow::{Context as _, Result};
+use std::time::Instant;
+use xshell::{Shell, cmd};
+
+use crate::{models, msrv};
+
+/// Feature sets without `std`: they build on the host; what they do is tested by the binary that
+/// `tests/no_std.rs` links, and by the unit tests.
+const WITHOUT_STD: [&str; 4] =
+    ["", "critical-section", "portable-atomic", "critical-section,portable-atomic"];
+
+/// Feature sets with `std`, beside the default: the whole suite runs.
+const WITH_STD: [&str; 3] =
+    ["std,critical-section", "std,portable-atomic", "std,critical-section,portable-atomic"];
+
+/// Everything, in the order in which it is most likely to fail.
+pub fn test(sh: &Shell) -> Result<()> {
+    step("format", || Ok(cmd!(sh, "cargo fmt --all --check").run()?))?;
+    step("clippy", || {
+        Ok(cmd!(sh, "cargo clippy --workspace --all-targets --quiet -- -D warnings").run()?)
+    })?;
+    step("clippy of the models", || models::clippy(sh))?;
+    step("tests, doctests, README", || Ok(cmd!(sh, "cargo test --workspace").run()?))?;
+    step("documentation", || {
+        let _flags = sh.push_env("RUSTDOCFLAGS", "-D warnings");
+        Ok(cmd!(sh, "cargo doc --no-deps --quiet").run()?)
+    })?;
+    step("limits, with small words", || small_words(sh))?;
+    step("models", || models::loom(sh, &models::LoomArgs::bounded()))?;
+    step("mutants", || models::mutants(sh, &models::MutantArgs::bounded()))?;
+    step("feature sets", || features(sh))?;
+    step("oldest compiler", || msrv::msrv(sh))
+}
+
+/// Builds every set, and tests those that the host can run.
+pub fn features(sh: &Shell) -> Result<()> {
+    for set in WITHOUT_STD {
+        cmd!(sh, "cargo clippy --quiet --lib --no-default-features --features {set} -- -D warnings")
+            .run()?;
+        cmd!(sh, "cargo test --quiet --lib --no-default-features --features {set}").run()?;
+    }
+    for set in WITH_STD {
+        cmd!(sh, "cargo test --quiet --lib --tests --no-default-features --features {set}")
+            .run()?;
+    }
+    Ok(())
+}
+
+/// The count and the round reach their limits by a few calls. In a package without heavy
+/// dependencies, since the flag rebuilds all of them.
+fn small_words(sh: &Shell) -> Result<()> {
+    let _flags = sh.push_env("RUSTFLAGS", "--cfg winddown_small_word");
+    let _target = sh.push_env("CARGO_TARGET_DIR", "target/small-word");
+    cmd!(sh, "cargo test --quiet --lib -p winddown").run()?;
+    Ok(cmd!(sh, "cargo test --quiet -p winddown-loom-tests --test limits").run()?)
+}
+
+fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("\n== {name}");
+    let start = Instant::now();
+    check().with_context(|| format!("step '{name}' failed"))?;
+    println!("== {name}: ok, {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
