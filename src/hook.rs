@@ -12,13 +12,18 @@
 //! 3. With the lock given back, the notifier takes the whole stack by one swap, brings it into
 //!    first-in order ([`Due`]) and, as the very last thing it does, runs it.
 //!
+//! A lone waiter needs no event-listener, and so no lock: while nobody listens, a wait puts its hook
+//! into the list's `first` slot, where the notifier takes it by a swap. Whoever finds the slot taken,
+//! or somebody listening, goes to the event; so the slot is always first in.
+//!
 //! A hook is registered once in its life: its `next` link belongs to one stack or one due list. A
 //! fired hook is replaced, never registered again.
 //!
 //! Edges, by letter; each is named where it is:
 //!
 //! * **P** (pointer): publishes the wait list of a primitive to whoever finds it there.
-//! * **F** (fired): publishes a pushed hook, its waker and its `next`, to the taker of the stack.
+//! * **F** (fired): publishes a hook on the stack, with its link, to the taker of the stack.
+//! * **S** (slot): publishes a hook in the `first` slot to whoever takes it from there.
 //! * **L** (event-listener's lock): a listener that is in the list when a notifier takes the lock is
 //!   notified. That a parked wait's listener is in the list by then is the word's business
 //!   (`announce` in `wait_group.rs` and `signal.rs`).
@@ -33,7 +38,7 @@ use core::future::Future as _;
 use event_listener::{Event, EventListener, IntoNotification as _, Listener as _};
 
 use crate::sync::{
-    Arc, AtomicBool, AtomicPtr, AtomicUsize, Exclusive as _, FirstPanic, Ordering,
+    Arc, AtomicBool, AtomicPtr, AtomicUsize, Exclusive as _, FirstPanic, Ordering, UnsafeCell,
     const_unless_loom, fence,
 };
 use crate::waker::{Wake, with_waker};
@@ -47,6 +52,9 @@ const BATCH: usize = 8;
 struct WaitList {
     /// Where hooks are registered. Locks and allocates, so it is touched only when somebody waits.
     event: Event,
+    /// The hook of the wait that came when nobody waited, or null; holds one reference. Put in by
+    /// that wait, taken out by a notifier or by that wait's drop.
+    first: AtomicPtr<Hook>,
     /// The hooks that were fired and not taken yet, last in first; each holds one reference.
     fired: AtomicPtr<Hook>,
     /// How many listeners there are, or a few more: counted up before listening and down after
@@ -58,6 +66,7 @@ impl WaitList {
     fn new() -> Self {
         Self {
             event: Event::new(),
+            first: AtomicPtr::new(ptr::null_mut()),
             fired: AtomicPtr::new(ptr::null_mut()),
             listening: AtomicUsize::new(0),
         }
@@ -68,9 +77,18 @@ impl WaitList {
     ///
     /// Requires that the caller acquired the announcements of those waits from the word.
     fn notify(&self) -> Due {
-        // Relaxed: the wait counted itself before it announced, and the caller has acquired the
-        // announcement; so this sees at least everybody who announced before the word changed.
-        let mut left = self.listening.load(Ordering::Relaxed);
+        let first = self.take_first();
+        // Relaxed: a wait counts itself before it announces, and the caller has acquired the
+        // announcement; so this is at least everybody who announced before the word changed.
+        let listening = self.listening.load(Ordering::Relaxed);
+        if listening == 0 {
+            return Due::new(first, ptr::null_mut());
+        }
+        self.notify_listeners(listening);
+        Due::new(first, self.take_fired())
+    }
+
+    fn notify_listeners(&self, mut left: usize) {
         while left > 0 {
             let batch = if cfg!(feature = "critical-section") { left.min(BATCH) } else { left };
             // L: they are in the list, in order of registration, and none of them is skipped:
@@ -79,7 +97,23 @@ impl WaitList {
             self.event.notify(batch.additional().relaxed());
             left -= batch;
         }
-        Due::take(self)
+    }
+
+    /// F: acquires every hook on the stack, pushed by this thread or by another, and gives the last.
+    /// Each was pushed by a compare-and-swap on top of the one below, so the last push's release
+    /// sequence reaches down to the first.
+    fn take_fired(&self) -> *mut Hook {
+        self.fired.swap(ptr::null_mut(), Ordering::Acquire)
+    }
+
+    fn take_first(&self) -> *mut Hook {
+        // S: acquires the hook; its reference is ours now.
+        let first = self.first.swap(ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: null, or a hook whose reference we just took.
+        if let Some(hook) = unsafe { first.as_ref() } {
+            hook.spend();
+        }
+        first
     }
 }
 
@@ -166,20 +200,34 @@ struct Hook {
     /// The hook below on the stack, then the hook behind in a [`Due`] list. Written by whoever owns
     /// the reference that the stack or the list holds.
     next: AtomicPtr<Hook>,
-    /// Set once, under event-listener's lock; from then on this hook is of no use to its wait.
+    /// Set once, by whoever fires; from then on this hook is of no use to its wait.
     fired: AtomicBool,
+    /// What has to be discarded when the wait goes; none in the `first` slot. Belongs to [`Parked`].
+    listener: UnsafeCell<Option<EventListener>>,
     /// Cloned before anything is registered, woken from a [`Due`] list, and dropped with the hook:
     /// by its wait or by a due list, never under a lock.
     waker: Waker,
 }
 
+// SAFETY: all fields but `listener` are `Sync`; that one is touched by the one `Parked` of this hook
+//   alone, which asks for `&mut` or is being dropped. (`Send` is derived.)
+unsafe impl Sync for Hook {}
+
+impl Hook {
+    /// Marks the hook as fired.
+    ///
+    /// Relaxed: this only tells a later poll of the wait that its hook is spent. A poll that reads a
+    /// stale false returns pending; then `waker` is still to be woken, or was woken while that poll
+    /// ran, and the executor polls again, with that wake before it.
+    fn spend(&self) {
+        self.fired.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Wake for Hook {
     /// Runs under event-listener's lock: fires and does nothing else.
     fn wake(this: Arc<Self>) {
-        // Relaxed: this only tells a later poll of the wait that its hook is spent. A poll that
-        // reads a stale false returns pending; then `waker` is still to be woken, or was woken while
-        // that poll ran, and the executor polls again, with that wake before it.
-        this.fired.store(true, Ordering::Relaxed);
+        this.spend();
         let this = ManuallyDrop::new(this);
         let mut head = this.list.fired.load(Ordering::Relaxed);
         loop {
@@ -209,18 +257,19 @@ struct Due {
 }
 
 impl Due {
-    /// Takes all that has been fired in `list`, by this thread or by another.
-    fn take(list: &WaitList) -> Self {
-        // F: acquires every hook on the stack. Each was pushed by a compare-and-swap on top of the
-        // one below, so the last push's release sequence reaches down to the first.
-        let mut newest = list.fired.swap(ptr::null_mut(), Ordering::Acquire);
-        let mut first = ptr::null_mut();
-        // SAFETY: `newest` is null or holds the reference that the stack held, now ours.
+    /// The hook `first` and behind it the stack below `newest`, turned around. Either may be null;
+    /// their references go over to the list.
+    fn new(first: *mut Hook, mut newest: *mut Hook) -> Self {
+        let mut rest = ptr::null_mut();
+        // SAFETY: `newest` is null or holds the reference that the stack held.
         while let Some(hook) = unsafe { newest.as_ref() } {
             let older = hook.next.load(Ordering::Relaxed);
-            hook.next.store(first, Ordering::Relaxed);
-            first = mem::replace(&mut newest, older);
+            hook.next.store(rest, Ordering::Relaxed);
+            rest = mem::replace(&mut newest, older);
         }
+        // SAFETY: null, or a hook whose reference the slot held.
+        let Some(hook) = (unsafe { first.as_ref() }) else { return Self { first: rest } };
+        hook.next.store(rest, Ordering::Relaxed);
         Self { first }
     }
 
@@ -254,14 +303,12 @@ impl Drop for Due {
     }
 }
 
-/// One registration: a listener, and the hook that it fires.
+/// One registration: a hook, in the `first` slot or with a listener that fires it.
 ///
-/// Dropped in this order: the listener is discarded, then our reference to the hook goes. After the
-/// discard the list does not hold the hook, so the foreign waker is never dropped under its lock.
+/// Dropped in this order: the hook is taken out of the slot, or the listener is discarded; then our
+/// reference to the hook goes. So the foreign waker is never dropped under event-listener's lock, and
+/// no list keeps a hook whose wait is gone.
 pub(crate) struct Parked {
-    /// `Some` until dropped. Always discarded: a notified listener that is dropped passes its
-    /// notification on, and would fire a hook that nobody takes from the stack.
-    listener: Option<EventListener>,
     hook: Arc<Hook>,
 }
 
@@ -271,36 +318,82 @@ impl Parked {
         // The clone is foreign code and comes first: nothing is registered if it panics, and
         // whatever it closes is seen by the look that follows the registration.
         let waker = waker.clone();
-        let list = waiters.get_or_make();
-        let next = AtomicPtr::new(ptr::null_mut());
-        let hook = Arc::new(Hook { list, next, fired: AtomicBool::new(false), waker });
-        // Relaxed: the announcement in the word publishes it, together with the listener.
-        hook.list.listening.fetch_add(1, Ordering::Relaxed);
-        let listener = Some(hook.list.event.listen());
-        let mut parked = Self { listener, hook };
-        parked.register().then_some(parked)
+        let mut parked = Self {
+            hook: Arc::new(Hook {
+                list: waiters.get_or_make(),
+                next: AtomicPtr::new(ptr::null_mut()),
+                fired: AtomicBool::new(false),
+                listener: UnsafeCell::new(None),
+                waker,
+            }),
+        };
+        (parked.be_first() || parked.listen()).then_some(parked)
     }
 
-    /// Puts the hook's waker into the listener; false if that has been notified already.
-    fn register(&mut self) -> bool {
-        let Some(listener) = &mut self.listener else { return false };
-        with_waker(&self.hook, |waker| {
-            Pin::new(listener).poll(&mut Context::from_waker(waker)).is_pending()
-        })
+    /// Takes the `first` slot, if nobody waits.
+    fn be_first(&self) -> bool {
+        let list = &self.hook.list;
+        // Relaxed: behind whoever listens now there is no first place; one who begins to listen at
+        // the same time is neither before nor after us.
+        if list.listening.load(Ordering::Relaxed) > 0 {
+            return false;
+        }
+        let hook = Arc::into_raw(Arc::clone(&self.hook)).cast_mut();
+        let null = ptr::null_mut();
+        // S: publishes the hook.
+        if list.first.compare_exchange(null, hook, Ordering::Release, Ordering::Relaxed).is_ok() {
+            return true;
+        }
+        // SAFETY: the reference that the slot did not take.
+        drop(unsafe { Arc::from_raw(hook.cast_const()) });
+        false
+    }
+
+    /// Registers the hook with event-listener; false if a notifier was faster.
+    fn listen(&mut self) -> bool {
+        // Relaxed: the announcement in the word publishes it, together with the listener.
+        self.hook.list.listening.fetch_add(1, Ordering::Relaxed);
+        let mut listener = self.hook.list.event.listen();
+        let registered = with_waker(&self.hook, |waker| {
+            Pin::new(&mut listener).poll(&mut Context::from_waker(waker))
+        });
+        // SAFETY: a hook has one `Parked`, and that is borrowed mutably.
+        unsafe { *self.hook.listener.write_ptr() = Some(listener) };
+        // Ready means that the listener was notified before it could hold our waker.
+        registered.is_pending()
     }
 
     /// Whether a wake-up of `waker` is still to come from this registration.
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
         !self.hook.fired.load(Ordering::Relaxed) && self.hook.waker.will_wake(waker)
     }
+
+    /// Takes the hook out of the `first` slot, unless a notifier has it.
+    fn leave_first(&self) {
+        let hook = Arc::as_ptr(&self.hook).cast_mut();
+        let null = ptr::null_mut();
+        // Relaxed: nobody but this wait has put the hook there, and nobody else looked at it. No
+        // other hook can be at this address while we hold ours.
+        let first = &self.hook.list.first;
+        if first.compare_exchange(hook, null, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            // SAFETY: the reference that the slot held. It is not the last one: `self` has another.
+            drop(unsafe { Arc::from_raw(hook.cast_const()) });
+        }
+    }
 }
 
 impl Drop for Parked {
     fn drop(&mut self) {
-        if let Some(listener) = self.listener.take() {
-            listener.discard();
+        // SAFETY: a hook has one `Parked`, and that is being dropped.
+        match unsafe { (*self.hook.listener.write_ptr()).take() } {
+            None => self.leave_first(),
+            Some(listener) => {
+                // Always discarded: a notified listener that is dropped passes its notification on,
+                // under the lock, to a hook that nobody would take from the stack.
+                listener.discard();
+                self.hook.list.listening.fetch_sub(1, Ordering::Relaxed);
+            }
         }
-        self.hook.list.listening.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
