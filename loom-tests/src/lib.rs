@@ -1,1 +1,130 @@
+//! What the models share: how they are checked, work whose publication is checked, and wakers.
+//!
+//! The models are in `tests/`, by type, over the real crate and the real event-listener. Each states
+//! its property, the edges (by their letters in `src/`) that it leans on, and the mutants of
+//! `mutants.toml` that it kills. `cargo xtask loom` runs them; without `--cfg loom` there is nothing
+//! here.
 
+#![cfg(loom)]
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::Wake;
+
+use loom::alloc::Track;
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+
+/// Checks `model` with at most three preemptions, which finds what two or three threads do to each
+/// other. `LOOM_MAX_PREEMPTIONS` overrides the bound.
+pub fn check(model: impl Fn() + Send + Sync + 'static) {
+    check_within(3, model);
+}
+
+/// [`check`] with another bound, for models of more threads.
+pub fn check_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder.check(model);
+}
+
+/// Polls once.
+pub fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(waker))
+}
+
+/// Memory that one thread writes, once. loom fails the model if a read is not ordered after the
+/// write.
+#[derive(Debug)]
+pub struct Work(UnsafeCell<bool>);
+
+// SAFETY: loom fails the model before two accesses meet, if one of them is a write.
+unsafe impl Sync for Work {}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self(UnsafeCell::new(false))
+    }
+}
+
+impl Work {
+    /// Writes.
+    pub fn finish(&self) {
+        // SAFETY: loom checks that no other access is concurrent.
+        self.0.with_mut(|done| unsafe { *done = true });
+    }
+
+    /// Reads, and asserts that [`finish`](Self::finish) came before.
+    pub fn assert_finished(&self) {
+        // SAFETY: loom checks that no write is concurrent.
+        assert!(self.0.with(|done| unsafe { *done }), "a wait was over before the work was");
+    }
+}
+
+/// A waker that counts. Like an executor's, a wake happens before the poll that follows it.
+#[derive(Debug)]
+pub struct Wakes {
+    count: AtomicUsize,
+    /// Fails the model if a waker is never dropped.
+    _leak_check: Track<()>,
+}
+
+impl Wakes {
+    /// No wakes yet.
+    #[allow(clippy::new_ret_no_self, reason = "a waker is always behind an `Arc`")]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { count: AtomicUsize::new(0), _leak_check: Track::new(()) })
+    }
+
+    /// A waker that counts here.
+    pub fn waker(self: &Arc<Self>) -> Waker {
+        Arc::clone(self).into()
+    }
+
+    /// How often it was woken.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// A waker that runs `on_wake` inline, whenever it is woken, and `on_drop` when its last clone goes.
+pub fn waker_of(
+    on_wake: impl Fn() + Send + Sync + 'static,
+    on_drop: impl Fn() + Send + Sync + 'static,
+) -> Waker {
+    struct Inline<W, D: Fn()> {
+        on_wake: W,
+        on_drop: D,
+        _leak_check: Track<()>,
+    }
+
+    impl<W: Fn() + Send + Sync, D: Fn() + Send + Sync> Wake for Inline<W, D> {
+        fn wake(self: Arc<Self>) {
+            self.wake_by_ref();
+        }
+
+        fn wake_by_ref(self: &Arc<Self>) {
+            (self.on_wake)();
+        }
+    }
+
+    impl<W, D: Fn()> Drop for Inline<W, D> {
+        fn drop(&mut self) {
+            (self.on_drop)();
+        }
+    }
+
+    Arc::new(Inline { on_wake, on_drop, _leak_check: Track::new(()) }).into()
+}

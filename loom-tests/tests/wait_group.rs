@@ -1,0 +1,301 @@
+//! Models of `WaitGroup`.
+
+#![cfg(loom)]
+
+use core::task::Poll;
+
+use loom::future::block_on;
+use loom::thread;
+use winddown::WaitGroup;
+use winddown::model::Arc;
+use winddown_loom_tests::{Wakes, Work, check, check_within, poll};
+
+fn group() -> Arc<WaitGroup> {
+    Arc::new(WaitGroup::new())
+}
+
+/// A thread that does `work` and then drops a guard that was taken here.
+fn worker(group: &Arc<WaitGroup>, work: &Arc<Work>) -> thread::JoinHandle<()> {
+    let guard = WaitGroup::guard_in(Arc::clone(group));
+    let work = Arc::clone(work);
+    thread::spawn(move || {
+        work.finish();
+        drop(guard);
+    })
+}
+
+/// Leaves `WAITERS` set and nobody parked, so that the next zero fires at an empty list.
+fn abandon_a_wait(group: &WaitGroup) {
+    let wakes = Wakes::new();
+    assert!(poll(&mut group.wait(), &wakes.waker()).is_pending());
+}
+
+/// Rule 5: a wait sees what the last guard's owner did. Rule 7 of waking: it is woken.
+///
+/// Edges: A, B, C, P.
+#[test]
+fn a_wait_sees_the_work_of_the_last_guard() {
+    check(|| {
+        let (group, work) = (group(), Arc::new(Work::default()));
+        let worker = worker(&group, &work);
+        block_on(group.wait());
+        work.assert_finished();
+        worker.join().unwrap();
+    });
+}
+
+/// Rule 5: a blocked thread is woken and sees the work, too.
+///
+/// Edges: A, B, C, K.
+#[test]
+fn a_blocked_thread_sees_the_work_of_the_last_guard() {
+    check(|| {
+        let (group, work) = (group(), Arc::new(Work::default()));
+        let worker = worker(&group, &work);
+        group.wait().block();
+        work.assert_finished();
+        worker.join().unwrap();
+    });
+}
+
+/// Rule 5: a wait sees the work of the guards that were not the last one, and so does a look.
+///
+/// Edges: A (its release sequence), B, C.
+#[test]
+fn a_wait_sees_the_work_of_every_guard() {
+    check_within(2, || {
+        let group = group();
+        let works = [Arc::new(Work::default()), Arc::new(Work::default())];
+        let workers = works.clone().map(|work| worker(&group, &work));
+        block_on(group.wait());
+        works.iter().for_each(|work| work.assert_finished());
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+    });
+}
+
+/// Rule 5: `is_idle` sees the work that led to the zero.
+///
+/// Edges: A.
+#[test]
+fn a_look_that_finds_zero_sees_the_work() {
+    check(|| {
+        let (group, work) = (group(), Arc::new(Work::default()));
+        let worker = worker(&group, &work);
+        if group.is_idle() {
+            work.assert_finished();
+        }
+        worker.join().unwrap();
+    });
+}
+
+/// Rule 7 of waking: the last guard wakes a task and a blocked thread alike.
+///
+/// Edges: A, B, C, F, K, L, P.
+#[test]
+fn the_last_guard_wakes_a_task_and_a_blocked_thread() {
+    check_within(1, || {
+        let (group, work) = (group(), Arc::new(Work::default()));
+        let worker = worker(&group, &work);
+        let blocked = thread::spawn({
+            let (group, work) = (Arc::clone(&group), Arc::clone(&work));
+            move || {
+                group.wait().block();
+                work.assert_finished();
+            }
+        });
+        block_on(group.wait());
+        work.assert_finished();
+        blocked.join().unwrap();
+        worker.join().unwrap();
+    });
+}
+
+/// Two finishers and two waiters: each waiter is woken and sees both works.
+///
+/// Edges: A, B, C, F, L, P.
+#[test]
+fn two_finishers_wake_two_waiters() {
+    check_within(1, || {
+        let group = group();
+        let works = Arc::new([Work::default(), Work::default()]);
+        let workers = [0, 1].map(|which| {
+            let guard = WaitGroup::guard_in(Arc::clone(&group));
+            let works = Arc::clone(&works);
+            thread::spawn(move || {
+                works[which].finish();
+                drop(guard);
+            })
+        });
+        let waiter = thread::spawn({
+            let (group, works) = (Arc::clone(&group), Arc::clone(&works));
+            move || {
+                group.wait().block();
+                works.iter().for_each(Work::assert_finished);
+            }
+        });
+        group.wait().block();
+        works.iter().for_each(Work::assert_finished);
+        waiter.join().unwrap();
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+    });
+}
+
+/// Rule 3: a finisher of an old round, stalled between its zero and its notify, may wake a wait of
+/// the new round, which registers again and is woken by its own round; it never completes it.
+///
+/// Edges: A, B, C, F, L.
+#[test]
+fn a_finisher_of_an_old_round_does_not_complete_or_lose_a_wait_of_the_new_one() {
+    check_within(2, || {
+        let group = group();
+        let (old, new) = (Arc::new(Work::default()), Arc::new(Work::default()));
+        let first = worker(&group, &old);
+        abandon_a_wait_if_busy(&group);
+        let second = worker(&group, &new);
+        block_on(group.wait());
+        new.assert_finished();
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+}
+
+/// As [`abandon_a_wait`], where a finisher may have been faster.
+fn abandon_a_wait_if_busy(group: &WaitGroup) {
+    let wakes = Wakes::new();
+    let _ = poll(&mut group.wait(), &wakes.waker());
+}
+
+/// Rule 3: a zero that a parked wait has not looked at yet completes it, even if the count rises at
+/// once; also where the wait registers another waker in between.
+///
+/// Edges: B.
+#[test]
+fn a_wait_misses_no_zero() {
+    check(|| {
+        let group = group();
+        group.add(1).unwrap();
+        let (before, after) = (Wakes::new(), Wakes::new());
+        let mut wait = group.wait();
+        assert!(poll(&mut wait, &before.waker()).is_pending());
+        let finisher = thread::spawn({
+            let group = Arc::clone(&group);
+            move || {
+                group.done().unwrap();
+                group.add(1).unwrap();
+            }
+        });
+        let ready = poll(&mut wait, &after.waker()).is_ready();
+        finisher.join().unwrap();
+        assert!(ready || before.count() + after.count() > 0, "the zero woke nobody");
+        assert_eq!(poll(&mut wait, &after.waker()), Poll::Ready(()));
+        assert_eq!(group.count(), 1);
+    });
+}
+
+/// Rule 3: whoever registers while a notifier of an old round is under way finds itself notified
+/// already, or fired, and registers again: its own round still wakes it.
+///
+/// Edges: B, C, L.
+#[test]
+fn a_registration_that_is_notified_already_is_made_again() {
+    check(|| {
+        let group = group();
+        let guard = WaitGroup::guard_in(Arc::clone(&group));
+        abandon_a_wait(&group);
+        let old = thread::spawn(move || drop(guard));
+        let guard = group.guard();
+        let wakes = Wakes::new();
+        let mut wait = group.wait();
+        assert!(poll(&mut wait, &wakes.waker()).is_pending());
+        old.join().unwrap();
+        // As an executor would: a wake is answered by a poll.
+        assert!(poll(&mut wait, &wakes.waker()).is_pending());
+        let before = wakes.count();
+        drop(guard);
+        assert_eq!(wakes.count(), before + 1, "the wait's own round did not wake it");
+        assert!(poll(&mut wait, &wakes.waker()).is_ready());
+    });
+}
+
+/// Rule 1: of two `done`s for one count one is an error, and nothing wraps or sticks.
+///
+/// Edges: B.
+#[test]
+fn an_unbalanced_done_is_an_error_for_exactly_one() {
+    check(|| {
+        let group = group();
+        group.add(1).unwrap();
+        let other = thread::spawn({
+            let group = Arc::clone(&group);
+            move || group.done().is_ok()
+        });
+        let here = group.done().is_ok();
+        assert_ne!(here, other.join().unwrap());
+        assert_eq!(group.count(), 0);
+    });
+}
+
+/// Rule 1: an unbalanced `done` beside a guard is an error, or takes that guard's count; either way
+/// the group is idle afterwards and a wait completes.
+///
+/// Edges: B.
+#[test]
+fn an_unbalanced_done_leaves_no_count_behind() {
+    check(|| {
+        let group = group();
+        let other = thread::spawn({
+            let group = Arc::clone(&group);
+            move || {
+                let _ = group.done();
+            }
+        });
+        let guard = group.guard();
+        assert!(group.count() <= 1);
+        drop(guard);
+        block_on(group.wait());
+        other.join().unwrap();
+        assert_eq!(group.count(), 0);
+    });
+}
+
+/// Rule 12: a wait that is dropped after it was notified, or before, takes nobody's wake with it.
+///
+/// Edges: B, C, F, L.
+#[test]
+fn a_dropped_wait_swallows_nothing() {
+    check_within(2, || {
+        let (group, work) = (group(), Arc::new(Work::default()));
+        let wakes = Wakes::new();
+        let worker = worker(&group, &work);
+        let mut dropped = group.wait();
+        let _ = poll(&mut dropped, &wakes.waker());
+        let waiter = thread::spawn({
+            let group = Arc::clone(&group);
+            move || block_on(group.wait())
+        });
+        drop(dropped);
+        waiter.join().unwrap();
+        work.assert_finished();
+        worker.join().unwrap();
+    });
+}
+
+/// Rule 12: a wait that is dropped while it is fired frees everything (loom reports what leaks) and
+/// is woken at most once.
+///
+/// Edges: F, L.
+#[test]
+fn a_wait_dropped_while_it_is_fired_leaves_nothing() {
+    check(|| {
+        let group = group();
+        let guard = WaitGroup::guard_in(Arc::clone(&group));
+        let wakes = Wakes::new();
+        let mut wait = group.wait();
+        assert!(poll(&mut wait, &wakes.waker()).is_pending());
+        let finisher = thread::spawn(move || drop(guard));
+        drop(wait);
+        finisher.join().unwrap();
+        assert!(wakes.count() <= 1);
+        assert!(group.is_idle());
+    });
+}
