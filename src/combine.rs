@@ -1,10 +1,10 @@
-//! A future together with the guard that counts it.
+//! What can be put around a future of somebody else: a guard that counts it, or a limit.
 
-use core::future::Future;
+use core::future::{Future, IntoFuture};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
-use futures_core::FusedFuture;
+use futures_core::{FusedFuture, FusedStream, Stream};
 use pin_project_lite::pin_project;
 
 pin_project! {
@@ -55,3 +55,136 @@ impl<F: Future, G> FusedFuture for Tracked<F, G> {
         self.future.is_none()
     }
 }
+
+pin_project! {
+    /// A future with a limit: the future of [`FutureUntil::until`] and of
+    /// [`CancelToken::run_until_cancelled`](crate::CancelToken::run_until_cancelled).
+    ///
+    /// Resolves to `Ok` with what the work gave, or to `Err` with what the limit gave. The limit is
+    /// polled first, so work that is always ready stops too, and a limit that is over already keeps
+    /// the work from being polled at all. [`work_first`](Self::work_first) turns that around.
+    ///
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
+    #[derive(Debug)]
+    #[must_use = "does nothing unless awaited or polled"]
+    pub struct Until<F, L> {
+        #[pin]
+        work: F,
+        #[pin]
+        limit: L,
+        work_first: bool,
+        done: bool,
+    }
+}
+
+impl<F, L> Until<F, L> {
+    pub(crate) fn new(work: F, limit: L) -> Self {
+        Self { work, limit, work_first: false, done: false }
+    }
+
+    /// Polls the work first, so that work that is ready together with the limit wins. Work that is
+    /// always ready then never stops.
+    pub fn work_first(self) -> Self {
+        Self { work_first: true, ..self }
+    }
+}
+
+impl<F: Future, L: Future> Future for Until<F, L> {
+    type Output = Result<F::Output, L::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        assert!(!*this.done, "a future with a limit was polled again after it was ready");
+        let (work, limit) = (this.work, this.limit);
+        let output = if *this.work_first {
+            match work.poll(cx) {
+                Poll::Ready(output) => Ok(output),
+                Poll::Pending => Err(ready!(limit.poll(cx))),
+            }
+        } else {
+            match limit.poll(cx) {
+                Poll::Ready(output) => Err(output),
+                Poll::Pending => Ok(ready!(work.poll(cx))),
+            }
+        };
+        *this.done = true;
+        Poll::Ready(output)
+    }
+}
+
+impl<F: Future, L: Future> FusedFuture for Until<F, L> {
+    fn is_terminated(&self) -> bool {
+        self.done
+    }
+}
+
+/// Gives every future a limit. `use winddown::FutureUntil as _;`
+pub trait FutureUntil: Future + Sized {
+    /// Runs the future until `limit` resolves: a token, a signal's wait, any timer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// use winddown::{CancelScope, FutureUntil as _};
+    ///
+    /// let scope = CancelScope::new();
+    /// assert_eq!(async { 7 }.until(scope.token()).await.unwrap(), 7);
+    /// scope.cancel();
+    /// assert!(async { 7 }.until(scope.token()).await.is_err());
+    /// assert!(async { 7 }.until(scope.token()).work_first().await.is_ok());
+    /// # });
+    /// ```
+    fn until<L: IntoFuture>(self, limit: L) -> Until<Self, L::IntoFuture> {
+        Until::new(self, limit.into_future())
+    }
+}
+
+impl<F: Future> FutureUntil for F {}
+
+pin_project! {
+    /// A stream with a limit: the stream of [`StreamUntil::until`]. It ends when the limit does; the
+    /// limit is looked at before each item.
+    #[derive(Debug)]
+    #[must_use = "does nothing unless polled"]
+    pub struct UntilStream<S, L> {
+        #[pin]
+        stream: S,
+        #[pin]
+        limit: L,
+        ended: bool,
+    }
+}
+
+impl<S: Stream, L: Future> Stream for UntilStream<S, L> {
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let this = self.project();
+        if *this.ended || this.limit.poll(cx).is_ready() {
+            *this.ended = true;
+            return Poll::Ready(None);
+        }
+        let item = ready!(this.stream.poll_next(cx));
+        *this.ended = item.is_none();
+        Poll::Ready(item)
+    }
+}
+
+impl<S: Stream, L: Future> FusedStream for UntilStream<S, L> {
+    fn is_terminated(&self) -> bool {
+        self.ended
+    }
+}
+
+/// Gives every stream a limit. `use winddown::StreamUntil as _;`
+pub trait StreamUntil: Stream + Sized {
+    /// The items until `limit` resolves. An always-ready stream stops promptly.
+    fn until<L: IntoFuture>(self, limit: L) -> UntilStream<Self, L::IntoFuture> {
+        UntilStream { stream: self, limit: limit.into_future(), ended: false }
+    }
+}
+
+impl<S: Stream> StreamUntil for S {}

@@ -21,7 +21,6 @@
 //!
 //! Edges, by letter; each is named where it is:
 //!
-//! * **P** (pointer): publishes the wait list of a primitive to whoever finds it there.
 //! * **F** (fired): publishes a hook on the stack, with its link, to the taker of the stack.
 //! * **S** (slot): publishes a hook in the `first` slot to whoever takes it from there.
 //! * **L** (event-listener's lock): a listener that is in the list when a notifier takes the lock is
@@ -38,7 +37,7 @@ use core::future::Future as _;
 use event_listener::{Event, EventListener, IntoNotification as _, Listener as _};
 
 use crate::sync::{
-    Arc, AtomicBool, AtomicPtr, AtomicUsize, Exclusive as _, FirstPanic, Ordering, UnsafeCell,
+    Arc, AtomicBool, AtomicPtr, AtomicUsize, FirstPanic, LazyArc, Ordering, UnsafeCell,
     const_unless_loom, fence,
 };
 use crate::waker::{Wake, with_waker};
@@ -47,22 +46,41 @@ use crate::waker::{Wake, with_waker};
 /// interrupts are masked.
 const BATCH: usize = 8;
 
+/// What a hook does when it is run.
+pub(crate) trait Target: Send + Sync + 'static {
+    /// Foreign code.
+    fn run(&self);
+
+    /// Whether that wakes the task of `waker`.
+    fn will_wake(&self, waker: &Waker) -> bool;
+}
+
+impl Target for Waker {
+    fn run(&self) {
+        self.wake_by_ref();
+    }
+
+    fn will_wake(&self, waker: &Waker) -> bool {
+        self.will_wake(waker)
+    }
+}
+
 /// The waiters of one primitive. On the heap and counted by reference, never inside the primitive:
 /// a wait that is forgotten leaves its listener behind, and the primitive may move or go.
-struct WaitList {
+pub(crate) struct WaitList<T: Target> {
     /// Where hooks are registered. Locks and allocates, so it is touched only when somebody waits.
     event: Event,
     /// The hook of the wait that came when nobody waited, or null; holds one reference. Put in by
     /// that wait, taken out by a notifier or by that wait's drop.
-    first: AtomicPtr<Hook>,
+    first: AtomicPtr<Hook<T>>,
     /// The hooks that were fired and not taken yet, last in first; each holds one reference.
-    fired: AtomicPtr<Hook>,
+    fired: AtomicPtr<Hook<T>>,
     /// How many listeners there are, or a few more: counted up before listening and down after
     /// discarding. Bounds a delivery, so that waiters who come back at once do not feed it for ever.
     listening: AtomicUsize,
 }
 
-impl WaitList {
+impl<T: Target> WaitList<T> {
     fn new() -> Self {
         Self {
             event: Event::new(),
@@ -76,7 +94,7 @@ impl WaitList {
     /// the caller's own work is finished.
     ///
     /// Requires that the caller acquired the announcements of those waits from the word.
-    fn notify(&self) -> Due {
+    fn notify(&self) -> Due<T> {
         let first = self.take_first();
         // Relaxed: a wait counts itself before it announces, and the caller has acquired the
         // announcement; so this is at least everybody who announced before the word changed.
@@ -102,11 +120,11 @@ impl WaitList {
     /// F: acquires every hook on the stack, pushed by this thread or by another, and gives the last.
     /// Each was pushed by a compare-and-swap on top of the one below, so the last push's release
     /// sequence reaches down to the first.
-    fn take_fired(&self) -> *mut Hook {
+    fn take_fired(&self) -> *mut Hook<T> {
         self.fired.swap(ptr::null_mut(), Ordering::Acquire)
     }
 
-    fn take_first(&self) -> *mut Hook {
+    fn take_first(&self) -> *mut Hook<T> {
         // S: acquires the hook; its reference is ours now.
         let first = self.first.swap(ptr::null_mut(), Ordering::Acquire);
         // SAFETY: null, or a hook whose reference we just took.
@@ -117,103 +135,54 @@ impl WaitList {
     }
 }
 
-/// Where a primitive keeps its [`WaitList`]: null until somebody waits.
-pub(crate) struct Waiters {
-    list: AtomicPtr<WaitList>,
+/// Where a primitive keeps its [`WaitList`]: nothing is there until somebody waits.
+pub(crate) struct Waiters<T: Target> {
+    list: LazyArc<WaitList<T>>,
 }
 
-impl Waiters {
+impl<T: Target> Waiters<T> {
     const_unless_loom! {
         pub(crate) const fn new() -> Self {
-            Self { list: AtomicPtr::new(ptr::null_mut()) }
-        }
-    }
-
-    /// Notifies all who announced themselves in the word, and runs their hooks: foreign code, so the
-    /// caller's own work is finished.
-    #[cold]
-    pub(crate) fn fire(&self) {
-        // C: the caller's step has read the announcements; this acquires what they registered.
-        fence(Ordering::Acquire);
-        if let Some(list) = self.get() {
-            list.notify().run();
-        }
-    }
-
-    /// The list, if anybody ever waited.
-    fn get(&self) -> Option<&WaitList> {
-        // P: acquires the list that `get_or_make` published.
-        let list = self.list.load(Ordering::Acquire);
-        // SAFETY: not null, it came from `Arc::into_raw` in `get_or_make`, and the reference that
-        //   it stands for is given up in `drop` alone, which has `&mut self`.
-        unsafe { list.as_ref() }
-    }
-
-    /// A reference to the list, which is made here if nobody waited before.
-    fn get_or_make(&self) -> Arc<WaitList> {
-        let mut list = self.list.load(Ordering::Acquire).cast_const();
-        if list.is_null() {
-            list = self.make();
-        }
-        // SAFETY: `list` came from `Arc::into_raw`, and the primitive's own reference, which lives
-        //   as long as `self`, keeps it during this call.
-        unsafe { Arc::increment_strong_count(list) };
-        // SAFETY: the reference that was just counted.
-        unsafe { Arc::from_raw(list) }
-    }
-
-    #[cold]
-    fn make(&self) -> *const WaitList {
-        let made = Arc::into_raw(Arc::new(WaitList::new()));
-        let null = ptr::null_mut();
-        // P: publishes the list to `get` and `get_or_make`; or acquires the list of another thread
-        // that was faster.
-        match self.list.compare_exchange(
-            null,
-            made.cast_mut(),
-            Ordering::Release,
-            Ordering::Acquire,
-        ) {
-            Ok(_) => made,
-            Err(theirs) => {
-                // SAFETY: `made` came from `Arc::into_raw` above, and nobody else has seen it.
-                drop(unsafe { Arc::from_raw(made) });
-                theirs.cast_const()
-            }
+            Self { list: LazyArc::new() }
         }
     }
 }
 
-impl Drop for Waiters {
-    fn drop(&mut self) {
-        let list = self.list.replace_mut(ptr::null_mut());
-        if !list.is_null() {
-            // SAFETY: `list` came from `Arc::into_raw`, and this is the primitive's own reference.
-            drop(unsafe { Arc::from_raw(list.cast_const()) });
-        }
+impl<T: Target> Waiters<T> {
+    /// Fires the hooks of all who announced themselves in the word, and gives them, to be run when
+    /// the caller's own work is finished.
+    #[cold]
+    pub(crate) fn fire(&self) -> Due<T> {
+        // C: the caller's step has read the announcements; this acquires what they registered.
+        fence(Ordering::Acquire);
+        self.list.get().map_or_else(Due::default, WaitList::notify)
     }
 }
 
 /// What is registered with event-listener in place of a foreign waker.
-struct Hook {
-    list: Arc<WaitList>,
+pub(crate) struct Hook<T: Target> {
+    list: Arc<WaitList<T>>,
     /// The hook below on the stack, then the hook behind in a [`Due`] list. Written by whoever owns
     /// the reference that the stack or the list holds.
-    next: AtomicPtr<Hook>,
+    next: AtomicPtr<Hook<T>>,
     /// Set once, by whoever fires; from then on this hook is of no use to its wait.
     fired: AtomicBool,
     /// What has to be discarded when the wait goes; none in the `first` slot. Belongs to [`Parked`].
     listener: UnsafeCell<Option<EventListener>>,
-    /// Cloned before anything is registered, woken from a [`Due`] list, and dropped with the hook:
-    /// by its wait or by a due list, never under a lock.
-    waker: Waker,
+    /// Run from a [`Due`] list, and dropped with the hook: by its wait or by a due list, never under
+    /// a lock.
+    target: T,
 }
 
 // SAFETY: all fields but `listener` are `Sync`; that one is touched by the one `Parked` of this hook
 //   alone, which asks for `&mut` or is being dropped. (`Send` is derived.)
-unsafe impl Sync for Hook {}
+unsafe impl<T: Target> Sync for Hook<T> {}
 
-impl Hook {
+impl<T: Target> Hook<T> {
+    pub(crate) fn target(&self) -> &T {
+        &self.target
+    }
+
     /// Marks the hook as fired.
     ///
     /// Relaxed: this only tells a later poll of the wait that its hook is spent. A poll that reads a
@@ -224,7 +193,7 @@ impl Hook {
     }
 }
 
-impl Wake for Hook {
+impl<T: Target> Wake for Hook<T> {
     /// Runs under event-listener's lock: fires and does nothing else.
     fn wake(this: Arc<Self>) {
         this.spend();
@@ -249,56 +218,93 @@ impl Wake for Hook {
 
 /// Fired hooks that are due to be run, first fired first. Each holds one reference.
 ///
-/// Running them is foreign code, so it is the last thing that an operation does. If a waker panics,
-/// the others still run; the first panic goes on when all have.
+/// Running them is foreign code, so it is the last thing that an operation does. If one panics, the
+/// others still run; the first panic goes on when all have.
 #[must_use = "the hooks are due"]
-struct Due {
-    first: *mut Hook,
+pub(crate) struct Due<T: Target> {
+    first: *mut Hook<T>,
+    /// Of no meaning while `first` is null.
+    last: *mut Hook<T>,
 }
 
-impl Due {
+impl<T: Target> Default for Due<T> {
+    fn default() -> Self {
+        Self { first: ptr::null_mut(), last: ptr::null_mut() }
+    }
+}
+
+impl<T: Target> Due<T> {
     /// The hook `first` and behind it the stack below `newest`, turned around. Either may be null;
     /// their references go over to the list.
-    fn new(first: *mut Hook, mut newest: *mut Hook) -> Self {
-        let mut rest = ptr::null_mut();
+    fn new(first: *mut Hook<T>, mut newest: *mut Hook<T>) -> Self {
+        let mut due = Self { first: ptr::null_mut(), last: newest };
         // SAFETY: `newest` is null or holds the reference that the stack held.
         while let Some(hook) = unsafe { newest.as_ref() } {
             let older = hook.next.load(Ordering::Relaxed);
-            hook.next.store(rest, Ordering::Relaxed);
-            rest = mem::replace(&mut newest, older);
+            hook.next.store(due.first, Ordering::Relaxed);
+            due.first = mem::replace(&mut newest, older);
         }
         // SAFETY: null, or a hook whose reference the slot held.
-        let Some(hook) = (unsafe { first.as_ref() }) else { return Self { first: rest } };
-        hook.next.store(rest, Ordering::Relaxed);
-        Self { first }
+        if let Some(hook) = unsafe { first.as_ref() } {
+            if due.first.is_null() {
+                due.last = first;
+            }
+            hook.next.store(due.first, Ordering::Relaxed);
+            due.first = first;
+        }
+        due
     }
 
-    fn pop(&mut self) -> Option<Arc<Hook>> {
+    /// Puts `hook` behind all others.
+    pub(crate) fn push(&mut self, hook: Arc<Hook<T>>) {
+        let hook = Arc::into_raw(hook).cast_mut();
+        self.append(Self { first: hook, last: hook });
+    }
+
+    /// Puts all of `more` behind all others.
+    pub(crate) fn append(&mut self, more: Self) {
+        let more = ManuallyDrop::new(more);
+        if more.first.is_null() {
+            return;
+        }
+        if self.first.is_null() {
+            self.first = more.first;
+        } else {
+            // SAFETY: the list is not empty, and holds a reference to its last hook.
+            unsafe { &*self.last }.next.store(more.first, Ordering::Relaxed);
+        }
+        self.last = more.last;
+    }
+
+    /// Takes the first hook out.
+    pub(crate) fn pop(&mut self) -> Option<Arc<Hook<T>>> {
         if self.first.is_null() {
             return None;
         }
         // SAFETY: the list holds one reference to its first hook, which this takes out.
         let hook = unsafe { Arc::from_raw(self.first.cast_const()) };
         self.first = hook.next.load(Ordering::Relaxed);
+        // A hook's link ends where its list does; `push` relies on it.
+        hook.next.store(ptr::null_mut(), Ordering::Relaxed);
         Some(hook)
     }
 
-    /// Wakes every hook's waker. Foreign code: nothing of the caller's may be unfinished.
-    fn run(mut self) {
+    /// Runs every hook. Foreign code: nothing of the caller's may be unfinished.
+    pub(crate) fn run(mut self) {
         let mut panic = FirstPanic::default();
         while let Some(hook) = self.pop() {
-            panic.catch(|| hook.waker.wake_by_ref());
+            panic.catch(|| hook.target.run());
             panic.catch(|| drop(hook));
         }
         panic.resume();
     }
 }
 
-impl Drop for Due {
+impl<T: Target> Drop for Due<T> {
     /// Goes on with the rest where unwinding cannot be caught.
     fn drop(&mut self) {
         while let Some(hook) = self.pop() {
-            hook.waker.wake_by_ref();
+            hook.target.run();
         }
     }
 }
@@ -308,26 +314,24 @@ impl Drop for Due {
 /// Dropped in this order: the hook is taken out of the slot, or the listener is discarded; then our
 /// reference to the hook goes. So the foreign waker is never dropped under event-listener's lock, and
 /// no list keeps a hook whose wait is gone.
-pub(crate) struct Parked {
-    hook: Arc<Hook>,
+pub(crate) struct Parked<T: Target> {
+    hook: Arc<Hook<T>>,
 }
 
-impl Parked {
-    /// Registers `waker`; `None` if a notifier was faster, and the caller must look again.
-    pub(crate) fn new(waiters: &Waiters, waker: &Waker) -> Option<Self> {
-        // The clone is foreign code and comes first: nothing is registered if it panics, and
-        // whatever it closes is seen by the look that follows the registration.
-        let waker = waker.clone();
+impl<T: Target> Parked<T> {
+    /// Registers `target`. If a notifier was faster, nothing is registered, and the caller must look
+    /// again; `Err` then has the target still.
+    pub(crate) fn new(waiters: &Waiters<T>, target: T) -> Result<Self, Self> {
         let mut parked = Self {
             hook: Arc::new(Hook {
-                list: waiters.get_or_make(),
+                list: waiters.list.get_or_make(WaitList::new),
                 next: AtomicPtr::new(ptr::null_mut()),
                 fired: AtomicBool::new(false),
                 listener: UnsafeCell::new(None),
-                waker,
+                target,
             }),
         };
-        (parked.be_first() || parked.listen()).then_some(parked)
+        if parked.be_first() || parked.listen() { Ok(parked) } else { Err(parked) }
     }
 
     /// Takes the `first` slot, if nobody waits.
@@ -365,7 +369,22 @@ impl Parked {
 
     /// Whether a wake-up of `waker` is still to come from this registration.
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
-        !self.hook.fired.load(Ordering::Relaxed) && self.hook.waker.will_wake(waker)
+        self.is_live() && self.hook.target.will_wake(waker)
+    }
+
+    /// Whether the hook is still to be fired.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.hook.fired.load(Ordering::Relaxed)
+    }
+
+    /// Whether the registration is in `waiters`.
+    pub(crate) fn is_in(&self, waiters: &Waiters<T>) -> bool {
+        waiters.list.get().is_some_and(|list| ptr::eq(list, &*self.hook.list))
+    }
+
+    /// What the hook runs.
+    pub(crate) fn target(&self) -> &T {
+        &self.hook.target
     }
 
     /// Takes the hook out of the `first` slot, unless a notifier has it.
@@ -382,7 +401,7 @@ impl Parked {
     }
 }
 
-impl Drop for Parked {
+impl<T: Target> Drop for Parked<T> {
     fn drop(&mut self) {
         // SAFETY: a hook has one `Parked`, and that is being dropped.
         match unsafe { (*self.hook.listener.write_ptr()).take() } {
@@ -397,9 +416,45 @@ impl Drop for Parked {
     }
 }
 
-impl fmt::Debug for Waiters {
+/// Where a registration outlives its wait, for the next wait of the same task to take up.
+pub(crate) struct Kept<T: Target> {
+    /// The hook of a [`Parked`], or null.
+    hook: AtomicPtr<Hook<T>>,
+}
+
+impl<T: Target> Kept<T> {
+    const_unless_loom! {
+        pub(crate) const fn new() -> Self {
+            Self { hook: AtomicPtr::new(ptr::null_mut()) }
+        }
+    }
+
+    /// Puts `parked` in, and gives what was there.
+    pub(crate) fn replace(&self, parked: Option<Parked<T>>) -> Option<Parked<T>> {
+        let new = match parked {
+            None => ptr::null(),
+            // SAFETY: the pointee is not moved out of, but for the pointer, which goes into `hook`.
+            Some(parked) => Arc::into_raw(unsafe { ptr::read(&ManuallyDrop::new(parked).hook) }),
+        };
+        // T (take): publishes the registration, and what its owner did to it, to whoever takes it.
+        let old = self.hook.swap(new.cast_mut(), Ordering::AcqRel);
+        if old.is_null() {
+            return None;
+        }
+        // SAFETY: not null, it came from the line above, and the swap made the reference ours.
+        Some(Parked { hook: unsafe { Arc::from_raw(old.cast_const()) } })
+    }
+}
+
+impl<T: Target> Drop for Kept<T> {
+    fn drop(&mut self) {
+        drop(self.replace(None));
+    }
+}
+
+impl<T: Target> fmt::Debug for Waiters<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listening = self.get().map_or(0, |list| list.listening.load(Ordering::Relaxed));
+        let listening = self.list.get().map_or(0, |list| list.listening.load(Ordering::Relaxed));
         f.debug_struct("Waiters").field("listening", &listening).finish()
     }
 }

@@ -30,10 +30,26 @@ mod combine;
 mod signal;
 mod wait_group;
 
+mod callback;
+mod reason;
+
+mod node;
+
+mod registration;
+
+mod token;
+
+mod scope;
+
 pub mod future;
 
+pub use combine::{FutureUntil, StreamUntil};
 pub use error::{Overflow, Unbalanced, Unfinished};
+pub use reason::Reason;
+pub use registration::Registration;
+pub use scope::{CancelScope, Canceller};
 pub use signal::Signal;
+pub use token::{CancelToken, Cancelled};
 pub use wait_group::{Guard, WaitGroup};
 
 /// What models need of the inside. Outside semver.

@@ -26,7 +26,7 @@ use core::mem::{self, MaybeUninit, needs_drop};
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 
 use futures_core::FusedFuture;
 
@@ -84,7 +84,7 @@ const PUBLISHED: usize = 1 << 2;
 pub struct Signal<T = ()> {
     /// The bits above. Changed by closers, and by waits about to park.
     word: AtomicUsize,
-    waiters: Waiters,
+    waiters: Waiters<Waker>,
     /// Written once, between the two steps of the first close.
     slot: UnsafeCell<MaybeUninit<T>>,
 }
@@ -175,7 +175,7 @@ impl<T> Signal<T> {
             before = self.word.fetch_or(PUBLISHED, Ordering::Release);
         }
         if before & WAITERS != 0 {
-            self.waiters.fire();
+            self.waiters.fire().run();
         }
         Ok(())
     }
@@ -296,8 +296,9 @@ impl<T> Signal<T> {
 
 impl<T> Source for Signal<T> {
     type Seen = ();
+    type Target = Waker;
 
-    fn waiters(&self) -> &Waiters {
+    fn waiters(&self) -> &Waiters<Waker> {
         &self.waiters
     }
 
@@ -346,7 +347,7 @@ impl<T: RefUnwindSafe> RefUnwindSafe for Signal<T> {}
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitClosed<P = &'static Signal> {
-    waiting: Waiting<()>,
+    waiting: Waiting<(), Waker>,
     signal: P,
 }
 

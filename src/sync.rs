@@ -5,14 +5,19 @@
 //! are not `const`, and `Arc` is our own ([`model`]), since loom's has neither `Weak` nor
 //! `into_inner` and std's is invisible to the model.
 
+mod lazy;
 #[cfg(loom)]
 pub(crate) mod model;
+mod pile;
+
+pub(crate) use lazy::LazyArc;
+pub(crate) use pile::Pile;
 
 pub(crate) use core::sync::atomic::Ordering;
 
 #[cfg(not(any(loom, feature = "portable-atomic")))]
 mod imp {
-    pub(crate) use alloc::sync::Arc;
+    pub(crate) use alloc::sync::{Arc, Weak};
     #[cfg(not(target_has_atomic = "64"))]
     pub(crate) use core::sync::atomic::AtomicU32 as AtomicWord;
     #[cfg(target_has_atomic = "64")]
@@ -27,12 +32,12 @@ mod imp {
     #[cfg(target_has_atomic = "64")]
     pub(crate) use portable_atomic::AtomicU64 as AtomicWord;
     pub(crate) use portable_atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
-    pub(crate) use portable_atomic_util::Arc;
+    pub(crate) use portable_atomic_util::{Arc, Weak};
 }
 
 #[cfg(loom)]
 mod imp {
-    pub(crate) use super::model::Arc;
+    pub(crate) use super::model::{Arc, Weak};
     pub(crate) use loom::sync::atomic::AtomicU64 as AtomicWord;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
 }

@@ -13,15 +13,19 @@ use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
 use crate::error::Unfinished;
-use crate::hook::{Parked, Waiters};
+use crate::hook::{Parked, Target, Waiters};
+#[cfg(feature = "std")]
+use crate::sync::host::Instant;
 
 /// Something that can be waited for: a word, and the list of those who wait.
 pub(crate) trait Source {
     /// What a wait remembers of its first announcement.
     type Seen: Copy;
+    /// What its waiters' hooks run.
+    type Target: Target + From<Waker>;
 
     /// Where its waiters are.
-    fn waiters(&self) -> &Waiters;
+    fn waiters(&self) -> &Waiters<Self::Target>;
 
     /// Whether a wait that saw `seen` is over. Acquires what ended it.
     fn is_over(&self, seen: Option<Self::Seen>) -> bool;
@@ -44,17 +48,16 @@ pub(crate) enum Announced<S> {
 }
 
 /// The state of a wait for a [`Source`] whose waits remember an `S`.
-#[derive(Debug)]
-pub(crate) enum Waiting<S> {
+pub(crate) enum Waiting<S, T: Target> {
     /// Never polled, or never pending.
     New,
     /// Registered, and announced in the word.
-    Parked(Parked, S),
+    Parked(Parked<T>, S),
     /// Over: ready from now on.
     Over,
 }
 
-impl<S: Copy> Waiting<S> {
+impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
     pub(crate) fn is_over(&self) -> bool {
         matches!(self, Self::Over)
     }
@@ -67,7 +70,7 @@ impl<S: Copy> Waiting<S> {
     }
 
     /// Looks whether the wait is over, without registering anything.
-    pub(crate) fn look(&mut self, source: &impl Source<Seen = S>) -> Poll<()> {
+    pub(crate) fn look(&mut self, source: &impl Source<Seen = S, Target = T>) -> Poll<()> {
         if self.is_over() {
             return Poll::Ready(());
         }
@@ -78,7 +81,11 @@ impl<S: Copy> Waiting<S> {
     }
 
     /// Looks, and parks `waker` if it is too early.
-    pub(crate) fn poll(&mut self, source: &impl Source<Seen = S>, waker: &Waker) -> Poll<()> {
+    pub(crate) fn poll(
+        &mut self,
+        source: &impl Source<Seen = S, Target = T>,
+        waker: &Waker,
+    ) -> Poll<()> {
         loop {
             if self.look(source).is_ready() {
                 return Poll::Ready(());
@@ -88,9 +95,13 @@ impl<S: Copy> Waiting<S> {
                     return Poll::Pending;
                 }
             }
+            // The clone is foreign code and comes first: nothing is registered if it panics, and
+            // whatever it closes is seen by the announcement that follows.
+            //
             // A notifier that fires between listening and registering leaves nothing registered:
             // look again. Each turn is another thread's progress, so this is no spin.
-            let Some(parked) = Parked::new(source.waiters(), waker) else { continue };
+            let target = waker.clone().into();
+            let Ok(parked) = Parked::new(source.waiters(), target) else { continue };
             return match source.announce(self.seen()) {
                 Announced::Over => self.become_over(),
                 Announced::Parked(seen) => {
@@ -116,6 +127,16 @@ pub trait AnyWait: Future {
 
     /// Looks whether the wait is over, without registering anything.
     fn look(self: Pin<&mut Self>) -> Poll<Self::Output>;
+
+    /// When a thread that blocks in this wait has to ring.
+    #[cfg(feature = "std")]
+    fn alarm(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Does what is due at the time of the alarm, which changes it or ends the wait.
+    #[cfg(feature = "std")]
+    fn ring(&self) {}
 }
 
 pin_project! {
@@ -183,6 +204,16 @@ impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
         let output = this.wait.look();
         *this.done = output.is_ready();
         output.map(Ok)
+    }
+
+    #[cfg(feature = "std")]
+    fn alarm(&self) -> Option<Instant> {
+        self.wait.alarm()
+    }
+
+    #[cfg(feature = "std")]
+    fn ring(&self) {
+        self.wait.ring();
     }
 }
 
@@ -314,12 +345,17 @@ pub(crate) mod park {
             if let Poll::Ready(output) = wait.as_mut().poll(&mut cx) {
                 return Some(output);
             }
-            if !parker.park(at) {
-                // A wait that ended while the time ran out has ended in time.
-                return match wait.look() {
-                    Poll::Ready(output) => Some(output),
-                    Poll::Pending => None,
-                };
+            let alarm = wait.alarm();
+            if parker.park(at.into_iter().chain(alarm).min()) {
+                continue;
+            }
+            // The time of one of the two is up; whatever that ended has ended in time.
+            if alarm.is_some_and(|alarm| at.is_none_or(|at| alarm <= at)) {
+                wait.ring();
+            } else if let Poll::Ready(output) = wait.as_mut().look() {
+                return Some(output);
+            } else {
+                return None;
             }
         }
     }
@@ -336,8 +372,12 @@ pub(crate) mod park {
     }
 }
 
-impl fmt::Debug for Parked {
+impl<S, T: Target> fmt::Debug for Waiting<S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Parked")
+        f.write_str(match self {
+            Self::New => "New",
+            Self::Parked(..) => "Parked",
+            Self::Over => "Over",
+        })
     }
 }

@@ -22,7 +22,7 @@ use core::future::{Future, IntoFuture};
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 
 use futures_core::FusedFuture;
 
@@ -88,7 +88,7 @@ use word::{ONE, Round, Word};
 pub struct WaitGroup {
     /// See [`word`]. Changed by `add`, by guards, by `done`, and by waits about to park.
     word: AtomicWord,
-    waiters: Waiters,
+    waiters: Waiters<Waker>,
 }
 
 impl WaitGroup {
@@ -315,7 +315,7 @@ impl WaitGroup {
                 Ordering::Relaxed,
             ) {
                 Ok(_) if left.fires => {
-                    self.waiters.fire();
+                    self.waiters.fire().run();
                     return Ok(());
                 }
                 Ok(_) => return Ok(()),
@@ -327,8 +327,9 @@ impl WaitGroup {
 
 impl Source for WaitGroup {
     type Seen = Round;
+    type Target = Waker;
 
-    fn waiters(&self) -> &Waiters {
+    fn waiters(&self) -> &Waiters<Waker> {
         &self.waiters
     }
 
@@ -442,7 +443,7 @@ impl<P: Deref<Target = WaitGroup>> RefUnwindSafe for Guard<P> {}
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct Wait<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
-    waiting: Waiting<Round>,
+    waiting: Waiting<Round, Waker>,
     group: P,
 }
 

@@ -120,6 +120,11 @@ impl<T> Arc<T> {
 }
 
 impl<T> Weak<T> {
+    /// The pointer that `Arc::as_ptr` would give.
+    pub fn as_ptr(&self) -> *const T {
+        self.block.as_ptr().cast::<T>()
+    }
+
     /// A strong reference, if the value still lives.
     pub fn upgrade(&self) -> Option<Arc<T>> {
         // SAFETY: a weak reference keeps the block.

@@ -1,0 +1,388 @@
+//! One scope of a cancellation tree.
+//!
+//! **Trees point upward.** A child holds its parent; asking walks up and only loads; making and
+//! dropping a child touches no list. **Invariant: a node's word ([`word`]) goes from open to
+//! cancelled once, and its reason never changes.** The parent of a live node is never cut, so a
+//! reason borrowed from an ancestor lives as long as the borrower.
+//!
+//! A node is hooked into its parent once, by its first wait or callback, so that cancelling reaches
+//! those who wait below: [`Node::hook_up`]. Each step of it is made by the one who claimed it, and
+//! whoever claimed also delivers to the node if its parent turns out to be cancelled, whether or not
+//! it waits itself: others who wait on the node rely on it.
+//!
+//! A cancellation spreads without recursion: firing a node gives its hooks ([`Due`]); those of
+//! children settle the child and give more; tasks and callbacks are foreign code and run when no
+//! child is left.
+//!
+//! Edges, beside those of the hooks:
+//!
+//! * **D** (cancel to observer): what came before a cancel, and the reason, is seen by whoever sees
+//!   the word cancelled, on this node or any below.
+//! * **B**, **C** as for the signal: announcing and settling are read-modify-writes of one word.
+//! * **G** (claim): of all who would hook a node up, one does, and writes `link`; it is read again
+//!   when the last reference is gone.
+
+mod word;
+
+use core::any::Any;
+use core::fmt;
+use core::task::Waker;
+
+use alloc::boxed::Box;
+
+use crate::callback::Callback;
+use crate::hook::{Due, Parked, Target, Waiters};
+use crate::reason::Reason;
+#[cfg(feature = "std")]
+use crate::sync::host::Instant;
+use crate::sync::{Arc, AtomicPtr, AtomicUsize, Exclusive as _, Ordering, Pile, UnsafeCell, Weak};
+use crate::wait::{Announced, Source};
+use word::Word;
+
+/// `hooking`: nobody has hooked the node into its parent, somebody does or has.
+const NONE: usize = 0;
+const CLAIMED: usize = 1;
+
+/// One scope of a cancellation tree; see the module.
+pub(crate) struct Node {
+    /// Changed by cancels, deliveries, questions for the reason, and waits about to park.
+    word: AtomicPtr<Reason>,
+    waiters: Waiters<Aim>,
+    parent: Option<Arc<Node>>,
+    /// Cuts off cancellation and deadline from above.
+    shielded: bool,
+    /// `NONE` until somebody claims to hook the node into its parent.
+    hooking: AtomicUsize,
+    /// The registration in the parent; written by the claimer.
+    link: UnsafeCell<Option<Parked<Aim>>>,
+    /// Registrations of callbacks that stay for as long as the node does.
+    detached: Pile<Parked<Aim>>,
+    value: Option<Box<dyn Any + Send + Sync>>,
+    #[cfg(feature = "std")]
+    deadline: Option<Instant>,
+}
+
+// SAFETY: all fields but `link` are `Sync`; that one is written by the one thread that changed
+//   `hooking` (G), and read through `&mut` alone.
+unsafe impl Sync for Node {}
+
+/// What a new node has beside its parent.
+#[derive(Default)]
+pub(crate) struct Traits {
+    pub(crate) shielded: bool,
+    pub(crate) value: Option<Box<dyn Any + Send + Sync>>,
+    #[cfg(feature = "std")]
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Node {
+    pub(crate) fn new(parent: Option<Arc<Node>>, traits: Traits) -> Arc<Self> {
+        Arc::new(Self {
+            word: AtomicPtr::new(Word::OPEN.0),
+            waiters: Waiters::new(),
+            parent,
+            shielded: traits.shielded,
+            hooking: AtomicUsize::new(NONE),
+            link: UnsafeCell::new(None),
+            detached: Pile::new(),
+            value: traits.value,
+            #[cfg(feature = "std")]
+            deadline: traits.deadline,
+        })
+    }
+
+    /// The node and all above it, nearest first.
+    fn line(&self) -> impl Iterator<Item = &Self> {
+        core::iter::successors(Some(self), |node| node.parent.as_deref())
+    }
+
+    /// The node and all above it that can cancel it or end its time.
+    fn scopes(&self) -> impl Iterator<Item = &Self> {
+        core::iter::successors(Some(self), |node| node.upper().map(|parent| &**parent))
+    }
+
+    /// The parent whose cancellation reaches this node.
+    #[inline]
+    fn upper(&self) -> Option<&Arc<Self>> {
+        if self.shielded { None } else { self.parent.as_ref() }
+    }
+
+    fn load(&self) -> Word {
+        // D: a cancelled word acquires what led to it, and the reason.
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    /// The reason in the node's own word.
+    #[inline]
+    fn own_reason(&self) -> Option<&Reason> {
+        // SAFETY: null, or static, or in a box that lives as long as the node that owns it, which
+        //   is this one or one above: its word never changes the pointer, and it is held by us.
+        unsafe { self.load().reason().as_ref() }
+    }
+
+    /// The reason of the nearest cancelled node, from here up. Loads only.
+    #[inline]
+    pub(crate) fn found(&self) -> Option<&Reason> {
+        self.scopes().find_map(Self::own_reason)
+    }
+
+    /// The reason of this node, for ever: if it comes from above, it is fixed here before anybody
+    /// hears of it.
+    pub(crate) fn reason(&self) -> Option<&Reason> {
+        let found = Word::borrowed(self.found()?);
+        // Who waits here is fired by the delivery that is on its way: a question runs nobody's code.
+        self.step(|now| now.fix(found));
+        self.own_reason()
+    }
+
+    /// Cancels the node and all below it, unless it is cancelled.
+    pub(crate) fn cancel(&self, reason: Reason) -> Result<(), Reason> {
+        // An ancestor's cancellation came first, and its reason is ours.
+        if let Some(found) = self.found() {
+            self.deliver(found);
+            return Err(reason);
+        }
+        let word = Word::keeping(reason);
+        let before = self.step(|now| now.settle(word));
+        let refused = match before {
+            Some(before) if before.is_open() => None,
+            // SAFETY: `word` came from `keeping` and did not get into the node.
+            _ => Some(unsafe { word.take() }),
+        };
+        self.fire(before);
+        match refused {
+            None => Ok(()),
+            Some(Some(content)) => Err(*content),
+            // SAFETY: not in a box, so static.
+            Some(None) => Err(unsafe { &*word.reason() }.copy()),
+        }
+    }
+
+    /// Passes an ancestor's cancellation on to this node and all below it.
+    fn deliver(&self, reason: &Reason) {
+        self.fire(self.step(|now| now.settle(Word::borrowed(reason))));
+    }
+
+    /// Runs those who wait here and below, if the step from `before` took `WAITERS` away.
+    fn fire(&self, before: Option<Word>) {
+        if before.is_some_and(Word::has_waiters) {
+            spread(self.waiters.fire());
+        }
+    }
+
+    /// Makes a step of the word, if there is one to make, and gives what was there before.
+    fn step(&self, step: impl Fn(Word) -> Option<Word>) -> Option<Word> {
+        let mut now = self.load();
+        loop {
+            let next = step(now)?;
+            // D: publishes what came before a cancel, and the reason. B: one of announcing and
+            // settling is second. C: publishes what was registered.
+            match self.word.compare_exchange_weak(
+                now.0,
+                next.0,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Some(now),
+                Err(other) => now = Word(other),
+            }
+        }
+    }
+
+    /// Hooks the node into its parent, the parent into its own, and so on up to the first that is
+    /// hooked, or being hooked, already.
+    fn hook_up(this: &Arc<Self>) {
+        let mut node = this;
+        while let Some(parent) = node.upper() {
+            // G: one claimer. Relaxed: who comes second needs nothing of the first.
+            let claim =
+                node.hooking.compare_exchange(NONE, CLAIMED, Ordering::Relaxed, Ordering::Relaxed);
+            if claim.is_err() {
+                return;
+            }
+            let aim = Aim::Child(Descent::new(node));
+            if let Ok(parked) = Parked::new(&parent.waiters, aim) {
+                // SAFETY: the one claimer writes the link, once.
+                unsafe { *node.link.write_ptr() = Some(parked) };
+                if parent.step(Word::announce).is_some() {
+                    node = parent;
+                    continue;
+                }
+            }
+            // The parent was cancelled meanwhile, and may have fired before our hook was there.
+            if let Some(reason) = parent.own_reason() {
+                node.deliver(reason);
+            }
+            return;
+        }
+    }
+
+    /// Registers `callback` to be run when the node is cancelled; runs it at once if it is.
+    pub(crate) fn register(this: &Arc<Self>, callback: Callback) -> Parked<Aim> {
+        let (Ok(parked) | Err(parked)) = Parked::new(&this.waiters, Aim::Call(callback));
+        // Also where nothing was registered: a node is fired only when it is cancelled.
+        if let Announced::Over = this.announce(None) {
+            if let Some(reason) = this.found() {
+                this.deliver(reason);
+            }
+            // A delivery that came before our hook has passed it by.
+            parked.target().run();
+        }
+        parked
+    }
+
+    /// Keeps a registration that nobody will take back.
+    pub(crate) fn keep(&self, parked: Parked<Aim>) {
+        if parked.is_live() {
+            self.detached.push(parked);
+        }
+    }
+
+    pub(crate) fn is_kept_here(&self, parked: &Parked<Aim>) -> bool {
+        parked.is_live() && parked.is_in(&self.waiters)
+    }
+
+    /// The nearest value of type `V`.
+    pub(crate) fn value<V: Any>(&self) -> Option<&V> {
+        self.line().find_map(|node| node.value.as_ref()?.downcast_ref())
+    }
+
+    /// The scope whose time is up first.
+    #[cfg(feature = "std")]
+    pub(crate) fn nearest_deadline(&self) -> Option<(Instant, &Self)> {
+        self.scopes().filter_map(|node| Some((node.deadline?, node))).min_by_key(|(at, _)| *at)
+    }
+}
+
+/// Does the rest of a cancellation: settles all children among the hooks, and theirs, and then runs
+/// the tasks and callbacks of all.
+fn spread(mut work: Due<Aim>) {
+    let mut foreign = Due::default();
+    while let Some(hook) = work.pop() {
+        if let Aim::Child(child) = hook.target() {
+            work.append(child.descend());
+        }
+        foreign.push(hook);
+    }
+    foreign.run();
+}
+
+impl Source for Arc<Node> {
+    type Seen = ();
+    type Target = Aim;
+
+    fn waiters(&self) -> &Waiters<Aim> {
+        &self.waiters
+    }
+
+    #[inline]
+    fn is_over(&self, _: Option<()>) -> bool {
+        self.found().is_some()
+    }
+
+    fn announce(&self, _: Option<()>) -> Announced<()> {
+        if self.step(Word::announce).is_none() {
+            return Announced::Over;
+        }
+        Node::hook_up(self);
+        // An ancestor may have been cancelled above the part of the chain that was hooked then.
+        if self.found().is_some() { Announced::Over } else { Announced::Parked(()) }
+    }
+}
+
+impl Drop for Node {
+    /// Leaves nothing in the parent, and drops the chain above in a loop as far as it is ours alone.
+    fn drop(&mut self) {
+        self.unlink();
+        let mut next = self.parent.take();
+        while let Some(node) = next {
+            next = Arc::into_inner(node).and_then(|mut node| {
+                node.unlink();
+                node.parent.take()
+            });
+        }
+        let word = Word(self.word.replace_mut(Word::OPEN.0));
+        // SAFETY: an owned reason came from `keeping`; the node is going, and with it all borrowers.
+        drop(unsafe { word.take() });
+    }
+}
+
+impl Node {
+    fn unlink(&mut self) {
+        // SAFETY: `&mut self` makes this the only access.
+        drop(unsafe { (*self.link.write_ptr()).take() });
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the parents: a chain may be long.
+        f.debug_struct("Node").field("reason", &self.found()).finish_non_exhaustive()
+    }
+}
+
+/// What a hook of a node runs.
+pub(crate) enum Aim {
+    /// Wakes a task, or a thread.
+    Task(Waker),
+    /// Passes a cancellation on.
+    Child(Descent),
+    /// Runs a callback.
+    Call(Callback),
+}
+
+impl From<Waker> for Aim {
+    fn from(waker: Waker) -> Self {
+        Self::Task(waker)
+    }
+}
+
+impl Target for Aim {
+    fn run(&self) {
+        match self {
+            Self::Task(waker) => waker.wake_by_ref(),
+            Self::Child(child) => child.release(),
+            Self::Call(callback) => callback.run(),
+        }
+    }
+
+    fn will_wake(&self, waker: &Waker) -> bool {
+        matches!(self, Self::Task(own) if own.will_wake(waker))
+    }
+}
+
+/// The way from a node to a child.
+pub(crate) struct Descent {
+    child: Weak<Node>,
+    /// Keeps the child from its settling to the end of the delivery: dropping it may be foreign
+    /// code. Belongs to the delivery that popped the hook.
+    kept: UnsafeCell<Option<Arc<Node>>>,
+}
+
+// SAFETY: `kept` is touched only by the one delivery that has the fired hook, or by its drop.
+unsafe impl Sync for Descent {}
+
+impl Descent {
+    fn new(child: &Arc<Node>) -> Self {
+        Self { child: Arc::downgrade(child), kept: UnsafeCell::new(None) }
+    }
+
+    /// Settles the child, if it lives, with its parent's reason, and gives who waits there.
+    fn descend(&self) -> Due<Aim> {
+        let Some(child) = self.child.upgrade() else { return Due::default() };
+        let reason = child.upper().and_then(|parent| parent.own_reason());
+        let before = reason.and_then(|it| child.step(|now| now.settle(Word::borrowed(it))));
+        let due = match before {
+            Some(before) if before.has_waiters() => child.waiters.fire(),
+            _ => Due::default(),
+        };
+        // SAFETY: a hook is fired once, and whoever popped it has it alone.
+        unsafe { *self.kept.write_ptr() = Some(child) };
+        due
+    }
+
+    fn release(&self) {
+        // SAFETY: as above.
+        drop(unsafe { (*self.kept.write_ptr()).take() });
+    }
+}

@@ -1,0 +1,69 @@
+//! Callbacks that run when a token is cancelled, and their way back.
+
+use core::fmt;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+
+use crate::callback::Callback;
+use crate::hook::Parked;
+use crate::node::{Aim, Node};
+use crate::sync::Arc;
+
+/// A callback that waits for a cancellation. Made by
+/// [`CancelToken::on_cancel`](crate::CancelToken::on_cancel).
+///
+/// Dropping it deregisters the callback, without waiting for one that is running: so it may be
+/// dropped from anywhere, the callback itself included. What the callback captured is dropped as
+/// soon as it can no longer run.
+#[must_use = "dropping it deregisters"]
+pub struct Registration {
+    /// None for a token that is never cancelled.
+    registered: Option<(Parked<Aim>, Arc<Node>)>,
+}
+
+impl Registration {
+    pub(crate) fn never() -> Self {
+        Self { registered: None }
+    }
+
+    pub(crate) fn new(node: &Arc<Node>, callback: Callback) -> Self {
+        Self { registered: Some((Node::register(node, callback), Arc::clone(node))) }
+    }
+
+    /// Takes the callback back. True exactly if it has not begun and now never will.
+    ///
+    /// It does not wait: where it says false, the callback may still be running on another thread.
+    pub fn deregister(mut self) -> bool {
+        self.take_back()
+    }
+
+    /// Leaves the callback registered for as long as any handle or descendant of its scope lives.
+    pub fn detach(mut self) {
+        if let Some((parked, node)) = self.registered.take() {
+            node.keep(parked);
+        }
+    }
+
+    fn take_back(&mut self) -> bool {
+        let Some((parked, _node)) = self.registered.take() else { return false };
+        let Aim::Call(callback) = parked.target() else { return false };
+        let closure = callback.take();
+        // Out of the list first: dropping what the closure captured is foreign code.
+        drop(parked);
+        closure.is_some()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.take_back();
+    }
+}
+
+impl UnwindSafe for Registration {}
+impl RefUnwindSafe for Registration {}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,288 @@
+//! `CancelScope` and `Canceller`: who may cancel.
+
+use core::fmt;
+use core::future::{Future, IntoFuture};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use futures_core::FusedFuture;
+use pin_project_lite::pin_project;
+
+use crate::node::Traits;
+use crate::reason::Reason;
+#[cfg(feature = "std")]
+use crate::sync::host::Instant;
+use crate::token::{CancelToken, Cancelled, WaitCancelled};
+
+/// The owner's end of a cancellation scope: it cancels, and **dropping it cancels** everything
+/// below it. [`detach`](Self::detach) gives that up.
+///
+/// A scope is not `Clone`. Those who only observe get a [`CancelToken`]; those who may cancel, but do
+/// not own the scope, a [`Canceller`].
+///
+/// # Drop
+///
+/// | dropped | does |
+/// |---|---|
+/// | `CancelScope` | cancels, with [`Reason::Dropped`] |
+/// | `Canceller`, `CancelToken` | nothing |
+/// | `Registration` | takes the callback back |
+/// | a guard | counts out |
+///
+/// # Examples
+///
+/// ```
+/// use winddown::CancelScope;
+///
+/// let root = CancelScope::new();
+/// let child = root.token().child();
+/// let observer = child.token().clone();
+/// drop(child);
+/// assert!(observer.is_cancelled());
+/// assert!(!root.token().is_cancelled());
+/// ```
+///
+/// The token is lent, so that the token of a scope that is gone at once does not compile:
+///
+/// ```compile_fail,E0716
+/// use winddown::CancelScope;
+///
+/// let token = CancelScope::new().token();
+/// assert!(!token.is_cancelled());
+/// ```
+///
+/// ```
+/// use winddown::CancelScope;
+///
+/// let scope = CancelScope::new();
+/// let token = scope.token();
+/// assert!(!token.is_cancelled());
+/// ```
+#[must_use = "dropping it cancels"]
+#[derive(Debug)]
+pub struct CancelScope {
+    /// None after `detach`.
+    canceller: Option<Canceller>,
+}
+
+impl CancelScope {
+    /// A root.
+    pub fn new() -> CancelScope {
+        Self::below(None, Traits::default())
+    }
+
+    pub(crate) fn below(parent: Option<&CancelToken>, traits: Traits) -> Self {
+        Self { canceller: Some(Canceller { token: CancelToken::new(parent, traits) }) }
+    }
+
+    fn inner(&self) -> &Canceller {
+        self.canceller.as_ref().unwrap_or_else(|| unreachable!("`detach` takes the scope away"))
+    }
+
+    /// The observer's end.
+    pub fn token(&self) -> &CancelToken {
+        self.inner().token()
+    }
+
+    /// Cancels the scope and everything below it. True if this call was the one.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker or callback that it ran, after all the others ran.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included. It does not allocate.
+    pub fn cancel(&self) -> bool {
+        self.inner().cancel()
+    }
+
+    /// Cancels with a reason: any error, a text, or a [`Reason`].
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the scope was cancelled already, by itself or from above.
+    ///
+    /// # Panics
+    ///
+    /// As [`cancel`](Self::cancel).
+    ///
+    /// # Availability
+    ///
+    /// As [`cancel`](Self::cancel) for the reasons without content; the others allocate.
+    pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
+        self.inner().cancel_with(reason)
+    }
+
+    /// A handle that cancels when asked, and does nothing when it is dropped.
+    pub fn canceller(&self) -> Canceller {
+        self.inner().clone()
+    }
+
+    /// Gives up that dropping the scope cancels it.
+    pub fn detach(mut self) -> Canceller {
+        self.canceller.take().unwrap_or_else(|| unreachable!("`detach` takes the scope away"))
+    }
+
+    /// A future that cancels the scope, with [`Reason::Deadline`], when `timer` is ready: any
+    /// runtime's timer, or anything else. Spawn it, or give it to `work.until(expiry)`. It is ready
+    /// as soon as the scope is cancelled otherwise, and drops the timer then.
+    pub fn cancel_after<L: IntoFuture>(&self, timer: L) -> Expiry<L::IntoFuture> {
+        Expiry {
+            ended: self.token().clone().cancelled_owned(),
+            canceller: self.canceller(),
+            timer: Some(timer.into_future()),
+        }
+    }
+}
+
+/// Scopes below a token.
+impl CancelToken {
+    /// A scope below this one, which is cancelled with it, and by itself.
+    ///
+    /// A child of a cancelled scope is cancelled from birth, with the same reason. Making one costs
+    /// an allocation and a reference count; it stands in no list until somebody waits on it.
+    pub fn child(&self) -> CancelScope {
+        CancelScope::below(Some(self), Traits::default())
+    }
+
+    /// A scope below this one that is over at `at`, or when its parent's time is up, if that is
+    /// earlier. `timer` is any runtime's timer that is ready at `at`.
+    ///
+    /// **Somebody has to drive the time:** poll the [`Expiry`] (spawn it, or give it to
+    /// `work.until(expiry)`). A blocking wait on a token of the scope, or below it, fires the
+    /// deadline by itself. A look never reads a clock, and an async wait whose expiry nobody polls
+    /// does not wake at the deadline.
+    ///
+    /// A time that is past cancels the scope at birth.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::time::{Duration, Instant};
+    /// use winddown::{CancelScope, FutureUntil as _};
+    ///
+    /// let root = CancelScope::new();
+    /// let limit = Duration::from_millis(1);
+    /// let at = Instant::now() + limit;
+    /// let (scope, expiry) = root.token().child_until(at, tokio::time::sleep(limit));
+    /// let work = std::future::pending::<()>();
+    /// assert!(work.until(expiry).await.is_err());
+    /// assert_eq!(scope.token().reason().unwrap().to_string(), "deadline exceeded");
+    /// # });
+    /// ```
+    #[cfg(feature = "std")]
+    #[must_use = "the deadline fires when the expiry is polled"]
+    pub fn child_until<L: IntoFuture>(
+        &self,
+        at: std::time::Instant,
+        timer: L,
+    ) -> (CancelScope, Expiry<L::IntoFuture>) {
+        let traits = Traits { deadline: Some(at), ..Traits::default() };
+        let scope = CancelScope::below(Some(self), traits);
+        if at <= Instant::now() {
+            let _ = scope.cancel_with(Reason::Deadline);
+        }
+        let expiry = scope.cancel_after(timer);
+        (scope, expiry)
+    }
+}
+
+impl Default for CancelScope {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for CancelScope {
+    fn drop(&mut self) {
+        if let Some(canceller) = self.canceller.take() {
+            let _ = canceller.cancel_with(Reason::Dropped);
+        }
+    }
+}
+
+/// A handle that cancels a scope when asked, and does nothing when it is dropped.
+#[derive(Clone, Debug)]
+pub struct Canceller {
+    token: CancelToken,
+}
+
+impl Canceller {
+    /// The observer's end.
+    pub fn token(&self) -> &CancelToken {
+        &self.token
+    }
+
+    /// As [`CancelScope::cancel`].
+    pub fn cancel(&self) -> bool {
+        self.cancel_with(Reason::Cancelled).is_ok()
+    }
+
+    /// As [`CancelScope::cancel_with`].
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the scope was cancelled already, by itself or from above.
+    pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
+        match self.token.node() {
+            Some(node) => node.cancel(reason.into()),
+            None => Err(reason.into()),
+        }
+    }
+
+    /// Cancels for the reason of another scope's cancellation, without holding that scope: the
+    /// reason is copied, and of an error its text.
+    pub fn cancel_like(&self, other: &Cancelled) -> bool {
+        self.cancel_with(other.reason().copy()).is_ok()
+    }
+}
+
+pin_project! {
+    /// The future of [`CancelScope::cancel_after`] and of
+    /// [`CancelToken::child_until`](crate::CancelToken::child_until): cancels the scope when the
+    /// timer is ready, and is ready itself as soon as the scope is cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the timer, and with it the deadline as far as nobody else drives it.
+    #[must_use = "the time is up when this is polled"]
+    pub struct Expiry<L> {
+        ended: WaitCancelled<CancelToken>,
+        canceller: Canceller,
+        #[pin]
+        timer: Option<L>,
+    }
+}
+
+impl<L: Future> Future for Expiry<L> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        if Pin::new(&mut *this.ended).poll(cx).is_pending() {
+            match this.timer.as_mut().as_pin_mut().map(|timer| timer.poll(cx)) {
+                Some(Poll::Pending) => return Poll::Pending,
+                Some(Poll::Ready(_)) => {
+                    let _ = this.canceller.cancel_with(Reason::Deadline);
+                }
+                None => {}
+            }
+        }
+        this.timer.set(None);
+        Poll::Ready(())
+    }
+}
+
+impl<L: Future> FusedFuture for Expiry<L> {
+    fn is_terminated(&self) -> bool {
+        self.timer.is_none()
+    }
+}
+
+impl<L> fmt::Debug for Expiry<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expiry").field("token", self.canceller.token()).finish_non_exhaustive()
+    }
+}

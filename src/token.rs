@@ -1,0 +1,321 @@
+//! `CancelToken`: the observer's end of a cancellation scope.
+
+mod waits;
+
+use core::any::Any;
+use core::fmt;
+use core::future::IntoFuture;
+use core::hash::{Hash, Hasher};
+use core::panic::{RefUnwindSafe, UnwindSafe};
+
+use alloc::boxed::Box;
+
+use crate::callback::Callback;
+use crate::combine::Until;
+use crate::hook::Kept;
+use crate::node::{Aim, Node, Traits};
+use crate::reason::Reason;
+use crate::registration::Registration;
+use crate::sync::{Arc, const_unless_loom};
+
+pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
+
+/// The observer's end of a cancellation scope: looks, waits, asks why, carries values, and derives
+/// children. It cannot cancel, so it is the type for public APIs.
+///
+/// By convention it travels as the first parameter of a function. Values on it are for data that
+/// belongs to a request and crosses many layers, such as a trace id, and not for optional arguments.
+///
+/// Cancellation is level-triggered: before or after, any number of waiters see it. **A whole tree is
+/// cancelled in one instant**: once any thread has seen a scope cancelled, everything below it is. A
+/// child affects neither its parent nor its siblings.
+///
+/// Two tokens are equal if they observe the same scope; [`with_value`](Self::with_value) and
+/// [`shielded`](Self::shielded) make new ones. Equality and hash depend on the scope alone, so a
+/// token is a sound key, although it has interior mutability. All [`never`](Self::never) are equal.
+///
+/// # Cloning
+///
+/// Clone a token for each task. A handle keeps the registration of its last abandoned wait (see
+/// [`cancelled`](Self::cancelled)); tasks that share one handle by reference take it from each other.
+///
+/// # Memory ordering
+///
+/// What happened before a cancel happens before the return of whatever observes it.
+///
+/// # Compared with
+///
+/// * Go's `context`: the same tree of reasons, deadlines and values, but that a holder of the token
+///   cannot cancel, and a child that is dropped leaves nothing in its parent.
+/// * `tokio_util::sync::CancellationToken`: any clone can cancel there, a look takes a mutex, and
+///   there are no reasons.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{CancelScope, CancelToken};
+///
+/// fn count(token: &CancelToken) -> Result<u64, winddown::Cancelled> {
+///     for n in 0.. {
+///         token.check()?;
+///         if n == 1000 {
+///             return Ok(n);
+///         }
+///     }
+///     unreachable!()
+/// }
+///
+/// let scope = CancelScope::new();
+/// assert_eq!(count(scope.token()).unwrap(), 1000);
+/// scope.cancel_with("enough").unwrap();
+/// assert_eq!(count(scope.token()).unwrap_err().to_string(), "enough");
+/// ```
+pub struct CancelToken {
+    /// The registration of this handle's last abandoned wait, for the next wait of the same task.
+    kept: Kept<Aim>,
+    /// None is never cancelled.
+    node: Option<Arc<Node>>,
+}
+
+impl CancelToken {
+    const_unless_loom! {
+        /// A token that is never cancelled. Allocates nothing.
+        pub const fn never() -> CancelToken {
+            Self { kept: Kept::new(), node: None }
+        }
+    }
+
+    /// A node below `parent` (or a root), without an owner.
+    pub(crate) fn new(parent: Option<&Self>, traits: Traits) -> Self {
+        let parent = parent.and_then(|token| token.node.clone());
+        Self { kept: Kept::new(), node: Some(Node::new(parent, traits)) }
+    }
+
+    pub(crate) fn node(&self) -> Option<&Arc<Node>> {
+        self.node.as_ref()
+    }
+
+    /// Whether the scope, or one above it, is cancelled. Never reads a clock: see
+    /// [`child_until`](Self::child_until).
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included. One load, and one more for each scope above that is open.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| node.found().is_some())
+    }
+
+    /// Why the scope was cancelled; none while it is open. Once there, it never changes, and is the
+    /// same for everybody who asks this scope.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; it does not allocate.
+    pub fn reason(&self) -> Option<&Reason> {
+        self.node.as_ref()?.reason()
+    }
+
+    /// [`is_cancelled`](Self::is_cancelled) for `?` in a loop.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`], with the reason, if the scope or one above it is cancelled.
+    pub fn check(&self) -> Result<(), Cancelled> {
+        self.cancellation().map_or(Ok(()), Err)
+    }
+
+    fn cancellation(&self) -> Option<Cancelled> {
+        let node = self.node.as_ref()?;
+        node.reason()?;
+        Some(Cancelled::new(node))
+    }
+
+    /// Waits until the scope, or one above it, is cancelled.
+    ///
+    /// Made anew in each turn of a `select!` loop, it costs a few nanoseconds: a future that is
+    /// dropped while it waits leaves its registration with the handle that it was made from, and the
+    /// next one of the same task takes it up. So a handle may keep one waker of its last abandoned
+    /// wait until it is dropped, or until [`forget_wait`](Self::forget_wait).
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point: others still wake, and nothing else is left behind.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. A wait that has to park allocates, and may take
+    /// event-listener's lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// use winddown::CancelScope;
+    ///
+    /// let scope = CancelScope::new();
+    /// let token = scope.token().clone();
+    /// scope.cancel();
+    /// token.cancelled().await;
+    /// # });
+    /// ```
+    pub fn cancelled(&self) -> WaitCancelled<&CancelToken> {
+        WaitCancelled::new(self)
+    }
+
+    /// [`cancelled`](Self::cancelled) with a future that owns the token, to be stored or sent away.
+    pub fn cancelled_owned(self) -> WaitCancelled<CancelToken> {
+        WaitCancelled::new(self)
+    }
+
+    /// Gives up the registration that this handle may keep of its last abandoned wait. For handles
+    /// that live for ever, as in a `static`.
+    pub fn forget_wait(&self) {
+        drop(self.kept.replace(None));
+    }
+
+    /// When the time of the scope, or of one above it, is up: the earliest of them.
+    ///
+    /// This is data only: whether the scope is cancelled is another question.
+    #[cfg(feature = "std")]
+    pub fn deadline(&self) -> Option<std::time::Instant> {
+        Some(self.node.as_ref()?.nearest_deadline()?.0)
+    }
+
+    /// The same scope with a value, as a scope of its own that nobody can cancel alone. It hides
+    /// values of the same type from further up.
+    pub fn with_value<V: Any + Send + Sync>(&self, value: V) -> CancelToken {
+        let value: Option<Box<dyn Any + Send + Sync>> = Some(Box::new(value));
+        Self::new(Some(self), Traits { value, ..Traits::default() })
+    }
+
+    /// The nearest value of type `V`, of this scope or of one above. Types of different crates never
+    /// collide; make a type of your own for what you put in.
+    pub fn value<V: Any>(&self) -> Option<&V> {
+        self.node.as_ref()?.value()
+    }
+
+    /// A token with the same values that is cut off from cancellation and deadline: for work that
+    /// must be finished even so, like writing a log on the way out.
+    pub fn shielded(&self) -> CancelToken {
+        Self::new(Some(self), Traits { shielded: true, ..Traits::default() })
+    }
+
+    /// Runs `callback` when the scope, or one above it, is cancelled.
+    ///
+    /// It runs once, in no lock, in the order of registration, on the thread whose call delivers
+    /// the cancellation: the canceller's, or this one if they race. On a cancelled token it runs
+    /// here and now. If it panics, the others still run, and then the panic goes on.
+    ///
+    /// Dropping the [`Registration`] takes it back.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. If the scope is cancelled from an interrupt, the callback runs
+    /// there, and is freed there.
+    ///
+    /// # Examples
+    ///
+    /// A blocking read that ends when the token is cancelled:
+    ///
+    /// ```
+    /// use std::io::Read as _;
+    /// use std::net::{Shutdown, TcpListener, TcpStream};
+    /// use winddown::CancelScope;
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    /// let _peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    /// let (mut stream, _) = listener.accept().unwrap();
+    ///
+    /// let scope = CancelScope::new();
+    /// let socket = stream.try_clone().unwrap();
+    /// let _unblock = scope.token().on_cancel(move || {
+    ///     let _ = socket.shutdown(Shutdown::Both);
+    /// });
+    /// let reader = std::thread::spawn(move || stream.read(&mut [0]).unwrap());
+    /// scope.cancel();
+    /// assert_eq!(reader.join().unwrap(), 0);
+    /// ```
+    pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> Registration {
+        match &self.node {
+            None => Registration::never(),
+            Some(node) => Registration::new(node, Callback::new(callback)),
+        }
+    }
+
+    /// Waits for the first of several tokens, as a limit like a single one; no task, nothing left
+    /// behind. Its output is the [`Cancelled`] of the first in the array among those that are found
+    /// cancelled in one look. With no token at all it never ends.
+    pub fn any<const N: usize>(tokens: [&CancelToken; N]) -> WaitAny<'_, N> {
+        WaitAny::new(tokens)
+    }
+
+    /// Runs `future` until the token is cancelled. The token is looked at first in each poll, so
+    /// work that is always ready stops too; see [`Until::work_first`] for the other order.
+    ///
+    /// # Errors
+    ///
+    /// The output is [`Cancelled`] if the token came first; the future is dropped with the
+    /// [`Until`].
+    pub fn run_until_cancelled<F: IntoFuture>(
+        &self,
+        future: F,
+    ) -> Until<F::IntoFuture, WaitReason<&CancelToken>> {
+        Until::new(future.into_future(), self.into_future())
+    }
+}
+
+impl Clone for CancelToken {
+    /// The same scope; the clone keeps no registration.
+    fn clone(&self) -> Self {
+        Self { kept: Kept::new(), node: self.node.clone() }
+    }
+}
+
+impl CancelToken {
+    fn id(&self) -> *const Node {
+        self.node.as_ref().map_or(core::ptr::null(), Arc::as_ptr)
+    }
+}
+
+impl PartialEq for CancelToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for CancelToken {}
+
+impl Hash for CancelToken {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+impl UnwindSafe for CancelToken {}
+impl RefUnwindSafe for CancelToken {}
+
+impl fmt::Debug for CancelToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = self.node.as_ref().and_then(|node| node.found());
+        f.debug_struct("CancelToken").field("cancelled", &found).finish()
+    }
+}
+
+impl IntoFuture for CancelToken {
+    type Output = Cancelled;
+    type IntoFuture = WaitReason<CancelToken>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        WaitReason::new(self)
+    }
+}
+
+impl<'a> IntoFuture for &'a CancelToken {
+    type Output = Cancelled;
+    type IntoFuture = WaitReason<&'a CancelToken>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        WaitReason::new(self)
+    }
+}
