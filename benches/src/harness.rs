@@ -54,11 +54,14 @@ impl Family {
 
     /// The column with this heading, which is made if there is none.
     pub(crate) fn column(&mut self, heading: &str) -> usize {
-        if let Some(found) = self.columns.iter().position(|it| it == heading) {
-            return found;
-        }
-        self.columns.push(heading.to_owned());
-        self.columns.len() - 1
+        self.find_column(heading).unwrap_or_else(|| {
+            self.columns.push(heading.to_owned());
+            self.columns.len() - 1
+        })
+    }
+
+    pub(crate) fn find_column(&self, heading: &str) -> Option<usize> {
+        self.columns.iter().position(|it| it == heading)
     }
 
     pub(crate) fn add(

@@ -64,6 +64,7 @@ fn main() -> Result<()> {
     for family in &mut families {
         family.keep(&args.filter);
     }
+    memory::keep();
     let load_before = harness::load();
     harness::run(&mut families, rounds);
 

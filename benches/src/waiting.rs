@@ -10,22 +10,26 @@ use winddown::{Signal, WaitGroup};
 
 use crate::floors::Line;
 use crate::harness::{FLOOR, Family, Gate, Scale, Span, contend};
-use crate::subjects::{Event, Triggered, poll};
+use crate::subjects::{Event, Triggered, Waits, poll};
 
 const THREADS: [(usize, &str); 2] = [(1, "1 thread"), (2, "2 threads")];
+const BESIDE: &str = "1 thread, beside a parked wait";
 
 pub(crate) fn poll_a_fresh_wait(scale: Scale) -> Family {
     let mut family = Family::new(
         "Poll a fresh wait once and drop it, pending",
         "ns per wait",
         "What a turn of a `select!` loop does. Timed: a loop that makes a wait, polls it once and \
-         drops it; all threads wait for one object. Floor: two read-modify-writes of one word.",
+         drops it; all threads wait for one object. In the last column another wait is parked all the \
+         while. Floor: two read-modify-writes of one word.",
     );
     let ops = scale.ops(20_000);
     for (threads, heading) in THREADS {
         let column = family.column(heading);
         floor(&mut family, column, threads, ops, Line::two_rmws);
     }
+    let beside = family.column(BESIDE);
+    floor(&mut family, beside, 1, ops, Line::two_rmws);
     each_event(&mut family, ops, Fresh);
     family
 }
@@ -98,6 +102,15 @@ fn add<E: Event>(family: &mut Family, ops: usize, measure: impl Measure) {
         family.add(E::NAME, column, move || {
             let event = Box::new(E::new(0));
             contend(threads, ops, |gate, ops| measure.thread(&*event, gate, ops))
+        });
+    }
+    // Only where the family has it.
+    if let Some(column) = family.find_column(BESIDE) {
+        family.add(E::NAME, column, move || {
+            let event = Box::new(E::new(0));
+            let mut parked = Waits::<E>::with_capacity(1);
+            parked.park(&event);
+            contend(1, ops, |gate, ops| measure.thread(&*event, gate, ops))
         });
     }
 }
