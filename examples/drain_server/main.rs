@@ -137,6 +137,8 @@ async fn serve<R: Runtime>(args: &Args) -> io::Result<Summary> {
     say(format_args!("stopping: {}; {in_flight} in flight", stop.why));
     let drained = SERVER.connections.wait().until(R::sleep(args.drain_limit)).await;
     let took = stop.at.elapsed();
+    // From here on the process could end. What is completed later counts as lost.
+    let completed = SERVER.completed.load(Relaxed);
     match drained {
         // What was written last is still on its way to the clients.
         Ok(()) => drop(LOAD.clients.wait().until(R::sleep(args.drain_limit)).await),
@@ -147,7 +149,8 @@ async fn serve<R: Runtime>(args: &Args) -> io::Result<Summary> {
             unfinished.left
         )),
     }
-    Ok(Summary::new(args.listen.is_none(), drained.is_ok(), took))
+    let of_clients = args.listen.is_none().then_some(&LOAD);
+    Ok(Summary::new(drained.is_ok(), took, completed, of_clients))
 }
 
 fn live_line(start: Instant) -> impl Fn() -> String {
@@ -175,27 +178,28 @@ struct Summary {
 }
 
 impl Summary {
-    fn new(own_load: bool, drained: bool, took: Duration) -> Self {
+    fn new(drained: bool, took: Duration, completed: u64, load: Option<&Load>) -> Self {
         let accepted = SERVER.accepted.load(Relaxed);
-        let answered = SERVER.completed.load(Relaxed);
         let refused = SERVER.refused.load(Relaxed);
-        if !own_load {
-            // Of clients that are not ours we know when they hang up, not what they receive.
+        let Some(load) = load else {
+            // Of foreign clients we know whether they hung up, and not what they received.
             let lost = SERVER.requests.count() as u64;
-            let hung_up = accepted.saturating_sub(answered + lost);
+            let hung_up = accepted.saturating_sub(completed + lost);
             if hung_up > 0 {
                 say(format_args!("requests whose client hung up: {hung_up}"));
             }
-            return Self { drained, accepted, completed: answered, refused, lost, took };
-        }
-        // Both sides must agree on every request that the server took in, and on every refusal.
-        let (verified, heard) = (LOAD.verified.load(Relaxed), LOAD.refused.load(Relaxed));
-        let lost = accepted.abs_diff(verified) + refused.abs_diff(heard);
-        let turned_away = LOAD.turned_away.load(Relaxed);
+            return Self { drained, accepted, completed, refused, lost, took };
+        };
+        let verified = load.verified.load(Relaxed);
+        let heard = load.refused.load(Relaxed);
+        let turned_away = load.turned_away.load(Relaxed);
         say(format_args!(
             "clients: {verified} answers verified, {heard} refused by a 503, {turned_away} refused at the door"
         ));
-        Self { drained, accepted, completed: verified, refused: heard + turned_away, lost, took }
+        // Completed is what both sides call so; and they must agree on every refusal.
+        let completed = completed.min(verified);
+        let lost = accepted.abs_diff(completed) + refused.abs_diff(heard);
+        Self { drained, accepted, completed, refused: heard + turned_away, lost, took }
     }
 
     /// True if nothing was lost.
