@@ -306,6 +306,21 @@ fn a_client_that_hangs_up_is_not_lost() {
 }
 
 #[test]
+fn half_a_request_does_not_hold_up_the_drain() {
+    for runtime in ["tokio", "smol"] {
+        let (mut running, addr) = Running::listening(runtime, &["--drain-limit", "1000"]);
+        let mut half = get(addr, "/");
+        write!(half, "GET /slow").unwrap();
+        running.line_with("1 completed");
+        running.signal("INT");
+        let ended = running.end();
+        assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+        assert!(rest(half).starts_with("HTTP/1.1 200 OK\r\n"));
+        assert_eq!(ended.summary()["accepted"], 1);
+    }
+}
+
+#[test]
 fn an_address_in_use_is_an_error_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
