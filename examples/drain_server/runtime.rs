@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::rt::{Read, Write};
+use hyper::rt::{Read, Timer, Write};
 
 /// Tasks, time and TCP.
 pub(crate) trait Runtime: 'static {
@@ -17,6 +17,8 @@ pub(crate) trait Runtime: 'static {
     /// Starts a task that nobody joins: a wait group counts it instead.
     fn spawn(future: impl Future<Output: Send> + Send + 'static);
     fn sleep(time: Duration) -> impl Future<Output = ()> + Send;
+    /// The same for hyper's own limits.
+    fn timer() -> impl Timer + Send + Sync + 'static;
     /// Also tells the address that was bound, for those who ask for port 0.
     fn listen(
         addr: SocketAddr,
@@ -42,6 +44,10 @@ impl Runtime for Tokio {
 
     async fn sleep(time: Duration) {
         tokio::time::sleep(time).await;
+    }
+
+    fn timer() -> impl Timer + Send + Sync + 'static {
+        hyper_util::rt::TokioTimer::new()
     }
 
     async fn listen(addr: SocketAddr) -> io::Result<(Self::Listener, SocketAddr)> {
@@ -76,6 +82,10 @@ impl Runtime for Smol {
 
     async fn sleep(time: Duration) {
         smol::Timer::after(time).await;
+    }
+
+    fn timer() -> impl Timer + Send + Sync + 'static {
+        smol_hyper::rt::SmolTimer::default()
     }
 
     async fn listen(addr: SocketAddr) -> io::Result<(Self::Listener, SocketAddr)> {

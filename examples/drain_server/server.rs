@@ -34,6 +34,9 @@ use winddown::{Signal, WaitGroup};
 use crate::runtime::Runtime;
 use crate::screen::complain;
 
+/// How long a client may take to send the head of a request.
+const HEADER_LIMIT: Duration = Duration::from_secs(2);
+
 /// What everybody who serves shares. All of it is `const`, so it can be a `static`, and tasks
 /// borrow it for ever.
 pub(crate) struct Server {
@@ -122,7 +125,10 @@ impl Server {
             // Counted in before it starts, and out when it is answered, abandoned or panics.
             self.requests.guard().track(self.request::<R>(request))
         });
-        let mut connection = pin!(http1::Builder::new().serve_connection(stream, service));
+        let mut http = http1::Builder::new();
+        // Else a client that sends half a request, and then nothing, holds up the drain.
+        http.timer(R::timer()).header_read_timeout(HEADER_LIMIT);
+        let mut connection = pin!(http.serve_connection(stream, service));
         select_biased! {
             // First, so that a request that is here already gets an answer, if only a refusal.
             // An error is a client that hung up, and no concern of ours.
