@@ -35,6 +35,16 @@ pub fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output>
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
+/// What the threads of a model share, without a count of references and its interleavings.
+///
+/// # Safety
+///
+/// The model joins every thread that uses it before `shared` goes.
+pub unsafe fn lend<T>(shared: &T) -> &'static T {
+    // SAFETY: the caller's promise.
+    unsafe { &*core::ptr::from_ref(shared) }
+}
+
 /// Memory that one thread writes, once. loom fails the model if a read is not ordered after the
 /// write.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use loom::future::block_on;
 use loom::thread;
 use winddown::WaitGroup;
 use winddown::model::Arc;
-use winddown_loom_tests::{Wakes, Work, check, check_within, poll};
+use winddown_loom_tests::{Wakes, Work, check, check_within, lend, poll};
 
 fn group() -> Arc<WaitGroup> {
     Arc::new(WaitGroup::new())
@@ -110,31 +110,31 @@ fn the_last_guard_wakes_a_task_and_a_blocked_thread() {
     });
 }
 
-/// Two finishers and two waiters: each waiter is woken and sees both works.
+/// Rule 5: two finishers and two waiters: each waiter is woken and sees both works.
 ///
-/// Edges: A, B, C, F, L, P.
+/// Edges: A, B, C, F, K, L, P.
 #[test]
 fn two_finishers_wake_two_waiters() {
     check_within(1, || {
-        let group = group();
-        let works = Arc::new([Work::default(), Work::default()]);
-        let workers = [0, 1].map(|which| {
-            let guard = WaitGroup::guard_in(Arc::clone(&group));
-            let works = Arc::clone(&works);
+        let group = WaitGroup::new();
+        let works = [Work::default(), Work::default()];
+        // SAFETY: all threads are joined below.
+        let lent = unsafe { lend(&group) };
+        // SAFETY: as above.
+        let works = unsafe { lend(&works) };
+        let workers = works.each_ref().map(|work| {
+            let guard = lent.guard();
             thread::spawn(move || {
-                works[which].finish();
+                work.finish();
                 drop(guard);
             })
         });
-        let waiter = thread::spawn({
-            let (group, works) = (Arc::clone(&group), Arc::clone(&works));
-            move || {
-                group.wait().block();
-                works.iter().for_each(Work::assert_finished);
-            }
-        });
-        group.wait().block();
-        works.iter().for_each(Work::assert_finished);
+        let wait_here = move || {
+            lent.wait().block();
+            works.iter().for_each(Work::assert_finished);
+        };
+        let waiter = thread::spawn(wait_here);
+        wait_here();
         waiter.join().unwrap();
         workers.into_iter().for_each(|worker| worker.join().unwrap());
     });

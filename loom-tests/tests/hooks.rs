@@ -1,0 +1,329 @@
+//! Models of the bridge to event-listener: the wait list, its hooks, and the delivery.
+
+#![cfg(loom)]
+
+use core::task::Waker;
+use std::sync::Arc;
+
+use loom::sync::Mutex;
+use loom::thread;
+use winddown::future::WaitClosed;
+use winddown::{Signal, WaitGroup, model};
+use winddown_loom_tests::{Wakes, Work, check, check_within, lend, poll, waker_of};
+
+/// Polls a new wait and drops it: if the group is busy, `WAITERS` stays set with nobody parked, and
+/// the next zero delivers to whoever is registered by then.
+fn abandon_a_wait(group: &WaitGroup) {
+    let _ = poll(&mut group.wait(), Waker::noop());
+}
+
+/// Two first waiters make one wait list between them, and each may use it.
+///
+/// Edges: P.
+#[test]
+fn two_first_waiters_share_one_list() {
+    check(|| {
+        let signal = Signal::new();
+        // SAFETY: the thread is joined below.
+        let shared = unsafe { lend(&signal) };
+        let (here, there) = (Wakes::new(), Wakes::new());
+        let other = thread::spawn({
+            let waker = there.waker();
+            move || {
+                let mut wait = shared.closed();
+                assert!(poll(&mut wait, &waker).is_pending());
+                wait
+            }
+        });
+        let mut wait = signal.closed();
+        assert!(poll(&mut wait, &here.waker()).is_pending());
+        let mut other = other.join().unwrap();
+        signal.close();
+        assert_eq!((here.count(), there.count()), (1, 1));
+        assert!(poll(&mut wait, &here.waker()).is_ready());
+        assert!(poll(&mut other, &there.waker()).is_ready());
+    });
+}
+
+/// Every announced wait is delivered to, though another one that stands before it in the list is
+/// registering, or leaving, at the same time.
+///
+/// Edges: B, C, L.
+#[test]
+fn a_wait_that_comes_and_goes_takes_no_place_in_a_delivery() {
+    check(|| {
+        let signal = Signal::new();
+        // SAFETY: the thread is joined below.
+        let shared = unsafe { lend(&signal) };
+        let passing = thread::spawn(move || {
+            let _ = poll(&mut shared.closed(), Waker::noop());
+        });
+        let wakes = Wakes::new();
+        let mut wait = signal.closed();
+        let pending = poll(&mut wait, &wakes.waker()).is_pending();
+        signal.close();
+        assert!(pending);
+        assert_eq!(wakes.count(), 1);
+        passing.join().unwrap();
+    });
+}
+
+/// Rule 18: hooks run first in, first out.
+///
+/// Edges: F, L.
+#[test]
+fn waits_are_woken_in_the_order_of_their_registration() {
+    check(|| {
+        let signal = Signal::new();
+        // SAFETY: the thread is joined below.
+        let shared = unsafe { lend(&signal) };
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let waits = [1, 2, 3].map(|place| {
+            let order = Arc::clone(&order);
+            let waker = waker_of(move || order.lock().unwrap().push(place), || {});
+            let mut wait = signal.closed();
+            assert!(poll(&mut wait, &waker).is_pending());
+            wait
+        });
+        let closer = thread::spawn(move || shared.close());
+        let _ = poll(&mut signal.closed(), Waker::noop());
+        closer.join().unwrap();
+        assert_eq!(*order.lock().unwrap(), [1, 2, 3]);
+        drop(waits);
+    });
+}
+
+/// Two closers of a reusable group may share a delivery: whoever takes a hook from the stack, also
+/// one that the other has pushed, sees it and its waker, and each is woken.
+///
+/// Edges: F, L.
+#[test]
+fn a_hook_may_be_run_by_another_closer_than_the_one_that_fired_it() {
+    check(|| {
+        let group = WaitGroup::new();
+        // SAFETY: the threads are joined below.
+        let shared = unsafe { lend(&group) };
+        let guard = shared.guard();
+        abandon_a_wait(&group);
+        let first = thread::spawn(move || drop(guard));
+        let second = thread::spawn(move || {
+            let guard = shared.guard();
+            abandon_a_wait(shared);
+            drop(guard);
+        });
+        let mine = shared.guard();
+        let seen = Arc::new(Work::default());
+        seen.finish();
+        let waker = waker_of(move || seen.assert_finished(), || {});
+        let mut wait = group.wait();
+        let _ = poll(&mut wait, &waker);
+        first.join().unwrap();
+        second.join().unwrap();
+        drop(mine);
+        assert!(poll(&mut wait, &waker).is_ready());
+    });
+}
+
+/// Hook condition 4: a poll that finds its hook fired, while the notifier has not taken it from the
+/// stack yet, registers a new one; the old one is on one stack only.
+///
+/// Edges: F, L.
+#[test]
+fn a_fired_hook_is_replaced() {
+    check(|| {
+        let group = WaitGroup::new();
+        // SAFETY: the thread is joined below.
+        let shared = unsafe { lend(&group) };
+        let guard = shared.guard();
+        abandon_a_wait(&group);
+        let old = thread::spawn(move || drop(guard));
+        let guard = group.guard();
+        let wakes = Wakes::new();
+        let waker = wakes.waker();
+        let mut wait = group.wait();
+        assert!(poll(&mut wait, &waker).is_pending());
+        assert!(poll(&mut wait, &waker).is_pending());
+        drop(guard);
+        old.join().unwrap();
+        assert!((1..=2).contains(&wakes.count()));
+        assert!(poll(&mut wait, &waker).is_ready());
+    });
+}
+
+/// Hook condition 1: a wait that was notified and is dropped passes its notification on to nobody:
+/// a hook that was fired that way would stay on the stack for ever (loom reports it as leaked).
+///
+/// Edges: L.
+#[test]
+fn a_dropped_wait_passes_no_notification_on() {
+    check(|| {
+        let group = WaitGroup::new();
+        // SAFETY: the thread is joined below.
+        let shared = unsafe { lend(&group) };
+        let guard = shared.guard();
+        let mut notified = group.wait();
+        assert!(poll(&mut notified, Waker::noop()).is_pending());
+        let finisher = thread::spawn(move || drop(guard));
+        let guard = group.guard();
+        let wakes = Wakes::new();
+        let mut wait = group.wait();
+        let _ = poll(&mut wait, &wakes.waker());
+        finisher.join().unwrap();
+        drop(notified);
+        drop(wait);
+        drop(guard);
+    });
+}
+
+/// Hook condition 6: the list lives as long as whoever is registered in it, also if the primitive
+/// goes first, as it may where a wait is forgotten. (The wait is dropped later here, since loom
+/// would report what a forgotten one leaks; its drop does not touch the primitive.)
+///
+/// Edges: none.
+#[test]
+fn the_list_outlives_the_primitive() {
+    check(|| {
+        let signal = Box::new(Signal::new());
+        // SAFETY: all that is done with the wait after the signal has gone is to drop it.
+        let shared = unsafe { lend(&*signal) };
+        let wakes = Wakes::new();
+        let mut forgotten = shared.closed();
+        assert!(poll(&mut forgotten, &wakes.waker()).is_pending());
+        let late = thread::spawn(move || drop(forgotten));
+        drop(signal);
+        late.join().unwrap();
+        assert_eq!(wakes.count(), 0);
+    });
+}
+
+/// Where a waker finds another wait, to poll it or drop it.
+type Slot = Mutex<Option<WaitClosed<&'static Signal>>>;
+
+/// Rule 11: a waker that polls, closes and drops inline works, since it runs with no lock held.
+///
+/// Edges: B, F, L.
+#[test]
+fn a_waker_may_poll_close_and_drop_inline() {
+    check(|| {
+        let signal = Signal::new();
+        // SAFETY: the thread is joined below, and the wakers are gone before the signal.
+        let shared = unsafe { lend(&signal) };
+        let slot: Arc<Slot> = Arc::default();
+        let wakes = Wakes::new();
+        let inline = waker_of(
+            {
+                let (slot, wakes) = (Arc::clone(&slot), Arc::clone(&wakes));
+                move || {
+                    assert!(!shared.close());
+                    assert!(poll(&mut shared.closed(), Waker::noop()).is_ready());
+                    drop(slot.lock().unwrap().take());
+                    wakes.waker().wake();
+                }
+            },
+            || {},
+        );
+        let mut wait = shared.closed();
+        assert!(poll(&mut wait, &inline).is_pending());
+        let mut other = shared.closed();
+        assert!(poll(&mut other, &inline).is_pending());
+        *slot.lock().unwrap() = Some(other);
+        let closer = thread::spawn(move || shared.close());
+        let over = poll(&mut wait, &inline).is_ready();
+        assert!(closer.join().unwrap());
+        assert!(over || wakes.count() > 0);
+        assert!(poll(&mut wait, &inline).is_ready());
+    });
+}
+
+/// Rule 11: a waker that ends another round of the same group inline delivers within the delivery.
+///
+/// Edges: A, B, F, L.
+#[test]
+fn a_waker_may_end_another_round_inline() {
+    check(|| {
+        let group = WaitGroup::new();
+        // SAFETY: the thread is joined below, and the wakers are gone before the group.
+        let shared = unsafe { lend(&group) };
+        let wakes = Wakes::new();
+        let inline = waker_of(
+            {
+                let wakes = Arc::clone(&wakes);
+                move || {
+                    let guard = shared.guard();
+                    let mut next = shared.wait();
+                    let parked = poll(&mut next, &wakes.waker()).is_pending();
+                    drop(guard);
+                    assert!(parked);
+                    assert!(poll(&mut next, Waker::noop()).is_ready());
+                }
+            },
+            || {},
+        );
+        let guard = shared.guard();
+        let mut wait = shared.wait();
+        assert!(poll(&mut wait, &inline).is_pending());
+        let finisher = thread::spawn(move || drop(guard));
+        let _ = poll(&mut wait, &inline);
+        finisher.join().unwrap();
+        assert!(poll(&mut wait, &inline).is_ready());
+        assert!(group.is_idle());
+    });
+}
+
+/// Rule 11, hook condition 5: a waker's own drop may use what it waited for: it never runs under
+/// event-listener's lock, whoever drops the last clone.
+///
+/// Edges: F, L.
+#[test]
+fn a_waker_may_use_the_signal_when_it_is_dropped() {
+    check(|| {
+        let signal = Signal::new();
+        // SAFETY: the thread is joined below, and the wakers are gone before the signal.
+        let shared = unsafe { lend(&signal) };
+        let wakes = Wakes::new();
+        let mut wait = shared.closed();
+        {
+            let wakes = Arc::clone(&wakes);
+            let waker = waker_of(
+                || {},
+                move || {
+                    let _ = poll(&mut shared.closed(), Waker::noop());
+                    wakes.waker().wake();
+                },
+            );
+            assert!(poll(&mut wait, &waker).is_pending());
+        }
+        let closer = thread::spawn(move || shared.close());
+        drop(wait);
+        assert!(closer.join().unwrap());
+        assert_eq!(wakes.count(), 1, "the waker was dropped once");
+    });
+}
+
+/// Rule 12: a wait that owns the last handle of its group may be dropped by the last guard's
+/// delivery, and the group and its list go once.
+///
+/// Edges: A, F, L.
+#[test]
+fn a_waker_may_drop_the_last_handle() {
+    check_within(2, || {
+        let group = model::Arc::new(WaitGroup::new());
+        let guard = WaitGroup::guard_in(model::Arc::clone(&group));
+        let slot = Arc::new(Mutex::new(None));
+        let waker = waker_of(
+            {
+                let slot = Arc::clone(&slot);
+                move || drop(slot.lock().unwrap().take())
+            },
+            || {},
+        );
+        let mut wait = WaitGroup::wait_in(group);
+        assert!(poll(&mut wait, &waker).is_pending());
+        *slot.lock().unwrap() = Some(wait);
+        let finisher = thread::spawn(move || drop(guard));
+        if let Some(mut wait) = slot.lock().unwrap().take() {
+            let _ = poll(&mut wait, &waker);
+        }
+        finisher.join().unwrap();
+    });
+}

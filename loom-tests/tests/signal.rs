@@ -1,0 +1,233 @@
+//! Models of `Signal`.
+
+#![cfg(loom)]
+
+use core::task::Poll;
+
+use loom::future::block_on;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+use winddown::Signal;
+use winddown::model::Arc;
+use winddown_loom_tests::{Wakes, Work, check, check_within, poll};
+
+/// A thread that does `work` and then closes `signal`.
+fn closer(signal: &Arc<Signal>, work: &Arc<Work>) -> thread::JoinHandle<()> {
+    let (signal, work) = (Arc::clone(signal), Arc::clone(work));
+    thread::spawn(move || {
+        work.finish();
+        assert!(signal.close());
+    })
+}
+
+/// Rule 5: a wait sees what came before the close. Rule 7: it is woken, whenever it registers.
+///
+/// Edges: B, C, D, P.
+#[test]
+fn a_wait_sees_what_came_before_the_close() {
+    check(|| {
+        let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
+        let closer = closer(&signal, &work);
+        block_on(signal.closed());
+        work.assert_finished();
+        closer.join().unwrap();
+    });
+}
+
+/// Rule 7: a close wakes all, tasks and blocked threads alike, and leaves none behind.
+///
+/// Edges: B, C, D, F, K, L, P.
+#[test]
+fn a_close_wakes_a_task_and_a_blocked_thread() {
+    check_within(2, || {
+        let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
+        let blocked = thread::spawn({
+            let (signal, work) = (Arc::clone(&signal), Arc::clone(&work));
+            move || {
+                signal.closed().block();
+                work.assert_finished();
+            }
+        });
+        let closer = closer(&signal, &work);
+        block_on(signal.closed());
+        work.assert_finished();
+        blocked.join().unwrap();
+        closer.join().unwrap();
+    });
+}
+
+/// Rule 6: of two closers exactly one is first, and a wait is over whichever it is.
+///
+/// Edges: B, C, D.
+#[test]
+fn of_two_closers_exactly_one_is_first() {
+    check_within(2, || {
+        let signal = Arc::new(Signal::new());
+        let closers = [(), ()].map(|()| {
+            let signal = Arc::clone(&signal);
+            thread::spawn(move || signal.close())
+        });
+        signal.closed().block();
+        assert!(signal.is_closed());
+        let firsts = closers.into_iter().map(|it| it.join().unwrap());
+        assert_eq!(firsts.filter(|first| *first).count(), 1);
+    });
+}
+
+/// Rules 5 and 6: a signal with a value is closed from the claim on, and what came before that claim
+/// is seen by whoever sees it, also before the value is there.
+///
+/// Edges: D, E.
+#[test]
+fn a_look_sees_what_came_before_the_claim() {
+    check(|| {
+        let (signal, work) = (Arc::new(Signal::<u32>::typed()), Arc::new(Work::default()));
+        let closer = thread::spawn({
+            let (signal, work) = (Arc::clone(&signal), Arc::clone(&work));
+            move || {
+                work.finish();
+                signal.close_with(7).unwrap();
+            }
+        });
+        if signal.is_closed() {
+            work.assert_finished();
+        }
+        if let Some(value) = signal.get() {
+            assert_eq!(*value, 7);
+            assert!(signal.is_closed());
+        }
+        closer.join().unwrap();
+        assert_eq!(signal.get(), Some(&7));
+    });
+}
+
+/// Rule 6: `closed` of a signal with a value is over only when the value is there.
+///
+/// Edges: B, C, E.
+#[test]
+fn a_wait_is_not_over_before_the_value_is_there() {
+    check(|| {
+        let signal = Arc::new(Signal::<u32>::typed());
+        let closer = thread::spawn({
+            let signal = Arc::clone(&signal);
+            move || signal.close_with(7).unwrap()
+        });
+        block_on(signal.closed());
+        assert_eq!(signal.get(), Some(&7));
+        closer.join().unwrap();
+    });
+}
+
+/// A value that counts its drops.
+#[derive(Debug)]
+struct Value {
+    id: usize,
+    drops: std::sync::Arc<AtomicUsize>,
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        self.drops.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Rule 6: the first closer's value wins for ever, the other one comes back, everybody who asks sees
+/// the winner or nothing yet, and each value is dropped exactly once.
+///
+/// Edges: B, C, E.
+#[test]
+fn the_first_value_wins_and_each_is_dropped_once() {
+    check_within(2, || {
+        let drops = std::sync::Arc::new(AtomicUsize::new(0));
+        let signal = Arc::new(Signal::<Value>::typed());
+        let closer = |id| {
+            let signal = Arc::clone(&signal);
+            let value = Value { id, drops: std::sync::Arc::clone(&drops) };
+            thread::spawn(move || match signal.close_with(value) {
+                Ok(()) => true,
+                Err(mine) => {
+                    assert_eq!(mine.id, id);
+                    assert!(signal.is_closed());
+                    false
+                }
+            })
+        };
+        let closers = [closer(0), closer(1)];
+        let early = signal.get().map(|value| value.id);
+        let winner = signal.value().block().id;
+        assert!(early.is_none_or(|early| early == winner));
+        for (id, closer) in closers.into_iter().enumerate() {
+            assert_eq!(closer.join().unwrap(), id == winner);
+        }
+        assert_eq!(drops.load(Ordering::Relaxed), 1, "the loser's");
+        drop(signal);
+        assert_eq!(drops.load(Ordering::Relaxed), 2, "and the winner's");
+    });
+}
+
+/// Rule 7: a waker that is replaced while the signal is closed: if the poll that brought it was too
+/// early, it is the one that is woken.
+///
+/// Edges: B, C, F, L.
+#[test]
+fn the_waker_of_the_last_poll_is_woken() {
+    check(|| {
+        let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
+        let (before, after) = (Wakes::new(), Wakes::new());
+        let mut wait = signal.closed();
+        assert!(poll(&mut wait, &before.waker()).is_pending());
+        let closer = closer(&signal, &work);
+        let pending = poll(&mut wait, &after.waker()).is_pending();
+        closer.join().unwrap();
+        if pending {
+            assert_eq!(after.count(), 1);
+        }
+        assert_eq!(poll(&mut wait, &after.waker()), Poll::Ready(()));
+        work.assert_finished();
+    });
+}
+
+/// Rule 7: the same waker, polled again while the signal is closed, is woken if that poll was too
+/// early.
+///
+/// Edges: B, C, F, L.
+#[test]
+fn a_wait_that_is_polled_again_is_woken() {
+    check(|| {
+        let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
+        let wakes = Wakes::new();
+        let waker = wakes.waker();
+        let mut wait = signal.closed();
+        assert!(poll(&mut wait, &waker).is_pending());
+        let closer = closer(&signal, &work);
+        let pending = poll(&mut wait, &waker).is_pending();
+        closer.join().unwrap();
+        if pending {
+            assert!(wakes.count() > 0);
+        }
+        assert_eq!(poll(&mut wait, &waker), Poll::Ready(()));
+        work.assert_finished();
+    });
+}
+
+/// Rule 12: a wait that is dropped while the signal is closed takes nobody's wake with it.
+///
+/// Edges: B, C, F, L.
+#[test]
+fn a_dropped_wait_swallows_nothing() {
+    check_within(2, || {
+        let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
+        let wakes = Wakes::new();
+        let mut dropped = signal.closed();
+        assert!(poll(&mut dropped, &wakes.waker()).is_pending());
+        let closer = closer(&signal, &work);
+        let waiter = thread::spawn({
+            let signal = Arc::clone(&signal);
+            move || signal.closed().block()
+        });
+        drop(dropped);
+        waiter.join().unwrap();
+        work.assert_finished();
+        closer.join().unwrap();
+    });
+}
