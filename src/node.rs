@@ -123,7 +123,13 @@ impl Node {
     /// The reason of the nearest cancelled node, from here up. Loads only.
     #[inline]
     pub(crate) fn found(&self) -> Option<&Reason> {
-        self.scopes().find_map(Self::own_reason)
+        let mut node = self;
+        loop {
+            if let Some(reason) = node.own_reason() {
+                return Some(reason);
+            }
+            node = node.upper()?;
+        }
     }
 
     /// The reason of this node, for ever: if it comes from above, it is fixed here before anybody
