@@ -52,6 +52,7 @@ pub(crate) trait Target: Send + Sync + 'static {
     fn run(&self);
 
     /// Whether that wakes the task of `waker`.
+    #[inline]
     fn will_wake(&self, waker: &Waker) -> bool;
 }
 
@@ -60,6 +61,7 @@ impl Target for Waker {
         self.wake_by_ref();
     }
 
+    #[inline]
     fn will_wake(&self, waker: &Waker) -> bool {
         self.will_wake(waker)
     }
@@ -368,16 +370,19 @@ impl<T: Target> Parked<T> {
     }
 
     /// Whether a wake-up of `waker` is still to come from this registration.
+    #[inline]
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
         self.is_live() && self.hook.target.will_wake(waker)
     }
 
     /// Whether the hook is still to be fired.
+    #[inline]
     pub(crate) fn is_live(&self) -> bool {
         !self.hook.fired.load(Ordering::Relaxed)
     }
 
     /// Whether the registration is in `waiters`.
+    #[inline]
     pub(crate) fn is_in(&self, waiters: &Waiters<T>) -> bool {
         waiters.list.get().is_some_and(|list| ptr::eq(list, &*self.hook.list))
     }
@@ -430,6 +435,7 @@ impl<T: Target> Kept<T> {
     }
 
     /// Puts `parked` in, and gives what was there.
+    #[inline]
     pub(crate) fn replace(&self, parked: Option<Parked<T>>) -> Option<Parked<T>> {
         let new = match parked {
             None => ptr::null(),

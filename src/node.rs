@@ -107,6 +107,7 @@ impl Node {
         if self.shielded { None } else { self.parent.as_ref() }
     }
 
+    #[inline]
     fn load(&self) -> Word {
         // D: a cancelled word acquires what led to it, and the reason.
         Word(self.word.load(Ordering::Acquire))
@@ -244,6 +245,7 @@ impl Node {
         }
     }
 
+    #[inline]
     pub(crate) fn is_kept_here(&self, parked: &Parked<Aim>) -> bool {
         parked.is_live() && parked.is_in(&self.waiters)
     }
@@ -277,6 +279,7 @@ impl Source for Arc<Node> {
     type Seen = ();
     type Target = Aim;
 
+    #[inline]
     fn waiters(&self) -> &Waiters<Aim> {
         &self.waiters
     }
@@ -286,6 +289,7 @@ impl Source for Arc<Node> {
         self.found().is_some()
     }
 
+    #[inline]
     fn announce(&self, _: Option<()>) -> Announced<()> {
         if self.step(Word::announce).is_none() {
             return Announced::Over;
@@ -352,6 +356,7 @@ impl Target for Aim {
         }
     }
 
+    #[inline]
     fn will_wake(&self, waker: &Waker) -> bool {
         matches!(self, Self::Task(own) if own.will_wake(waker))
     }

@@ -91,6 +91,7 @@ impl CancelToken {
         Self { kept: Kept::new(), node: Some(Node::new(parent, traits)) }
     }
 
+    #[inline]
     pub(crate) fn node(&self) -> Option<&Arc<Node>> {
         self.node.as_ref()
     }
@@ -159,6 +160,7 @@ impl CancelToken {
     /// token.cancelled().await;
     /// # });
     /// ```
+    #[inline]
     pub fn cancelled(&self) -> WaitCancelled<&CancelToken> {
         WaitCancelled::new(self)
     }

@@ -58,10 +58,12 @@ pub(crate) enum Waiting<S, T: Target> {
 }
 
 impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
+    #[inline]
     pub(crate) fn is_over(&self) -> bool {
         matches!(self, Self::Over)
     }
 
+    #[inline]
     fn seen(&self) -> Option<S> {
         match self {
             Self::Parked(_, seen) => Some(*seen),
@@ -70,6 +72,7 @@ impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
     }
 
     /// Looks whether the wait is over, without registering anything.
+    #[inline]
     pub(crate) fn look(&mut self, source: &impl Source<Seen = S, Target = T>) -> Poll<()> {
         if self.is_over() {
             return Poll::Ready(());
@@ -81,6 +84,7 @@ impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
     }
 
     /// Looks, and parks `waker` if it is too early.
+    #[inline]
     pub(crate) fn poll(
         &mut self,
         source: &impl Source<Seen = S, Target = T>,
@@ -172,6 +176,7 @@ impl<W, Limit> WaitUntil<W, Limit> {
 impl<W: AnyWait, Limit: Future> Future for WaitUntil<W, Limit> {
     type Output = Result<W::Output, Unfinished<Limit::Output>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         assert!(!*this.done, "a wait with a limit was polled again after it was ready");
@@ -199,6 +204,7 @@ impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
         self.wait.left()
     }
 
+    #[inline]
     fn look(self: Pin<&mut Self>) -> Poll<Self::Output> {
         let this = self.project();
         let output = this.wait.look();

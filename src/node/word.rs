@@ -37,6 +37,7 @@ impl Word {
     pub(super) const OPEN: Self = Self(ptr::null_mut());
 
     /// A reason that somebody else keeps.
+    #[inline]
     pub(super) fn borrowed(reason: &Reason) -> Self {
         Self(ptr::from_ref(reason).cast_mut())
     }
@@ -63,14 +64,17 @@ impl Word {
     }
 
     /// Null if open.
+    #[inline]
     pub(super) fn reason(self) -> *mut Reason {
         self.0.map_addr(|at| at & !MARKS)
     }
 
+    #[inline]
     pub(super) fn is_open(self) -> bool {
         self.reason().is_null()
     }
 
+    #[inline]
     pub(super) fn has_waiters(self) -> bool {
         self.0.addr() & WAITERS != 0
     }

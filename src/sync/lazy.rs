@@ -19,6 +19,7 @@ impl<T> LazyArc<T> {
     }
 
     /// The value, if it was made.
+    #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
         // P: acquires the value that `make` published.
         let value = self.value.load(Ordering::Acquire);

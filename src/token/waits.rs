@@ -30,6 +30,7 @@ pub struct Cancelled {
 
 impl Cancelled {
     /// Requires that the node is cancelled.
+    #[inline]
     pub(super) fn new(node: &Arc<Node>) -> Self {
         Self { node: Arc::clone(node) }
     }
@@ -71,6 +72,7 @@ pub struct WaitCancelled<P: Borrow<CancelToken> = CancelToken> {
 }
 
 impl<P: Borrow<CancelToken>> WaitCancelled<P> {
+    #[inline]
     pub(super) fn new(token: P) -> Self {
         Self { waiting: Waiting::New, token }
     }
@@ -97,6 +99,7 @@ impl<P: Borrow<CancelToken>> Future for WaitCancelled<P> {
 }
 
 impl<P: Borrow<CancelToken>> Drop for WaitCancelled<P> {
+    #[inline]
     fn drop(&mut self) {
         let Waiting::Parked(parked, ()) = core::mem::replace(&mut self.waiting, Waiting::Over)
         else {
@@ -167,6 +170,7 @@ pub struct WaitReason<P: Borrow<CancelToken> = CancelToken> {
 }
 
 impl<P: Borrow<CancelToken>> WaitReason<P> {
+    #[inline]
     pub(super) fn new(token: P) -> Self {
         Self { wait: WaitCancelled::new(token) }
     }
@@ -224,6 +228,7 @@ pub struct WaitAny<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> WaitAny<'a, N> {
+    #[inline]
     pub(super) fn new(tokens: [&'a CancelToken; N]) -> Self {
         Self { waits: tokens.map(WaitCancelled::new) }
     }
@@ -239,6 +244,7 @@ impl<'a, const N: usize> WaitAny<'a, N> {
 impl<const N: usize> Future for WaitAny<'_, N> {
     type Output = Cancelled;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Cancelled> {
         // All are polled, so that all are registered; then one look decides.
         let mut ended = false;

@@ -67,15 +67,18 @@ pub(super) struct Left {
 impl Word {
     pub(super) const IDLE: Self = Self(0);
 
+    #[inline]
     fn count_bits(self) -> Bits {
         (self.0 & COUNT_MASK) >> COUNT_SHIFT
     }
 
+    #[inline]
     pub(super) fn count(self) -> usize {
         // At most 32 bits, and a usize has at least as many wherever the word is 64 bits wide.
         self.count_bits() as usize
     }
 
+    #[inline]
     pub(super) fn round(self) -> Round {
         Round(self.0 & ROUND_MASK)
     }
