@@ -52,7 +52,6 @@ pub(crate) trait Target: Send + Sync + 'static {
     fn run(&self);
 
     /// Whether that wakes the task of `waker`.
-    #[inline]
     fn will_wake(&self, waker: &Waker) -> bool;
 }
 
