@@ -2,6 +2,7 @@
 //! as limits, abandoned waits, wakers from foreign threads, `select!` without a pin.
 
 #![cfg(not(loom))]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 use core::future::Future;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -145,7 +146,7 @@ async fn local_scenario<R: LocalRuntime>(runtime: &R) {
             let why = Rc::clone(stop.value().await);
             log.lock().unwrap().push(why);
         });
-        runtime.spawn_local(async { task.await });
+        runtime.spawn_local(task);
     }
     let unfinished =
         WaitGroup::wait_in(Rc::clone(&group)).until(R::sleep(SHORT)).await.unwrap_err();
@@ -241,7 +242,7 @@ mod on_tokio {
         tokio::select! {
             biased;
             () = &mut worker.idle => {}
-            () = std::future::ready(()) => unreachable!("it is idle"),
+            () = ready(()) => unreachable!("it is idle"),
         }
         assert!(turns >= 3);
     }
