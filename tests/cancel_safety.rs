@@ -1,6 +1,7 @@
 //! Every future is dropped at every point, or forgotten; the others never notice.
 
 #![cfg(not(loom))]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 
@@ -10,6 +11,7 @@ use core::mem::forget;
 use core::ops::Deref;
 use core::pin::Pin;
 use core::task::Poll;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
@@ -322,7 +324,7 @@ fn a_pointer_that_changes_its_mind_does_no_harm_to_others() {
 #[test]
 fn a_wait_goes_over_to_what_its_pointer_leads_to() {
     #[derive(Clone)]
-    struct Replaceable(Arc<Cell<&'static WaitGroup>>);
+    struct Replaceable(Rc<Cell<&'static WaitGroup>>);
     impl Deref for Replaceable {
         type Target = WaitGroup;
 
@@ -331,7 +333,7 @@ fn a_wait_goes_over_to_what_its_pointer_leads_to() {
         }
     }
     let (first, second) = (leak(), leak());
-    let pointer = Replaceable(Arc::new(Cell::new(first)));
+    let pointer = Replaceable(Rc::new(Cell::new(first)));
     let waker = Foreign::new().share();
     let mut wait = WaitGroup::wait_in(pointer.clone());
     assert!(poll(&mut wait, &waker.waker()).is_pending());

@@ -309,14 +309,16 @@ fn a_client_that_hangs_up_is_not_lost() {
 fn half_a_request_does_not_hold_up_the_drain() {
     for runtime in ["tokio", "smol"] {
         let (mut running, addr) = Running::listening(runtime, &["--drain-limit", "1000"]);
-        let mut half = get(addr, "/");
+        let mut half = TcpStream::connect(addr).unwrap();
         write!(half, "GET /slow").unwrap();
+        // Behind it, so that the server has read the half when this one is answered.
+        let whole = get(addr, "/");
         running.line_with("1 completed");
         running.signal("INT");
         let ended = running.end();
         assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
         assert_eq!((ended.summary()["accepted"], ended.summary()["completed"]), (1, 1));
-        drop(half);
+        drop((half, whole));
     }
 }
 

@@ -30,9 +30,46 @@ pub fn check_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static
     builder.check(model);
 }
 
+/// Runs `setup` in one way only, where its interleavings with the other threads do not matter. Not in
+/// two threads at once.
+pub fn unexplored<R>(setup: impl FnOnce() -> R) -> R {
+    loom::stop_exploring();
+    let result = setup();
+    loom::explore();
+    result
+}
+
 /// Polls once.
 pub fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
+}
+
+/// Parks two waits that nobody listens to: the first takes the slot of a lone waiter and the second
+/// listens, so that whoever comes after them registers with event-listener.
+pub fn crowd<F: Future + Unpin>(wait: impl Fn() -> F) -> [F; 2] {
+    [(), ()].map(|()| {
+        let mut wait = wait();
+        assert!(poll(&mut wait, Waker::noop()).is_pending(), "what is waited for is over already");
+        wait
+    })
+}
+
+/// Makes two tests of a model that asks whether waits register alone or in a [`crowd`].
+#[macro_export]
+macro_rules! alone_and_in_a_crowd {
+    ($model:ident) => {
+        mod $model {
+            #[test]
+            fn alone() {
+                super::$model(false);
+            }
+
+            #[test]
+            fn in_a_crowd() {
+                super::$model(true);
+            }
+        }
+    };
 }
 
 /// What the threads of a model share, without a count of references and its interleavings.

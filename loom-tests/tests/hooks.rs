@@ -9,7 +9,9 @@ use loom::sync::Mutex;
 use loom::thread;
 use winddown::future::WaitClosed;
 use winddown::{Signal, WaitGroup, model};
-use winddown_loom_tests::{Wakes, Work, check, check_within, lend, poll, waker_of};
+use winddown_loom_tests::{
+    Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll, unexplored, waker_of,
+};
 
 /// Polls a new wait and drops it: if the group is busy, `WAITERS` stays set with nobody parked, and
 /// the next zero delivers to whoever is registered by then.
@@ -49,10 +51,10 @@ fn two_first_waiters_share_one_list() {
 /// registering, or leaving, at the same time.
 ///
 /// Edges: B, C, L.
-#[test]
-fn a_wait_that_comes_and_goes_takes_no_place_in_a_delivery() {
-    check(|| {
+fn a_wait_that_comes_and_goes_takes_no_place_in_a_delivery(crowded: bool) {
+    check(move || {
         let signal = Signal::new();
+        let _crowd = crowded.then(|| crowd(|| signal.closed()));
         // SAFETY: the thread is joined below.
         let shared = unsafe { lend(&signal) };
         let passing = thread::spawn(move || {
@@ -67,6 +69,8 @@ fn a_wait_that_comes_and_goes_takes_no_place_in_a_delivery() {
         passing.join().unwrap();
     });
 }
+
+alone_and_in_a_crowd!(a_wait_that_comes_and_goes_takes_no_place_in_a_delivery);
 
 /// Rule 18: hooks run first in, first out.
 ///
@@ -97,44 +101,53 @@ fn waits_are_woken_in_the_order_of_their_registration() {
 /// one that the other has pushed, sees it and its waker, and each is woken.
 ///
 /// Edges: F, L.
-#[test]
-fn a_hook_may_be_run_by_another_closer_than_the_one_that_fired_it() {
-    check(|| {
+fn a_hook_may_be_run_by_another_closer_than_the_one_that_fired_it(crowded: bool) {
+    check(move || {
         let group = WaitGroup::new();
         // SAFETY: the threads are joined below.
         let shared = unsafe { lend(&group) };
         let guard = shared.guard();
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
         abandon_a_wait(&group);
-        let first = thread::spawn(move || drop(guard));
-        let second = thread::spawn(move || {
-            let guard = shared.guard();
-            abandon_a_wait(shared);
-            drop(guard);
+        let waiter = thread::spawn(move || {
+            shared.add(1).unwrap();
+            let seen = Arc::new(Work::default());
+            seen.finish();
+            let waker = waker_of(move || seen.assert_finished(), || {});
+            let mut wait = shared.wait();
+            let _ = poll(&mut wait, &waker);
+            wait
         });
-        let mine = shared.guard();
-        let seen = Arc::new(Work::default());
-        seen.finish();
-        let waker = waker_of(move || seen.assert_finished(), || {});
-        let mut wait = group.wait();
-        let _ = poll(&mut wait, &waker);
-        first.join().unwrap();
-        second.join().unwrap();
-        drop(mine);
-        assert!(poll(&mut wait, &waker).is_ready());
+        let closer = thread::spawn(move || {
+            unexplored(|| {
+                shared.add(1).unwrap();
+                abandon_a_wait(shared);
+            });
+            shared.done().unwrap();
+        });
+        // This thread stalls after its zero, the other one after its notify; so the switches that
+        // matter take three preemptions.
+        drop(guard);
+        let mut wait = waiter.join().unwrap();
+        closer.join().unwrap();
+        shared.done().unwrap();
+        assert!(poll(&mut wait, Waker::noop()).is_ready());
     });
 }
+
+alone_and_in_a_crowd!(a_hook_may_be_run_by_another_closer_than_the_one_that_fired_it);
 
 /// Hook condition 4: a poll that finds its hook fired, while the notifier has not taken it from the
 /// stack yet, registers a new one; the old one is on one stack only.
 ///
 /// Edges: F, L.
-#[test]
-fn a_fired_hook_is_replaced() {
-    check(|| {
+fn a_fired_hook_is_replaced(crowded: bool) {
+    check(move || {
         let group = WaitGroup::new();
         // SAFETY: the thread is joined below.
         let shared = unsafe { lend(&group) };
         let guard = shared.guard();
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
         abandon_a_wait(&group);
         let old = thread::spawn(move || drop(guard));
         let guard = group.guard();
@@ -150,17 +163,19 @@ fn a_fired_hook_is_replaced() {
     });
 }
 
+alone_and_in_a_crowd!(a_fired_hook_is_replaced);
+
 /// Hook condition 1: a wait that was notified and is dropped passes its notification on to nobody:
 /// a hook that was fired that way would stay on the stack for ever (loom reports it as leaked).
 ///
 /// Edges: L.
-#[test]
-fn a_dropped_wait_passes_no_notification_on() {
-    check(|| {
+fn a_dropped_wait_passes_no_notification_on(crowded: bool) {
+    check(move || {
         let group = WaitGroup::new();
         // SAFETY: the thread is joined below.
         let shared = unsafe { lend(&group) };
         let guard = shared.guard();
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
         let mut notified = group.wait();
         assert!(poll(&mut notified, Waker::noop()).is_pending());
         let finisher = thread::spawn(move || drop(guard));
@@ -175,6 +190,8 @@ fn a_dropped_wait_passes_no_notification_on() {
     });
 }
 
+alone_and_in_a_crowd!(a_dropped_wait_passes_no_notification_on);
+
 /// Hook condition 6: the list lives as long as whoever is registered in it, also if the primitive
 /// goes first, as it may where a wait is forgotten. (The wait is dropped later here, since loom
 /// would report what a forgotten one leaks; its drop does not touch the primitive.)
@@ -187,8 +204,10 @@ fn the_list_outlives_the_primitive() {
         // SAFETY: all that is done with the wait after the signal has gone is to drop it.
         let shared = unsafe { lend(&*signal) };
         let wakes = Wakes::new();
-        let mut forgotten = shared.closed();
-        assert!(poll(&mut forgotten, &wakes.waker()).is_pending());
+        let forgotten = [shared.closed(), shared.closed()].map(|mut wait| {
+            assert!(poll(&mut wait, &wakes.waker()).is_pending());
+            wait
+        });
         let late = thread::spawn(move || drop(forgotten));
         drop(signal);
         late.join().unwrap();
@@ -202,10 +221,10 @@ type Slot = Mutex<Option<WaitClosed<&'static Signal>>>;
 /// Rule 11: a waker that polls, closes and drops inline works, since it runs with no lock held.
 ///
 /// Edges: B, F, L.
-#[test]
-fn a_waker_may_poll_close_and_drop_inline() {
-    check(|| {
+fn a_waker_may_poll_close_and_drop_inline(crowded: bool) {
+    check(move || {
         let signal = Signal::new();
+        let _crowd = crowded.then(|| crowd(|| signal.closed()));
         // SAFETY: the thread is joined below, and the wakers are gone before the signal.
         let shared = unsafe { lend(&signal) };
         let slot: Arc<Slot> = Arc::default();
@@ -234,6 +253,8 @@ fn a_waker_may_poll_close_and_drop_inline() {
         assert!(poll(&mut wait, &inline).is_ready());
     });
 }
+
+alone_and_in_a_crowd!(a_waker_may_poll_close_and_drop_inline);
 
 /// Rule 11: a waker that ends another round of the same group inline delivers within the delivery.
 ///
@@ -274,10 +295,10 @@ fn a_waker_may_end_another_round_inline() {
 /// event-listener's lock, whoever drops the last clone.
 ///
 /// Edges: F, L.
-#[test]
-fn a_waker_may_use_the_signal_when_it_is_dropped() {
-    check(|| {
+fn a_waker_may_use_the_signal_when_it_is_dropped(crowded: bool) {
+    check(move || {
         let signal = Signal::new();
+        let _crowd = crowded.then(|| crowd(|| signal.closed()));
         // SAFETY: the thread is joined below, and the wakers are gone before the signal.
         let shared = unsafe { lend(&signal) };
         let wakes = Wakes::new();
@@ -299,6 +320,8 @@ fn a_waker_may_use_the_signal_when_it_is_dropped() {
         assert_eq!(wakes.count(), 1, "the waker was dropped once");
     });
 }
+
+alone_and_in_a_crowd!(a_waker_may_use_the_signal_when_it_is_dropped);
 
 /// Rule 12: a wait that owns the last handle of its group may be dropped by the last guard's
 /// delivery, and the group and its list go once.

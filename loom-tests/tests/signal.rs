@@ -9,7 +9,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use winddown::Signal;
 use winddown::model::Arc;
-use winddown_loom_tests::{Wakes, Work, check, check_within, poll};
+use winddown_loom_tests::{Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, poll};
 
 /// A thread that does `work` and then closes `signal`.
 fn closer(signal: &Arc<Signal>, work: &Arc<Work>) -> thread::JoinHandle<()> {
@@ -23,10 +23,10 @@ fn closer(signal: &Arc<Signal>, work: &Arc<Work>) -> thread::JoinHandle<()> {
 /// Rule 5: a wait sees what came before the close. Rule 7: it is woken, whenever it registers.
 ///
 /// Edges: B, C, D, P.
-#[test]
-fn a_wait_sees_what_came_before_the_close() {
-    check(|| {
+fn a_wait_sees_what_came_before_the_close(crowded: bool) {
+    check(move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
+        let _crowd = crowded.then(|| crowd(|| signal.closed()));
         let closer = closer(&signal, &work);
         block_on(signal.closed());
         work.assert_finished();
@@ -34,12 +34,14 @@ fn a_wait_sees_what_came_before_the_close() {
     });
 }
 
+alone_and_in_a_crowd!(a_wait_sees_what_came_before_the_close);
+
 /// Rule 7: a close wakes all, tasks and blocked threads alike, and leaves none behind.
 ///
 /// Edges: B, C, D, F, K, L, P.
 #[test]
 fn a_close_wakes_a_task_and_a_blocked_thread() {
-    check_within(2, || {
+    check_within(1, || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
         let blocked = thread::spawn({
             let (signal, work) = (Arc::clone(&signal), Arc::clone(&work));
@@ -169,10 +171,10 @@ fn the_first_value_wins_and_each_is_dropped_once() {
 /// early, it is the one that is woken.
 ///
 /// Edges: B, C, F, L.
-#[test]
-fn the_waker_of_the_last_poll_is_woken() {
-    check(|| {
+fn the_waker_of_the_last_poll_is_woken(crowded: bool) {
+    check(move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
+        let _crowd = crowded.then(|| crowd(|| signal.closed()));
         let (before, after) = (Wakes::new(), Wakes::new());
         let mut wait = signal.closed();
         assert!(poll(&mut wait, &before.waker()).is_pending());
@@ -187,14 +189,16 @@ fn the_waker_of_the_last_poll_is_woken() {
     });
 }
 
+alone_and_in_a_crowd!(the_waker_of_the_last_poll_is_woken);
+
 /// Rule 7: the same waker, polled again while the signal is closed, is woken if that poll was too
 /// early.
 ///
 /// Edges: B, C, F, L.
-#[test]
-fn a_wait_that_is_polled_again_is_woken() {
-    check(|| {
+fn a_wait_that_is_polled_again_is_woken(crowded: bool) {
+    check(move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
+        let _crowd = crowded.then(|| crowd(|| signal.closed()));
         let wakes = Wakes::new();
         let waker = wakes.waker();
         let mut wait = signal.closed();
@@ -210,13 +214,15 @@ fn a_wait_that_is_polled_again_is_woken() {
     });
 }
 
+alone_and_in_a_crowd!(a_wait_that_is_polled_again_is_woken);
+
 /// Rule 12: a wait that is dropped while the signal is closed takes nobody's wake with it.
 ///
 /// Edges: B, C, F, L.
-#[test]
-fn a_dropped_wait_swallows_nothing() {
-    check_within(2, || {
+fn a_dropped_wait_swallows_nothing(crowded: bool) {
+    check_within(2, move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
+        let _crowd = crowded.then(|| crowd(|| signal.closed()));
         let wakes = Wakes::new();
         let mut dropped = signal.closed();
         assert!(poll(&mut dropped, &wakes.waker()).is_pending());
@@ -231,3 +237,5 @@ fn a_dropped_wait_swallows_nothing() {
         closer.join().unwrap();
     });
 }
+
+alone_and_in_a_crowd!(a_dropped_wait_swallows_nothing);

@@ -8,7 +8,9 @@ use loom::future::block_on;
 use loom::thread;
 use winddown::WaitGroup;
 use winddown::model::Arc;
-use winddown_loom_tests::{Wakes, Work, check, check_within, lend, poll};
+use winddown_loom_tests::{
+    Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll,
+};
 
 fn group() -> Arc<WaitGroup> {
     Arc::new(WaitGroup::new())
@@ -122,21 +124,24 @@ fn two_finishers_wake_two_waiters() {
         let lent = unsafe { lend(&group) };
         // SAFETY: as above.
         let works = unsafe { lend(&works) };
-        let workers = works.each_ref().map(|work| {
-            let guard = lent.guard();
+        let here = Wakes::new();
+        let mut wait = lent.wait();
+        let guards = works.each_ref().map(|work| (work, lent.guard()));
+        assert!(poll(&mut wait, &here.waker()).is_pending());
+        let workers = guards.map(|(work, guard)| {
             thread::spawn(move || {
                 work.finish();
                 drop(guard);
             })
         });
-        let wait_here = move || {
+        let waiter = thread::spawn(move || {
             lent.wait().block();
             works.iter().for_each(Work::assert_finished);
-        };
-        let waiter = thread::spawn(wait_here);
-        wait_here();
+        });
         waiter.join().unwrap();
         workers.into_iter().for_each(|worker| worker.join().unwrap());
+        assert_eq!(here.count(), 1);
+        assert!(poll(&mut wait, &here.waker()).is_ready());
     });
 }
 
@@ -169,11 +174,11 @@ fn abandon_a_wait_if_busy(group: &WaitGroup) {
 /// once; also where the wait registers another waker in between.
 ///
 /// Edges: B.
-#[test]
-fn a_wait_misses_no_zero() {
-    check(|| {
+fn a_wait_misses_no_zero(crowded: bool) {
+    check(move || {
         let group = group();
         group.add(1).unwrap();
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
         let (before, after) = (Wakes::new(), Wakes::new());
         let mut wait = group.wait();
         assert!(poll(&mut wait, &before.waker()).is_pending());
@@ -192,15 +197,17 @@ fn a_wait_misses_no_zero() {
     });
 }
 
+alone_and_in_a_crowd!(a_wait_misses_no_zero);
+
 /// Rule 3: whoever registers while a notifier of an old round is under way finds itself notified
 /// already, or fired, and registers again: its own round still wakes it.
 ///
 /// Edges: B, C, L.
-#[test]
-fn a_registration_that_is_notified_already_is_made_again() {
-    check(|| {
+fn a_registration_that_is_notified_already_is_made_again(crowded: bool) {
+    check(move || {
         let group = group();
         let guard = WaitGroup::guard_in(Arc::clone(&group));
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
         abandon_a_wait(&group);
         let old = thread::spawn(move || drop(guard));
         let guard = group.guard();
@@ -216,6 +223,8 @@ fn a_registration_that_is_notified_already_is_made_again() {
         assert!(poll(&mut wait, &wakes.waker()).is_ready());
     });
 }
+
+alone_and_in_a_crowd!(a_registration_that_is_notified_already_is_made_again);
 
 /// Rule 1: of two `done`s for one count one is an error, and nothing wraps or sticks.
 ///
@@ -284,11 +293,11 @@ fn a_dropped_wait_swallows_nothing() {
 /// is woken at most once.
 ///
 /// Edges: F, L.
-#[test]
-fn a_wait_dropped_while_it_is_fired_leaves_nothing() {
-    check(|| {
+fn a_wait_dropped_while_it_is_fired_leaves_nothing(crowded: bool) {
+    check(move || {
         let group = group();
         let guard = WaitGroup::guard_in(Arc::clone(&group));
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
         let wakes = Wakes::new();
         let mut wait = group.wait();
         assert!(poll(&mut wait, &wakes.waker()).is_pending());
@@ -299,3 +308,5 @@ fn a_wait_dropped_while_it_is_fired_leaves_nothing() {
         assert!(group.is_idle());
     });
 }
+
+alone_and_in_a_crowd!(a_wait_dropped_while_it_is_fired_leaves_nothing);

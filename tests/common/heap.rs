@@ -31,16 +31,21 @@ impl Heap {
         let mut heap = HEAP.get();
         heap.allocations += 1;
         heap.blocks += 1;
-        heap.bytes += layout.size().cast_signed();
+        heap.bytes += signed(layout.size());
         HEAP.set(heap);
     }
 
     fn gave(layout: Layout) {
         let mut heap = HEAP.get();
         heap.blocks -= 1;
-        heap.bytes -= layout.size().cast_signed();
+        heap.bytes -= signed(layout.size());
         HEAP.set(heap);
     }
+}
+
+/// No block is larger than this.
+fn signed(size: usize) -> isize {
+    size as isize
 }
 
 /// How often `f` allocates.
