@@ -44,6 +44,12 @@ use word::{ONE, Round, Word};
 /// A guard is taken *before* its task is started, by the one who starts it. A task that counts
 /// itself in may be late: whoever waits in between finds nothing in flight.
 ///
+/// A count beside a closed-check is no door: one who takes a guard and then finds a [`Signal`]
+/// open, and one who closes that signal and then waits, may miss each other. Take guards where the
+/// count cannot be zero, from inside other counted work (an accept loop that holds a guard itself).
+///
+/// [`Signal`]: crate::Signal
+///
 /// # Memory ordering
 ///
 /// What a piece of work did before it was counted out happens before the return of every wait that
@@ -202,6 +208,30 @@ impl WaitGroup {
     /// # Availability
     ///
     /// As [`guard`](Self::guard).
+    ///
+    /// # Examples
+    ///
+    /// A guard that keeps the state that its work needs:
+    ///
+    /// ```
+    /// use std::{ops::Deref, sync::Arc};
+    /// use winddown::{Guard, WaitGroup};
+    ///
+    /// struct Server { in_flight: WaitGroup, name: String }
+    ///
+    /// struct InFlight(Arc<Server>);
+    ///
+    /// impl Deref for InFlight {
+    ///     type Target = WaitGroup;
+    ///     fn deref(&self) -> &WaitGroup { &self.0.in_flight }
+    /// }
+    ///
+    /// let server = Arc::new(Server { in_flight: WaitGroup::new(), name: "a".into() });
+    /// let guard: Guard<InFlight> = WaitGroup::guard_in(InFlight(Arc::clone(&server)));
+    /// assert_eq!((server.in_flight.count(), server.name.as_str()), (1, "a"));
+    /// drop(guard);
+    /// assert!(server.in_flight.is_idle());
+    /// ```
     #[track_caller]
     pub fn guard_in<P: Deref<Target = WaitGroup>>(group: P) -> Guard<P> {
         match Self::try_guard_in(group) {
