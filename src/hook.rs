@@ -42,9 +42,9 @@ use crate::sync::{
 };
 use crate::waker::{Wake, with_waker};
 
-/// How many hooks are fired in one go where the lock is a critical section: bounds the time that
-/// interrupts are masked.
-const BATCH: usize = 8;
+/// How many hooks are fired in one go. Where event-listener's lock is a critical section, this bounds
+/// the time that interrupts are masked; elsewhere it keeps a long list in the cache.
+const BATCH: usize = 16;
 
 /// What a hook does when it is run.
 pub(crate) trait Target: Send + Sync + 'static {
@@ -96,43 +96,50 @@ impl<T: Target> WaitList<T> {
     ///
     /// Requires that the caller acquired the announcements of those waits from the word.
     fn notify(&self) -> Due<T> {
-        let first = self.take_first();
+        let mut due = Due::default();
+        if let Some(first) = self.take_first() {
+            due.push(first);
+        }
         // Relaxed: a wait counts itself before it announces, and the caller has acquired the
         // announcement; so this is at least everybody who announced before the word changed.
-        let listening = self.listening.load(Ordering::Relaxed);
-        if listening == 0 {
-            return Due::new(first, ptr::null_mut());
-        }
-        self.notify_listeners(listening);
-        Due::new(first, self.take_fired())
-    }
-
-    fn notify_listeners(&self, mut left: usize) {
+        let mut left = self.listening.load(Ordering::Relaxed);
         while left > 0 {
-            let batch = if cfg!(feature = "critical-section") { left.min(BATCH) } else { left };
+            let batch = left.min(BATCH);
             // L: they are in the list, in order of registration, and none of them is skipped:
             // additional notifications go to listeners that were not notified before. No fence is
             // wanted (`relaxed`): the lock orders the list.
             self.event.notify(batch.additional().relaxed());
+            due.append(self.take_fired());
             left -= batch;
         }
+        due
     }
 
-    /// F: acquires every hook on the stack, pushed by this thread or by another, and gives the last.
-    /// Each was pushed by a compare-and-swap on top of the one below, so the last push's release
-    /// sequence reaches down to the first.
-    fn take_fired(&self) -> *mut Hook<T> {
-        self.fired.swap(ptr::null_mut(), Ordering::Acquire)
-    }
-
-    fn take_first(&self) -> *mut Hook<T> {
-        // S: acquires the hook; its reference is ours now.
-        let first = self.first.swap(ptr::null_mut(), Ordering::Acquire);
-        // SAFETY: null, or a hook whose reference we just took.
-        if let Some(hook) = unsafe { first.as_ref() } {
-            hook.spend();
+    fn take_first(&self) -> Option<Arc<Hook<T>>> {
+        // S: acquires the hook.
+        let first = self.first.swap(ptr::null_mut(), Ordering::Acquire).cast_const();
+        if first.is_null() {
+            return None;
         }
-        first
+        // SAFETY: the slot held a reference of `Arc::into_raw`, and the swap made it ours.
+        let first = unsafe { Arc::from_raw(first) };
+        first.spend();
+        Some(first)
+    }
+
+    /// Takes what has been fired, by this thread or by another.
+    fn take_fired(&self) -> Due<T> {
+        // F: acquires every hook on the stack. Each was pushed by a compare-and-swap on top of the
+        // one below, so the last push's release sequence reaches down to the first.
+        let mut newest = self.fired.swap(ptr::null_mut(), Ordering::Acquire);
+        let mut due = Due { first: ptr::null_mut(), last: newest };
+        // SAFETY: null, or a hook whose reference the stack held; it goes over to `due`.
+        while let Some(hook) = unsafe { newest.as_ref() } {
+            let older = hook.next.load(Ordering::Relaxed);
+            hook.next.store(due.first, Ordering::Relaxed);
+            due.first = mem::replace(&mut newest, older);
+        }
+        due
     }
 }
 
@@ -235,27 +242,6 @@ impl<T: Target> Default for Due<T> {
 }
 
 impl<T: Target> Due<T> {
-    /// The hook `first` and behind it the stack below `newest`, turned around. Either may be null;
-    /// their references go over to the list.
-    fn new(first: *mut Hook<T>, mut newest: *mut Hook<T>) -> Self {
-        let mut due = Self { first: ptr::null_mut(), last: newest };
-        // SAFETY: `newest` is null or holds the reference that the stack held.
-        while let Some(hook) = unsafe { newest.as_ref() } {
-            let older = hook.next.load(Ordering::Relaxed);
-            hook.next.store(due.first, Ordering::Relaxed);
-            due.first = mem::replace(&mut newest, older);
-        }
-        // SAFETY: null, or a hook whose reference the slot held.
-        if let Some(hook) = unsafe { first.as_ref() } {
-            if due.first.is_null() {
-                due.last = first;
-            }
-            hook.next.store(due.first, Ordering::Relaxed);
-            due.first = first;
-        }
-        due
-    }
-
     /// Puts `hook` behind all others.
     pub(crate) fn push(&mut self, hook: Arc<Hook<T>>) {
         let hook = Arc::into_raw(hook).cast_mut();
