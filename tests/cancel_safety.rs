@@ -278,6 +278,53 @@ fn waits_may_be_dropped_while_they_are_being_woken() {
     }
 }
 
+/// Rules 3 and 12: threads come, wait, give up and go, with no round in common; a wake-up that is
+/// lost is a wait that never ends.
+#[test]
+fn no_wake_up_is_lost_among_threads_that_come_and_go() {
+    let group = WaitGroup::new();
+    thread::scope(|scope| {
+        for number in 0..4 {
+            let group = &group;
+            scope.spawn(move || {
+                for turn in 0..1000 {
+                    let guard = group.guard();
+                    let (mut gives_up, mut kept) = (group.wait(), group.wait());
+                    assert!(look(&mut gives_up).is_pending());
+                    assert!(look(&mut kept).is_pending());
+                    if (turn + number) % 3 == 0 {
+                        drop(gives_up);
+                    }
+                    drop(guard);
+                    pollster::block_on(kept);
+                    pollster::block_on(group.wait());
+                }
+            });
+        }
+    });
+    assert!(group.is_idle());
+}
+
+/// Rules 7 and 12: tasks register, give up and come back while the close is under way.
+#[test]
+fn no_close_is_lost_among_threads_that_give_up_and_come_back() {
+    for round in 0..300 {
+        let signal = Signal::typed();
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..round % 7 {
+                        let mut gives_up = signal.closed();
+                        let _ = look(&mut gives_up);
+                    }
+                    assert_eq!(pollster::block_on(signal.value()), &round);
+                });
+            }
+            scope.spawn(|| signal.close_with(round).unwrap());
+        });
+    }
+}
+
 /// A pointer that leads to another object at each look.
 struct Fickle<'a, T> {
     both: &'a [T; 2],

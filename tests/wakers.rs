@@ -160,6 +160,12 @@ for_both! {
     a_panic_in_clone_leaves_nothing_behind: panics_in_clone;
     /// Rule 11: in the drop of a wait that is over, that is replaced, or that is abandoned.
     a_panic_in_the_drop_of_a_waker_harms_nobody: panics_in_drop;
+    /// Rule 11: in the drop of a waker whose wait was dropped while it was due.
+    a_panic_in_the_drop_of_a_due_waker_harms_nobody: panics_in_drop_when_due;
+    /// Rule 11: when its wait is abandoned, and in the middle of the poll that replaces it.
+    the_drop_of_a_waker_may_end_the_wait: drop_ends;
+    /// Rules 11 and 12: in the middle of a poll, between the look and the registration.
+    a_clone_may_drop_the_other_waits: clone_drops;
     /// Rule 11: a clone that ends the wait that it is cloned for.
     a_clone_may_end_the_wait: clone_ends;
     /// Rule 18: first in, first out.
@@ -389,6 +395,74 @@ fn panics_in_drop<W: Waitable>() {
     assert_eq!(panic_of(|| look(&mut over)), "the drop");
     assert_eq!(look(&mut over), Poll::Ready(()), "it was over before the waker was dropped");
     assert_eq!([first, second, third].map(|waker| waker.alive()), [0; 3]);
+}
+
+fn panics_in_drop_when_due<W: Waitable>() {
+    let (object, busy) = W::busy();
+    let slots: Arc<Vec<Slot>> = Arc::new((0..5).map(|_| W::wait(&object)).collect());
+    let all = Arc::clone(&slots);
+    let alone = Arc::new(AtomicBool::new(false));
+    let armed = Arc::clone(&alone);
+    let first = Foreign::new().on_wake(move || {
+        all.iter().skip(1).for_each(Slot::drop_it);
+        armed.store(true, Ordering::Relaxed);
+    });
+    let bad = Foreign::new().on_drop(move || {
+        if alone.load(Ordering::Relaxed) {
+            panic_quietly("the drop");
+        }
+    });
+    let wakers = [first, Foreign::new(), bad, Foreign::new(), Foreign::new()].map(Foreign::share);
+    for (slot, waker) in slots.iter().zip(&wakers) {
+        assert!(slot.poll(&waker.waker()).is_pending());
+    }
+    assert_eq!(panic_of(|| drop(busy)), "the drop");
+    assert_eq!(wakers.each_ref().map(|waker| waker.woken()), [1; 5]);
+    slots[0].drop_it();
+    assert_eq!(wakers.map(|waker| waker.alive()), [0; 5]);
+}
+
+fn drop_ends<W: Waitable>() {
+    for replaced in [false, true] {
+        let (object, busy) = W::busy();
+        let (slot, other) = (W::wait(&object), W::wait(&object));
+        let (bell, other_bell) = (Bell::new(), Bell::new());
+        let busy = Mutex::new(Some(busy));
+        let armed = Arc::new(AtomicBool::new(false));
+        let is_armed = Arc::clone(&armed);
+        let waker = Foreign::new().on_drop(move || {
+            if is_armed.load(Ordering::Relaxed) {
+                drop(busy.lock().unwrap().take());
+            }
+        });
+        assert!(slot.poll(&waker.into_waker()).is_pending());
+        assert!(other.poll(&other_bell.waker()).is_pending());
+        armed.store(true, Ordering::Relaxed);
+        if replaced {
+            let now = slot.poll(&bell.waker());
+            assert!(now.is_ready() || bell.rings() == 1);
+            assert!(slot.poll(Waker::noop()).is_ready());
+        } else {
+            slot.drop_it();
+        }
+        assert_eq!(other_bell.rings(), 1);
+        assert!(other.poll(Waker::noop()).is_ready());
+    }
+}
+
+fn clone_drops<W: Waitable>() {
+    let (object, busy) = W::busy();
+    let others: Vec<_> = (0..3).map(|_| W::wait(&object)).collect();
+    let bells: Vec<_> = others.iter().map(|_| Foreign::new().share()).collect();
+    for (other, bell) in others.iter().zip(&bells) {
+        assert!(other.poll(&bell.waker()).is_pending());
+    }
+    let slot = W::wait(&object);
+    let waker = Foreign::new().on_clone(move || others.iter().for_each(Slot::drop_it)).share();
+    assert!(slot.poll(&waker.waker()).is_pending());
+    drop(busy);
+    assert!(bells.iter().all(|bell| (bell.woken(), bell.alive()) == (0, 0)));
+    assert_eq!((waker.woken(), slot.poll(Waker::noop())), (1, Poll::Ready(())));
 }
 
 fn clone_ends<W: Waitable>() {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use winddown::{Signal, WaitGroup};
 
-use crate::floors::{self, Unpark};
+use crate::floors::Unpark;
 use crate::harness::{Family, Scale, pin};
 use crate::subjects::{Blocking, Crossbeam, FlagAndEvent, Triggered};
 
@@ -34,7 +34,7 @@ pub(crate) fn two_cores(scale: Scale) -> Family {
 
 fn contenders(mut family: Family, at: [usize; 2], turns: usize) -> Family {
     #[cfg(target_os = "linux")]
-    add::<floors::Futex>(&mut family, at, turns);
+    add::<crate::floors::Futex>(&mut family, at, turns);
     add::<Unpark>(&mut family, at, turns);
     add::<Signal>(&mut family, at, turns);
     add::<WaitGroup>(&mut family, at, turns);

@@ -2,6 +2,7 @@
 
 use core::hint::{black_box, spin_loop};
 use core::sync::atomic::{AtomicUsize, Ordering};
+use std::io::IsTerminal as _;
 use std::thread;
 use std::time::Instant;
 
@@ -117,9 +118,13 @@ pub(crate) fn run(families: &mut [Family], rounds: usize) {
                 family.cells.iter_mut().for_each(|cell| cell.samples.clear());
             }
         }
-        eprint!("\rround {round} of {rounds}");
+        if std::io::stderr().is_terminal() {
+            eprint!("\rround {round} of {rounds}");
+        }
     }
-    eprintln!();
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
 }
 
 /// Where a round's first thread runs. It moves on with each round: a core that is busy with

@@ -23,7 +23,7 @@ mod waiting;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
 use crate::harness::{Family, Scale};
@@ -64,6 +64,13 @@ fn main() -> Result<()> {
     for family in &mut families {
         family.keep(&args.filter);
     }
+    let with_memory = "memory".contains(&args.filter);
+    ensure!(
+        with_memory || families.iter().any(|family| !family.is_empty()),
+        "no row has {:?} in its title",
+        args.filter,
+    );
+
     memory::keep();
     let load_before = harness::load();
     harness::run(&mut families, rounds);
@@ -72,7 +79,7 @@ fn main() -> Result<()> {
     for family in families.iter().filter(|family| !family.is_empty()) {
         table::print_family(family);
     }
-    if "memory".contains(&args.filter) {
+    if with_memory {
         table::print_memory(&memory::all());
     }
     if let Some(path) = args.json {

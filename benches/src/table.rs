@@ -76,8 +76,7 @@ fn contenders(family: &Family) -> Vec<&'static str> {
 fn show(cell: &Cell, floor: Option<&Cell>) -> String {
     let Some(it) = Summary::of(&cell.samples) else { return String::new() };
     let times = format!("{} ({}–{})", digits(it.median), digits(it.low), digits(it.high));
-    match floor.and_then(|floor| harness::ratio(cell, floor)) {
-        Some(_) | None if cell.contender == FLOOR => times,
+    match floor.filter(|_| cell.contender != FLOOR).and_then(|it| harness::ratio(cell, it)) {
         Some(ratio) => format!("{times} ×{ratio:.2}"),
         None => times,
     }

@@ -47,10 +47,10 @@ fn two_first_waiters_share_one_list() {
     });
 }
 
-/// Every announced wait is delivered to, though another one that stands before it in the list is
-/// registering, or leaving, at the same time.
+/// Rule 7: every announced wait is delivered to, though another one that stands before it in the
+/// list is registering, or leaving, at the same time.
 ///
-/// Edges: B, C, L.
+/// Edges: B, C, L, S.
 fn a_wait_that_comes_and_goes_takes_no_place_in_a_delivery(crowded: bool) {
     check(move || {
         let signal = Signal::new();
@@ -94,6 +94,34 @@ fn waits_are_woken_in_the_order_of_their_registration() {
         closer.join().unwrap();
         assert_eq!(*order.lock().unwrap(), [1, 2, 3]);
         drop(waits);
+    });
+}
+
+/// Rule 18: the slot of a lone waiter is not for one who comes while somebody listens.
+///
+/// Edges: S, F, L.
+#[test]
+fn a_late_wait_is_not_woken_before_an_earlier_one() {
+    check(|| {
+        let signal = Signal::new();
+        // SAFETY: the thread is joined below.
+        let shared = unsafe { lend(&signal) };
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let park = |place| {
+            let order = Arc::clone(&order);
+            let waker = waker_of(move || order.lock().unwrap().push(place), || {});
+            let mut wait = shared.closed();
+            assert!(poll(&mut wait, &waker).is_pending());
+            wait
+        };
+        let (gone, early) = (park(0), park(1));
+        drop(gone);
+        let late = park(2);
+        let closer = thread::spawn(move || shared.close());
+        let _ = poll(&mut signal.closed(), Waker::noop());
+        closer.join().unwrap();
+        assert_eq!(*order.lock().unwrap(), [1, 2]);
+        drop((early, late));
     });
 }
 

@@ -32,19 +32,29 @@ fn abandon_a_wait(group: &WaitGroup) {
     assert!(poll(&mut group.wait(), &wakes.waker()).is_pending());
 }
 
-/// Rule 5: a wait sees what the last guard's owner did. Rule 7 of waking: it is woken.
+/// Rule 5: a wait sees what the last guard's owner did, and is woken, whenever it registers; also
+/// where others have marked the word before.
 ///
-/// Edges: A, B, C, P.
-#[test]
-fn a_wait_sees_the_work_of_the_last_guard() {
-    check(|| {
+/// Edges: A, B, C, L, P, S.
+fn a_wait_sees_the_work_of_the_last_guard(crowded: bool) {
+    check(move || {
         let (group, work) = (group(), Arc::new(Work::default()));
-        let worker = worker(&group, &work);
+        let guard = WaitGroup::guard_in(Arc::clone(&group));
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
+        let worker = thread::spawn({
+            let work = Arc::clone(&work);
+            move || {
+                work.finish();
+                drop(guard);
+            }
+        });
         block_on(group.wait());
         work.assert_finished();
         worker.join().unwrap();
     });
 }
+
+alone_and_in_a_crowd!(a_wait_sees_the_work_of_the_last_guard);
 
 /// Rule 5: a blocked thread is woken and sees the work, too.
 ///

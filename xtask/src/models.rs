@@ -1,23 +1,68 @@
-//! Models and mutants.
+//! Models under loom, and the mutants that they must kill.
+
+mod mutants;
+
+use std::env;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use xshell::Shell;
+use xshell::{Cmd, Shell, cmd};
+
+pub(crate) use mutants::{MutantArgs, mutants};
 
 /// How to run the models.
-#[derive(Debug, Args)]
-pub struct LoomArgs {}
-
-/// How to run the mutants.
-#[derive(Debug, Args)]
-pub struct MutantArgs {}
-
-/// Runs the models.
-pub fn loom(_: &Shell, _: &LoomArgs) -> Result<()> {
-    Ok(())
+#[derive(Debug, Default, Args)]
+pub(crate) struct LoomArgs {
+    /// Five preemptions in every model, and ten minutes for each.
+    #[arg(long)]
+    deep: bool,
+    /// Only models whose names contain this.
+    filter: Option<String>,
 }
 
-/// Runs the mutants.
-pub fn mutants(_: &Shell, _: &MutantArgs) -> Result<()> {
-    Ok(())
+impl LoomArgs {
+    /// What every change must pass.
+    pub(crate) fn bounded() -> Self {
+        Self::default()
+    }
+}
+
+/// What the models are built with.
+const LOOM: &str = "--cfg loom";
+
+/// Runs the models.
+pub(crate) fn loom(sh: &Shell, args: &LoomArgs) -> Result<()> {
+    let target = target_dir();
+    let filter = args.filter.as_slice();
+    let test = cmd!(
+        sh,
+        "cargo test --release -p winddown-loom-tests --target-dir {target} -- {filter...}"
+    );
+    let test = if args.deep {
+        test.env("LOOM_MAX_PREEMPTIONS", "5").env("LOOM_MAX_DURATION", "600")
+    } else {
+        test
+    };
+    Ok(with_flags(test, LOOM).run()?)
+}
+
+/// Lints the models, which are not there for the ordinary run of clippy.
+pub(crate) fn clippy(sh: &Shell) -> Result<()> {
+    let target = target_dir();
+    let clippy = cmd!(
+        sh,
+        "cargo clippy --quiet -p winddown-loom-tests --all-targets --target-dir {target} -- -D warnings"
+    );
+    Ok(with_flags(clippy, LOOM).run()?)
+}
+
+fn with_flags<'a>(cmd: Cmd<'a>, flags: &str) -> Cmd<'a> {
+    cmd.env("RUSTFLAGS", flags).env_remove("CARGO_ENCODED_RUSTFLAGS")
+}
+
+/// Models and mutants share what they are built from.
+fn target_dir() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    crate::root().join(target).join("loom")
 }
