@@ -21,7 +21,7 @@ pub(crate) fn ask_an_open_signal(scale: Scale) -> Family {
         let ops = scale.ops(100_000);
         family.add(FLOOR, column, move || {
             let line = Box::new(Line::default());
-            contend(threads, ops, |gate, ops| gate.time(ops, || black_box(&line).load()))
+            contend(threads, ops, |gate, ops| gate.time(ops, || black_box(&*line).load()))
         });
         let mut add = |contender, batch| family.add(contender, column, batch);
         add(Signal::NAME, asked::<Signal>(threads, ops, Signal::is_closed));
