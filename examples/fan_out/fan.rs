@@ -28,7 +28,6 @@ pub(crate) static FRONT: Tally = Tally::new();
 pub(crate) static CALLS: Tally = Tally::new();
 pub(crate) static COUNTS: Counts = Counts::new();
 
-#[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) requests: AtomicU64,
     pub(crate) ok: AtomicU64,
@@ -174,20 +173,19 @@ async fn call<R: Runtime>(
 
 impl Counts {
     const fn new() -> Self {
-        const ZERO: AtomicU64 = AtomicU64::new(0);
         Self {
-            requests: ZERO,
-            ok: ZERO,
-            failed: ZERO,
-            timed_out: ZERO,
-            refused: ZERO,
-            calls: ZERO,
-            calls_answered: ZERO,
-            calls_failed: ZERO,
-            by_sibling: ZERO,
-            by_deadline: ZERO,
-            by_client: ZERO,
-            by_stop: ZERO,
+            requests: AtomicU64::new(0),
+            ok: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            timed_out: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            calls_answered: AtomicU64::new(0),
+            calls_failed: AtomicU64::new(0),
+            by_sibling: AtomicU64::new(0),
+            by_deadline: AtomicU64::new(0),
+            by_client: AtomicU64::new(0),
+            by_stop: AtomicU64::new(0),
         }
     }
 

@@ -116,22 +116,22 @@ async fn run<R: Runtime>(args: &Args) -> io::Result<bool> {
             }
         });
     }
-    let of_itself = serve::<R>(args, addr, &root).await;
-    let reason = root.token().reason().expect("just cancelled");
-    say(format_args!("stopping: {reason}; tasks of upstream calls: {}", CALLS.tasks.count()));
+    let served = serve::<R>(args, addr, &root).await;
+    say(format_args!("stopping: {}", root.token().reason().expect("just cancelled")));
 
     // Nothing more to tell anybody: the tokens have. It remains to wait.
-    let mut left_behind = 0;
+    let mut left_behind = served.unwrap_or(0);
     for group in [&FRONT.tasks, &LOAD.tally.tasks, &CALLS.tasks] {
         left_behind += left_in::<R>(group).await;
     }
     left_behind += not_seen_to_end::<R>().await;
     elsewhere.cancel();
-    Ok(Summary::new(left_behind, of_itself.then_some(args.requests)).print(args.listen.is_some()))
+    Ok(Summary::new(left_behind, served.map(|_| args.requests)).print(args.listen.is_some()))
 }
 
-/// Serves until it is done, or told to stop; true if it was done of itself.
-async fn serve<R: Runtime>(args: &Args, addr: SocketAddr, root: &CancelScope) -> bool {
+/// Serves until told to stop, or until all requests are done: then it tells how many calls went on
+/// for nobody.
+async fn serve<R: Runtime>(args: &Args, addr: SocketAddr, root: &CancelScope) -> Option<u64> {
     let limit = Duration::from_millis(args.deadline_ms);
     let upstreams = args.upstreams;
     say(format_args!(
@@ -141,13 +141,16 @@ async fn serve<R: Runtime>(args: &Args, addr: SocketAddr, root: &CancelScope) ->
     if args.listen.is_some() {
         say(format_args!("try: curl 'http://{addr}/fan?slow=1' or fail=1, and Ctrl-C here"));
         root.token().cancelled().await;
-        return false;
+        return None;
     }
     let (requests, upstreams, server) = (args.requests, upstreams.into(), root.token().clone());
     LOAD.start::<R>(args.clients, &Orders { requests, upstreams, addr, server });
-    let done = LOAD.tally.tasks.wait().until(root.token()).await;
+    LOAD.tally.tasks.wait().until(root.token()).await.ok()?;
+    // The server is not stopped yet: it is each request that has stopped its calls.
+    let for_nobody = left_in::<R>(&CALLS.tasks).await;
     // If somebody was faster, their reason stands.
-    done.is_ok() && root.cancel_with(Reason::Message("all requests are done")).is_ok()
+    let _ = root.cancel_with(Reason::Message("all requests are done"));
+    Some(for_nobody)
 }
 
 /// Ctrl-C and SIGTERM cancel the root, from a plain thread. The second one does not wait.

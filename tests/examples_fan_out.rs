@@ -1,0 +1,350 @@
+//! `examples/fan_out`, run as its users run it: by its options, its output, and its exit code.
+
+#![cfg(all(unix, feature = "std", not(loom)))]
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::HashMap;
+use std::env;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::SystemTime;
+
+/// No test takes as long; who hangs is killed, and fails by that.
+const HANGS: Duration = Duration::from_secs(100);
+
+/// Longer than any test: a deadline that does not pass.
+const FOR_EVER_MS: &str = "3600000";
+
+/// The example's program, which cargo puts beside the folder of the tests' programs.
+fn program() -> &'static PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let tests = env::current_exe().unwrap();
+        let profile = tests.parent().and_then(|deps| deps.parent()).unwrap();
+        let program = profile.join("examples").join("fan_out");
+        // `cargo test` has built it just now; `cargo test --test examples_fan_out` has not.
+        let built = modified(&program).ok();
+        if built.is_none() || built < newest_source() {
+            build(profile);
+        }
+        program
+    })
+}
+
+fn modified(path: &Path) -> io::Result<SystemTime> {
+    path.metadata()?.modified()
+}
+
+fn newest_source() -> Option<SystemTime> {
+    let mut newest = None;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src"), root.join("examples")];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                newest = newest.max(modified(&path).ok());
+            }
+        }
+    }
+    newest
+}
+
+/// Builds the program into the folder of this profile.
+fn build(profile: &Path) {
+    let name = match profile.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        name => name,
+    };
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--example", "fan_out", "--profile", name, "--target-dir"])
+        .arg(profile.parent().unwrap())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .unwrap();
+    assert!(status.success(), "the example does not build");
+}
+
+/// The example, running.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    /// The end of the test; until then a thread watches the time.
+    _over: Sender<()>,
+}
+
+/// The example, ended.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Running {
+    fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(program())
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (over, watched) = channel::<()>();
+        let id = child.id();
+        thread::spawn(move || {
+            if watched.recv_timeout(HANGS) == Err(RecvTimeoutError::Timeout) {
+                signal(id, "KILL");
+            }
+        });
+        Self { child, stdout, _over: over }
+    }
+
+    /// Started with `--listen`, and the address where it listens.
+    fn listening(runtime: &str, deadline_ms: &str) -> (Self, SocketAddr) {
+        let deadline = ["--deadline-ms", deadline_ms, "--upstreams", "3"];
+        let listen = ["--listen", "127.0.0.1:0", "--runtime", runtime];
+        let mut running = Self::start(&[listen, deadline].concat());
+        let mut line = String::new();
+        running.stdout.read_line(&mut line).unwrap();
+        let url = line.split_whitespace().nth(1).unwrap_or_else(|| panic!("{line:?}"));
+        let addr = url.strip_prefix("http://").unwrap().parse().unwrap();
+        (running, addr)
+    }
+
+    fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    fn end(mut self) -> Ended {
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut stdout).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        Ended { code: self.child.wait().unwrap().code(), stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// The numbers of the last line, which must name these, in this order.
+    fn summary(&self) -> HashMap<&str, u64> {
+        let last = self.stdout.lines().last().expect("some output");
+        let fields = last.strip_prefix("fanned_out: ").unwrap_or_else(|| panic!("{last:?}"));
+        let fields: Vec<_> =
+            fields.split(' ').map(|field| field.split_once('=').unwrap()).collect();
+        let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["requests", "ok", "failed", "timed_out", "abandoned", "left_behind"]);
+        fields.into_iter().map(|(name, number)| (name, number.parse().unwrap())).collect()
+    }
+
+    /// Ended well: nothing to complain about, and nothing left.
+    fn assert_clean(&self) {
+        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
+        assert_eq!(self.stderr, "");
+        assert_eq!(self.summary()["left_behind"], 0);
+        assert!(self.stdout.contains(" connections, 0 still open\n"), "{}", self.stdout);
+    }
+
+    /// The number that stands before this text.
+    fn number_before(&self, text: &str) -> u64 {
+        let before = self.stdout.split(text).next().unwrap();
+        assert_ne!(before.len(), self.stdout.len(), "no {text:?} in {}", self.stdout);
+        before.split_whitespace().last().unwrap().parse().unwrap()
+    }
+}
+
+fn signal(process: u32, name: &str) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status();
+    assert!(status.unwrap().success());
+}
+
+/// Sends a request, whose answer ends with the connection.
+fn get(addr: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+}
+
+/// What the server sends until it closes the connection: the status, and the body.
+fn answer(mut stream: TcpStream) -> (u16, String) {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?}"));
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// Asks until so many tasks make upstream calls.
+fn until_calls(addr: SocketAddr, tasks: u32) {
+    let wanted = (200, format!("tasks of upstream calls: {tasks}\n"));
+    while answer(get(addr, "/")) != wanted {
+        thread::yield_now();
+    }
+}
+
+/// Rules 7 and 8: each request ends as its kind must, and each reason reaches the calls of its own
+/// request, and no others.
+fn every_kind(runtime: &str) {
+    let args = ["--runtime", runtime, "--requests", "16", "--deadline-ms", "3000"];
+    let ended = Running::start(&args).end();
+    ended.assert_clean();
+    let summary = ended.summary();
+    assert_eq!((summary["requests"], summary["ok"], summary["failed"]), (16, 4, 4));
+    assert_eq!((summary["timed_out"], summary["abandoned"]), (4, 4));
+    assert!(ended.stdout.contains("stopping: all requests are done\n"), "{}", ended.stdout);
+    assert_eq!(ended.number_before(" made, "), 64, "each of 16 requests asks 4 upstreams");
+    assert_eq!(ended.number_before(" failed; stopped"), 4);
+    // The one that never answers is stopped in each request that has one.
+    assert!(ended.number_before(" by a failed sibling") >= 4);
+    assert!(ended.number_before(" by the deadline") >= 4);
+    assert!(ended.number_before(" by a client that went away") >= 4);
+    assert_eq!(ended.number_before(" by the stop\n"), 0);
+    assert!(ended.number_before(" hung up on") >= 12, "{}", ended.stdout);
+}
+
+#[test]
+fn every_request_ends_as_its_kind_must_on_tokio() {
+    every_kind("tokio");
+}
+
+#[test]
+fn every_request_ends_as_its_kind_must_on_smol() {
+    every_kind("smol");
+}
+
+/// Rule 8: the root's cancel stops everything below it, under load.
+fn stop_in_the_middle(runtime: &str) {
+    let load = ["--requests", "10000", "--clients", "16", "--deadline-ms", FOR_EVER_MS];
+    let stop = ["--runtime", runtime, "--stop-after-ms", "300"];
+    let ended = Running::start(&[load.as_slice(), &stop].concat()).end();
+    ended.assert_clean();
+    let summary = ended.summary();
+    assert!(ended.stdout.contains("stopping: the server's time is up\n"), "{}", ended.stdout);
+    // Each client is held by a request that is too slow, sooner or later, until the stop.
+    assert_eq!(ended.number_before("; wrong: 0\n"), 16);
+    let ended_before = summary["ok"] + summary["failed"] + summary["abandoned"];
+    assert!(summary["requests"] <= ended_before + 16);
+    assert_eq!(summary["timed_out"], 0);
+}
+
+#[test]
+fn a_stop_in_the_middle_leaves_nothing_behind_on_tokio() {
+    stop_in_the_middle("tokio");
+}
+
+#[test]
+fn a_stop_in_the_middle_leaves_nothing_behind_on_smol() {
+    stop_in_the_middle("smol");
+}
+
+/// Rule 8: a signal reaches a request that waits for ever, and tells it why.
+fn stops_by_signal(runtime: &str, name: &str) {
+    let (running, addr) = Running::listening(runtime, FOR_EVER_MS);
+    let busy = get(addr, "/fan?slow=3");
+    // Each of 3 calls is a task, and so is hyper's half of its connection.
+    until_calls(addr, 6);
+    running.signal(name);
+    assert_eq!(answer(busy), (503, format!("the server stops: SIG{name}\n")));
+    let ended = running.end();
+    ended.assert_clean();
+    assert_eq!(ended.number_before(" by the stop\n"), 3);
+    assert_eq!(ended.summary()["requests"], 1);
+    assert_eq!(ended.summary()["abandoned"], 0);
+}
+
+#[test]
+fn ctrl_c_stops_the_calls_of_a_request_on_tokio() {
+    stops_by_signal("tokio", "INT");
+}
+
+#[test]
+fn sigterm_stops_the_calls_of_a_request_on_smol() {
+    stops_by_signal("smol", "TERM");
+}
+
+/// Rule 9: a client that goes away takes its request's calls with it, and the server goes on.
+fn client_goes_away(runtime: &str) {
+    let (running, addr) = Running::listening(runtime, FOR_EVER_MS);
+    let busy = get(addr, "/fan?slow=3");
+    until_calls(addr, 6);
+    busy.shutdown(Shutdown::Both).unwrap();
+    until_calls(addr, 0);
+    let all = (0..3).map(|n| format!("upstream {n} to request 7\n")).collect();
+    assert_eq!(answer(get(addr, "/fan?id=7")), (200, all));
+    running.signal("INT");
+    let ended = running.end();
+    ended.assert_clean();
+    assert_eq!(ended.number_before(" by a client that went away"), 3);
+    let summary = ended.summary();
+    assert_eq!((summary["requests"], summary["ok"], summary["abandoned"]), (2, 1, 1));
+}
+
+#[test]
+fn a_client_that_goes_away_stops_its_calls_on_tokio() {
+    client_goes_away("tokio");
+}
+
+#[test]
+fn a_client_that_goes_away_stops_its_calls_on_smol() {
+    client_goes_away("smol");
+}
+
+#[test]
+fn an_answer_tells_why_there_is_none() {
+    for runtime in ["tokio", "smol"] {
+        let (running, addr) = Running::listening(runtime, "100");
+        assert_eq!(answer(get(addr, "/fan?slow=1")), (504, "deadline exceeded\n".to_owned()));
+        running.signal("INT");
+        running.end().assert_clean();
+
+        let (running, addr) = Running::listening(runtime, FOR_EVER_MS);
+        let failed = "upstream 0 failed: 500 Internal Server Error\n".to_owned();
+        assert_eq!(answer(get(addr, "/fan?fail=1&slow=2")), (502, failed));
+        assert_eq!(answer(get(addr, "/fun")).0, 404);
+        running.signal("INT");
+        let ended = running.end();
+        ended.assert_clean();
+        assert_eq!(ended.number_before(" by a failed sibling"), 2);
+    }
+}
+
+#[test]
+fn an_address_in_use_is_an_error_that_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for runtime in ["tokio", "smol"] {
+        let ended = Running::start(&["--listen", &addr, "--runtime", runtime]).end();
+        assert_eq!(ended.code, Some(1));
+        let error = format!("fan_out: cannot listen on {addr}: ");
+        assert!(ended.stderr.starts_with(&error), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
+}
+
+#[test]
+fn senseless_options_are_refused() {
+    for (args, word) in [
+        (["--requests", "0"].as_slice(), "--requests"),
+        (&["--upstreams", "0"], "--upstreams"),
+        (&["--deadline-ms", "1"], "--deadline-ms"),
+        (&["--listen", "here"], "--listen"),
+        (&["--listen", "127.0.0.1:0", "--requests", "1"], "cannot be used with"),
+        (&["--runtime", "none"], "tokio, smol"),
+    ] {
+        let ended = Running::start(args).end();
+        assert_eq!(ended.code, Some(2), "{args:?}");
+        assert!(ended.stderr.contains(word), "{args:?}: {}", ended.stderr);
+    }
+}
