@@ -9,7 +9,7 @@ use core::task::{RawWaker, RawWakerVTable, Waker};
 use crate::sync::Arc;
 
 /// What a waker made here does when it is woken.
-pub(crate) trait Wake: Send + Sync + 'static {
+pub(crate) trait Wake: Sized + Send + Sync + 'static {
     /// Takes the reference that the waker held.
     fn wake(this: Arc<Self>);
 }

@@ -185,6 +185,29 @@ fn waits_may_be_dropped_in_any_order() {
     }
 }
 
+/// Rules 3 and 12: woken waits of an old round that are dropped fire nobody in the new one, and keep
+/// nothing of theirs.
+#[test]
+fn woken_waits_that_are_dropped_leave_the_next_round_alone() {
+    let group = WaitGroup::new();
+    let (bell, waker) = (Bell::new(), Foreign::new().share());
+    group.begin();
+    let mut old = [group.wait(), group.wait(), group.wait()];
+    assert!(old.iter_mut().all(|wait| poll(wait, &bell.waker()).is_pending()));
+    group.end();
+    group.begin();
+    let mut new = [group.wait(), group.wait(), group.wait()];
+    assert!(new.iter_mut().all(|wait| poll(wait, &waker.waker()).is_pending()));
+    assert_eq!(waker.alive(), 3);
+    drop(old);
+    assert!(new.iter_mut().all(|wait| poll(wait, &waker.waker()).is_pending()));
+    assert_eq!((waker.woken(), waker.alive()), (0, 3), "they are registered as before");
+    drop(new);
+    assert_eq!(waker.alive(), 0);
+    group.end();
+    assert_eq!((waker.woken(), bell.rings()), (0, 3));
+}
+
 /// Waits of every form are forgotten while they are parked; then the object moves, is used again by
 /// others, and goes.
 fn forget_waits<W: Waitable>(forgotten: usize, end_before_the_move: bool) {

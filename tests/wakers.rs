@@ -412,7 +412,9 @@ fn panics_in_drop_when_due<W: Waitable>() {
             panic_quietly("the drop");
         }
     });
-    let wakers = [first, Foreign::new(), bad, Foreign::new(), Foreign::new()].map(Foreign::share);
+    // A second panic, which must not meet the first.
+    let worse = Foreign::new().on_wake(|| panic_quietly("the waker"));
+    let wakers = [first, Foreign::new(), bad, worse, Foreign::new()].map(Foreign::share);
     for (slot, waker) in slots.iter().zip(&wakers) {
         assert!(slot.poll(&waker.waker()).is_pending());
     }
@@ -420,6 +422,28 @@ fn panics_in_drop_when_due<W: Waitable>() {
     assert_eq!(wakers.each_ref().map(|waker| waker.woken()), [1; 5]);
     slots[0].drop_it();
     assert_eq!(wakers.map(|waker| waker.alive()), [0; 5]);
+}
+
+/// Rules 3 and 11: a wait that found its zero keeps it, although the drop of its waker panics and the
+/// group is busy again.
+#[test]
+fn a_zero_is_kept_although_the_drop_of_the_waker_panics() {
+    let group = WaitGroup::new();
+    let guard = group.guard();
+    let armed = Arc::new(AtomicBool::new(false));
+    let is_armed = Arc::clone(&armed);
+    let bad = Foreign::new().on_drop(move || {
+        if is_armed.load(Ordering::Relaxed) {
+            panic_quietly("the drop");
+        }
+    });
+    let mut wait = group.wait();
+    assert!(poll(&mut wait, &bad.into_waker()).is_pending());
+    drop(guard);
+    let _busy = group.guard();
+    armed.store(true, Ordering::Relaxed);
+    assert_eq!(panic_of(|| look(&mut wait)), "the drop");
+    assert_eq!(look(&mut wait), Poll::Ready(()));
 }
 
 fn drop_ends<W: Waitable>() {

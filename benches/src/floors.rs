@@ -9,6 +9,9 @@ use std::thread::{self, Thread};
 
 use crate::subjects::{Blocking, Event};
 
+/// The bit that is asked for.
+const FLAG: u64 = 1 << 1;
+
 /// One word that has its cache lines to itself.
 #[repr(align(128))]
 #[derive(Default)]
@@ -24,7 +27,12 @@ impl Line {
 
     #[inline]
     pub(crate) fn load(&self) {
-        black_box(self.0.load(Ordering::Acquire));
+        black_box(self.is_set());
+    }
+
+    #[inline]
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire) & FLAG != 0
     }
 }
 
