@@ -18,9 +18,6 @@ use winddown::{CancelToken, FutureUntil as _, WaitGroup};
 use crate::complain;
 use crate::runtime::Runtime;
 
-/// How long a client may take to send the head of a request.
-const HEADER_LIMIT: Duration = Duration::from_secs(2);
-
 pub(crate) type Answer = (StatusCode, String);
 pub(crate) type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -39,10 +36,12 @@ impl Tally {
 }
 
 /// Serves until the token is cancelled. Requests get the token too: an answer is owed even then.
+/// `head_limit` is how long a client may take to send the head of a request.
 pub(crate) async fn serve<R, H, F>(
     token: CancelToken,
     tally: &'static Tally,
     listener: R::Listener,
+    head_limit: Option<Duration>,
     handler: H,
 ) where
     R: Runtime,
@@ -56,11 +55,8 @@ pub(crate) async fn serve<R, H, F>(
                 tally.connections.fetch_add(1, Relaxed);
                 let guard = tally.tasks.guard();
                 // A clone for each task: each waits on a handle of its own.
-                R::spawn(guard.track(connection::<R, H, F>(
-                    token.clone(),
-                    stream,
-                    handler.clone(),
-                )));
+                let (token, handler) = (token.clone(), handler.clone());
+                R::spawn(guard.track(connection::<R, H, F>(token, stream, head_limit, handler)));
             }
             Err(error) => {
                 complain(format_args!("cannot accept: {error}"));
@@ -71,8 +67,12 @@ pub(crate) async fn serve<R, H, F>(
     }
 }
 
-async fn connection<R, H, F>(token: CancelToken, stream: R::Stream, handler: H)
-where
+async fn connection<R, H, F>(
+    token: CancelToken,
+    stream: R::Stream,
+    head_limit: Option<Duration>,
+    handler: H,
+) where
     R: Runtime,
     H: Fn(CancelToken, Uri) -> F + Send,
     F: Future<Output = Answer> + Send + 'static,
@@ -87,7 +87,7 @@ where
         }
     });
     let mut http = server::conn::http1::Builder::new();
-    http.timer(R::timer()).header_read_timeout(HEADER_LIMIT);
+    http.timer(R::timer()).header_read_timeout(head_limit);
     // If the client goes away, hyper ends here, and drops the answer that is being made.
     let mut connection = pin!(http.serve_connection(stream, service));
     if connection.as_mut().until(&token).work_first().await.is_err() {

@@ -37,6 +37,10 @@ use fan::{CALLS, COUNTS, FRONT, Setup};
 use peers::{ANSWERED, ASKED, Kind, LOAD, Orders, UPSTREAMS};
 use runtime::{Runtime, Smol, Tokio};
 
+/// How long a client may take to send the head of a request: else half a request would hold up the
+/// end.
+const HEAD_LIMIT: Duration = Duration::from_secs(2);
+
 /// How long the end of everything may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -171,7 +175,8 @@ fn stop_on_signals(root: Canceller) -> io::Result<()> {
 async fn start_upstream<R: Runtime>(token: &CancelToken, n: usize) -> io::Result<SocketAddr> {
     let (listener, addr) = R::listen((Ipv4Addr::LOCALHOST, 0).into()).await?;
     let handler = move |_, uri| peers::upstream::<R>(n, uri);
-    R::spawn(http::serve::<R, _, _>(token.clone(), &UPSTREAMS, listener, handler));
+    // No limit: whoever stays connected stays, and is seen in the end.
+    R::spawn(http::serve::<R, _, _>(token.clone(), &UPSTREAMS, listener, None, handler));
     Ok(addr)
 }
 
@@ -188,7 +193,8 @@ async fn start_front<R: Runtime>(
     let handler = move |token, uri| fan::handle::<R>(token, Arc::clone(&setup), uri);
     // The accept loop is counted with its connections: the count cannot be zero while it may go up.
     let guard = FRONT.tasks.guard();
-    R::spawn(guard.track(http::serve::<R, _, _>(token.clone(), &FRONT, listener, handler)));
+    let serve = http::serve::<R, _, _>(token.clone(), &FRONT, listener, Some(HEAD_LIMIT), handler);
+    R::spawn(guard.track(serve));
     Ok(addr)
 }
 
