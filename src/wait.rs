@@ -90,14 +90,21 @@ impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
         source: &impl Source<Seen = S, Target = T>,
         waker: &Waker,
     ) -> Poll<()> {
+        match self {
+            // The usual poll of a wait that is parked: loads only, and small enough to be inlined.
+            Self::Parked(parked, seen)
+                if !source.is_over(Some(*seen)) && parked.will_wake(waker) =>
+            {
+                Poll::Pending
+            }
+            _ => self.park(source, waker),
+        }
+    }
+
+    fn park(&mut self, source: &impl Source<Seen = S, Target = T>, waker: &Waker) -> Poll<()> {
         loop {
             if self.look(source).is_ready() {
                 return Poll::Ready(());
-            }
-            if let Self::Parked(parked, _) = self {
-                if parked.will_wake(waker) {
-                    return Poll::Pending;
-                }
             }
             // The clone is foreign code and comes first: nothing is registered if it panics, and
             // whatever it closes is seen by the announcement that follows.
