@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use common::{Bell, look, panic_of, panic_quietly, poll};
 use heap::{allocations, leaked};
+use winddown::future::Wait;
 use winddown::{Signal, WaitGroup};
 
 /// The counter counts: otherwise every test below would pass.
@@ -70,6 +71,21 @@ fn a_signal_without_waiters_never_allocates() {
         assert!(plain.close() && !plain.close());
     });
     assert_eq!(count, 0);
+}
+
+/// Rule 13: a lone waiter pays for its hook, others for a listener too, and the first of each kind
+/// for the list that they are in.
+#[test]
+fn parking_allocates_a_block_or_two() {
+    let group = WaitGroup::new();
+    let _guard = group.guard();
+    let park = |wait: &mut Wait<&WaitGroup>| allocations(|| assert!(look(wait).is_pending()));
+    assert!((1..=2).contains(&park(&mut group.wait())), "and the list");
+    assert_eq!(park(&mut group.wait()), 1, "the hook alone");
+    let mut waits = [(); 4].map(|()| group.wait());
+    let blocks = waits.each_mut().map(park);
+    assert!(blocks[1] <= 3, "and event-listener's list");
+    assert!(blocks[2..].iter().all(|blocks| *blocks <= 2), "{blocks:?}");
 }
 
 /// Rule 13: a wait that is parked and polled again costs nothing more.

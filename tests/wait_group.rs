@@ -545,11 +545,11 @@ fn many_threads_count_and_wait_through_many_rounds() {
 #[cfg(feature = "std")]
 mod blocking {
     use core::time::Duration;
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
     use std::time::Instant;
 
     use super::*;
-    use common::never_but_tell;
+    use common::{Foreign, never_but_tell};
 
     const SHORT: Duration = Duration::from_millis(1);
 
@@ -616,6 +616,34 @@ mod blocking {
         drop(guard);
         let _busy = group.guard();
         assert_eq!(wait.block_until(past), Ok(()), "its zero was before");
+    }
+
+    /// The time is past, and the wake-up is stuck behind another waiter's waker; but the zero came.
+    #[test]
+    fn a_wait_that_ended_in_time_is_over_although_nobody_has_said_so() {
+        let group = WaitGroup::new();
+        let mut guard = Some(group.guard());
+        let (tell, delivering) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        let released = Mutex::new(released);
+        let stuck = Foreign::new().on_wake(move || {
+            tell.send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+        });
+        let mut first = group.wait();
+        assert!(poll(&mut first, &stuck.into_waker()).is_pending());
+        thread::scope(|scope| {
+            let limit = poll_fn(|_| -> Poll<()> {
+                if let Some(guard) = guard.take() {
+                    scope.spawn(move || drop(guard));
+                    delivering.recv().unwrap();
+                }
+                Poll::Pending
+            });
+            let outcome = group.wait().until(limit).block_until(Instant::now());
+            release.send(()).unwrap();
+            assert_eq!(outcome, Ok(Ok(())));
+        });
     }
 
     #[test]

@@ -82,6 +82,26 @@ pub unsafe fn lend<T>(shared: &T) -> &'static T {
     unsafe { &*core::ptr::from_ref(shared) }
 }
 
+/// Two threads that both take a turn are tried in both orders, and nothing else: it orders no memory.
+///
+/// loom tries another order only where it saw two threads meet at a word, and remembers just the last
+/// access: a thread's own load before its compare-and-swap hides a load of another thread from it.
+#[derive(Debug)]
+pub struct Turns(AtomicUsize);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+}
+
+impl Turns {
+    /// Takes the next turn.
+    pub fn take(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Memory that one thread writes, once. loom fails the model if a read is not ordered after the
 /// write.
 #[derive(Debug)]

@@ -2,14 +2,16 @@
 
 #![cfg(loom)]
 
-use core::task::Poll;
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
 
 use loom::future::block_on;
+use loom::sync::Mutex;
 use loom::thread;
 use winddown::WaitGroup;
 use winddown::model::Arc;
 use winddown_loom_tests::{
-    Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll,
+    Turns, Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll,
 };
 
 fn group() -> Arc<WaitGroup> {
@@ -70,6 +72,41 @@ fn a_blocked_thread_sees_the_work_of_the_last_guard() {
     });
 }
 
+/// Rule 5: a blocked thread that is woken while its last wake is still unused sees what came before
+/// the second wake, too: nobody unparks it a second time.
+///
+/// Edges: B, C, K.
+#[test]
+fn a_blocked_thread_that_is_woken_twice_misses_nothing() {
+    check(|| {
+        let (group, work) = (group(), Arc::new(Work::default()));
+        let guard = WaitGroup::guard_in(Arc::clone(&group));
+        let other = Arc::new(Mutex::new(None::<Waker>));
+        let worker = thread::spawn({
+            let (work, other) = (Arc::clone(&work), Arc::clone(&other));
+            move || {
+                let other = other.lock().unwrap().take();
+                if let Some(other) = other {
+                    other.wake();
+                }
+                work.finish();
+                drop(guard);
+            }
+        });
+        // A thread of its own, since loom takes a late unpark for the end of a join.
+        let blocked = thread::spawn(move || {
+            let never = poll_fn(|cx| {
+                *other.lock().unwrap() = Some(cx.waker().clone());
+                Poll::<()>::Pending
+            });
+            group.wait().until(never).block().unwrap();
+            work.assert_finished();
+        });
+        worker.join().unwrap();
+        blocked.join().unwrap();
+    });
+}
+
 /// Rule 5: a wait sees the work of the guards that were not the last one, and so does a look.
 ///
 /// Edges: A (its release sequence), B, C.
@@ -91,8 +128,17 @@ fn a_wait_sees_the_work_of_every_guard() {
 #[test]
 fn a_look_that_finds_zero_sees_the_work() {
     check(|| {
-        let (group, work) = (group(), Arc::new(Work::default()));
-        let worker = worker(&group, &work);
+        let group = WaitGroup::new();
+        let (work, turns) = (Work::default(), Turns::default());
+        // SAFETY: the thread is joined below.
+        let (shared, work, turns) = unsafe { (lend(&group), lend(&work), lend(&turns)) };
+        let guard = shared.guard();
+        let worker = thread::spawn(move || {
+            work.finish();
+            drop(guard);
+            turns.take();
+        });
+        turns.take();
         if group.is_idle() {
             work.assert_finished();
         }

@@ -347,5 +347,14 @@ fn alone(manifest: &Path) -> Result<String> {
             }
         }
     }
+    // What every mutant builds anew; the rest is optimized, and shared with the models.
+    manifest.insert("profile".into(), toml::from_str(QUICK_TO_BUILD)?);
     Ok(toml::to_string(&manifest)?)
 }
+
+/// For a profile table.
+const QUICK_TO_BUILD: &str = "
+[release.package]
+winddown = { opt-level = 1 }
+winddown-loom-tests = { opt-level = 1 }
+";
