@@ -3,7 +3,7 @@
 use core::fmt;
 use core::future::{Future, IntoFuture};
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 
 use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
@@ -12,7 +12,7 @@ use crate::node::Traits;
 use crate::reason::Reason;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
-use crate::token::{CancelToken, Cancelled, WaitCancelled};
+use crate::token::{CancelToken, Cancelled, WaitReason};
 
 /// The owner's end of a cancellation scope: it cancels, and **dropping it cancels** everything
 /// below it. [`detach`](Self::detach) gives that up.
@@ -127,9 +127,13 @@ impl CancelScope {
     /// A future that cancels the scope, with [`Reason::Deadline`], when `timer` is ready: any
     /// runtime's timer, or anything else. Spawn it, or give it to `work.until(expiry)`. It is ready
     /// as soon as the scope is cancelled otherwise, and drops the timer then.
+    ///
+    /// Everything below the scope has the same reason then, whosever deadline it was. To tell apart,
+    /// say, the end of a request's time and of the server's, let the latter cancel with a reason of
+    /// its own.
     pub fn cancel_after<L: IntoFuture>(&self, timer: L) -> Expiry<L::IntoFuture> {
         Expiry {
-            ended: self.token().clone().cancelled_owned(),
+            ended: self.token().clone().into_future(),
             canceller: self.canceller(),
             timer: Some(timer.into_future()),
         }
@@ -168,8 +172,9 @@ impl CancelToken {
     /// let at = Instant::now() + limit;
     /// let (scope, expiry) = root.token().child_until(at, tokio::time::sleep(limit));
     /// let work = std::future::pending::<()>();
-    /// assert!(work.until(expiry).await.is_err());
-    /// assert_eq!(scope.token().reason().unwrap().to_string(), "deadline exceeded");
+    /// let cancelled = work.until(expiry).await.unwrap_err();
+    /// assert_eq!(cancelled.to_string(), "deadline exceeded");
+    /// assert!(scope.token().is_cancelled());
     /// # });
     /// ```
     #[cfg(feature = "std")]
@@ -242,14 +247,19 @@ impl Canceller {
 pin_project! {
     /// The future of [`CancelScope::cancel_after`] and of
     /// [`CancelToken::child_until`](crate::CancelToken::child_until): cancels the scope when the
-    /// timer is ready, and is ready itself as soon as the scope is cancelled.
+    /// timer is ready, and is ready itself, with the [`Cancelled`], as soon as the scope is cancelled
+    /// for whatever reason. So `work.until(expiry).await?` says why the work was stopped.
+    ///
+    /// # Panics
+    ///
+    /// Never: it is ready again after it was ready.
     ///
     /// # Cancel safety
     ///
     /// Dropping it drops the timer, and with it the deadline as far as nobody else drives it.
     #[must_use = "the time is up when this is polled"]
     pub struct Expiry<L> {
-        ended: WaitCancelled<CancelToken>,
+        ended: WaitReason<CancelToken>,
         canceller: Canceller,
         #[pin]
         timer: Option<L>,
@@ -257,21 +267,20 @@ pin_project! {
 }
 
 impl<L: Future> Future for Expiry<L> {
-    type Output = ();
+    type Output = Cancelled;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Cancelled> {
         let mut this = self.project();
-        if Pin::new(&mut *this.ended).poll(cx).is_pending() {
-            match this.timer.as_mut().as_pin_mut().map(|timer| timer.poll(cx)) {
-                Some(Poll::Pending) => return Poll::Pending,
-                Some(Poll::Ready(_)) => {
-                    let _ = this.canceller.cancel_with(Reason::Deadline);
-                }
-                None => {}
+        let mut ended = Pin::new(&mut *this.ended).poll(cx);
+        if ended.is_pending() {
+            if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                ready!(timer.poll(cx));
             }
+            let _ = this.canceller.cancel_with(Reason::Deadline);
+            ended = Pin::new(&mut *this.ended).poll(cx);
         }
         this.timer.set(None);
-        Poll::Ready(())
+        ended
     }
 }
 

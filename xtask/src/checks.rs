@@ -16,7 +16,7 @@ const WITH_STD: [&str; 3] =
     ["std,critical-section", "std,portable-atomic", "std,critical-section,portable-atomic"];
 
 /// Everything, in the order in which it is most likely to fail.
-pub fn test(sh: &Shell) -> Result<()> {
+pub(crate) fn test(sh: &Shell) -> Result<()> {
     step("format", || Ok(cmd!(sh, "cargo fmt --all --check").run()?))?;
     step("clippy", || {
         Ok(cmd!(sh, "cargo clippy --workspace --all-targets --quiet -- -D warnings").run()?)
@@ -35,10 +35,13 @@ pub fn test(sh: &Shell) -> Result<()> {
 }
 
 /// Builds every set, and tests those that the host can run.
-pub fn features(sh: &Shell) -> Result<()> {
+pub(crate) fn features(sh: &Shell) -> Result<()> {
     for set in WITHOUT_STD {
-        cmd!(sh, "cargo clippy --quiet --lib --no-default-features --features {set} -- -D warnings")
-            .run()?;
+        cmd!(
+            sh,
+            "cargo clippy --quiet --lib --no-default-features --features {set} -- -D warnings"
+        )
+        .run()?;
         cmd!(sh, "cargo test --quiet --lib --no-default-features --features {set}").run()?;
     }
     for set in WITH_STD {

@@ -5,7 +5,7 @@ mod models;
 mod msrv;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use xshell::{Shell, cmd};
 
 /// The checks of this repository.

@@ -17,7 +17,7 @@ const RUST: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev", "libst
 const LIBRARIES: [&str; 3] = ["libllvm19", "libpcre3", "libhttp-parser2.9"];
 
 /// Builds every feature set and runs the tests of the types with the oldest compiler.
-pub fn msrv(sh: &Shell) -> Result<()> {
+pub(crate) fn msrv(sh: &Shell) -> Result<()> {
     let root = sh.current_dir().join("target/msrv");
     if !root.join("usr/bin/rustc").exists() {
         unpack(sh, &root).with_context(|| {

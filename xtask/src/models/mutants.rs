@@ -340,6 +340,7 @@ fn alone(manifest: &Path) -> Result<String> {
     let workspace = workspace.context("the manifest has no workspace")?;
     workspace.insert("members".into(), vec!["loom-tests"].into());
     workspace.remove("exclude");
+    manifest.remove("example");
     if let Some(targets) = manifest.get_mut("target").and_then(toml::Value::as_table_mut) {
         for (_, target) in targets.iter_mut() {
             if let Some(target) = target.as_table_mut() {
