@@ -119,9 +119,13 @@ fn an_expiry_ends_with_its_scope() {
         let (root, timer, bell) = (CancelScope::new(), Timer::new(), Bell::new());
         let (scope, mut expiry) = root.token().child_until(far(), timer.start());
         assert!(poll(&mut expiry, &bell.waker()).is_pending());
+        let token = scope.token().clone();
         end(root, scope);
         assert!(bell.rings() == 1 && timer.is_alive());
-        assert!(poll(&mut expiry, &bell.waker()).is_ready());
+        for _ in 0..2 {
+            let Poll::Ready(cancelled) = look(&mut expiry) else { panic!("it is over") };
+            assert!(core::ptr::eq(cancelled.reason(), token.reason().unwrap()), "and says why");
+        }
         assert!(!timer.is_alive() && expiry.is_terminated());
         assert_eq!(timer.polls(), 1, "the timer of what is over is not asked");
     }
@@ -419,7 +423,7 @@ mod with_timers_of {
         let all = Arc::new(Upstreams::default());
         let at = Instant::now() + limit;
         let (scope, expiry) = root.token().child_until(at, sleep(limit));
-        spawn(Box::pin(expiry));
+        spawn(Box::pin(async { drop(expiry.await) }));
         all.running.add(upstreams.len()).unwrap();
         for which in upstreams {
             let token = scope.token().child().detach().token().clone();
@@ -449,11 +453,12 @@ mod with_timers_of {
         let root = CancelScope::new();
         let (scope, expiry) = root.token().child_until(soon(), sleep(SHORT));
         let below = scope.token().child();
-        assert_eq!(pending::<()>().until(expiry).await, Err(()));
+        let stopped = pending::<()>().until(expiry).await.unwrap_err();
+        assert_eq!(stopped.to_string(), "deadline exceeded");
         assert!(is_deadline(below.token()));
         let scope = CancelScope::new();
         let expiry = scope.cancel_after(sleep(LONG));
-        assert_eq!(async { 5 }.until(expiry).await, Ok(5));
+        assert_eq!(async { 5 }.until(expiry).await.unwrap(), 5);
         assert!(!scope.token().is_cancelled());
     }
 
@@ -500,6 +505,7 @@ fn an_expiry_may_be_woken_while_it_is_polled() {
         }
     }
     let scope = CancelScope::new();
-    pollster::block_on(scope.cancel_after(Once(false)));
+    let cancelled = pollster::block_on(scope.cancel_after(Once(false)));
+    assert!(matches!(cancelled.reason(), Reason::Deadline));
     assert!(is_deadline(scope.token()));
 }
