@@ -3,10 +3,10 @@
 use core::error::Error;
 use core::fmt;
 
-/// The error of [`WaitGroup::add`](crate::WaitGroup::add): the count would reach half of its range.
+/// The error of [`WaitGroup::add`](crate::WaitGroup::add): the count would pass half of its range.
 ///
-/// Nothing was counted. A wait group counts to 2,147,483,647 pieces of work at a time, and to
-/// 32,767 on targets without 64-bit atomics; who gets here has most likely leaked guards.
+/// Nothing was counted. A wait group counts to 2,147,483,648 pieces of work at a time, and to
+/// 32,768 on targets without 64-bit atomics; who gets here has most likely leaked guards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Overflow(pub(crate) ());
 

@@ -114,7 +114,11 @@ impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
             let target = waker.clone().into();
             let Ok(parked) = Parked::new(source.waiters(), target) else { continue };
             return match source.announce(self.seen()) {
-                Announced::Over => self.become_over(),
+                Announced::Over => {
+                    // One at a time: the drop of each waker is foreign code, and may panic.
+                    drop(parked);
+                    self.become_over()
+                }
                 Announced::Parked(seen) => {
                     // The old registration goes last: dropping its waker is foreign code.
                     drop(core::mem::replace(self, Self::Parked(parked, seen)));
@@ -214,6 +218,7 @@ impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
     #[inline]
     fn look(self: Pin<&mut Self>) -> Poll<Self::Output> {
         let this = self.project();
+        assert!(!*this.done, "a wait with a limit was polled again after it was ready");
         let output = this.wait.look();
         *this.done = output.is_ready();
         output.map(Ok)
@@ -359,7 +364,9 @@ pub(crate) mod park {
                 return Some(output);
             }
             let alarm = wait.alarm();
-            if parker.park(at.into_iter().chain(alarm).min()) {
+            let due = at.into_iter().chain(alarm).min();
+            // The time is looked at after every wake-up: a limit may wake at each poll.
+            if parker.park(due) && due.is_none_or(|due| Instant::now() < due) {
                 continue;
             }
             // The time of one of the two is up; whatever that ended has ended in time.

@@ -14,11 +14,18 @@ use std::rc::Rc;
 use std::sync::{Arc, MutexGuard};
 
 use futures_util::future::FusedFuture;
+use futures_util::stream::{FusedStream, Stream};
 use static_assertions::{
     assert_eq_size, assert_impl_all as yes, assert_not_impl_any as no, assert_type_eq_all as same,
 };
-use winddown::future::{Tracked, Wait, WaitClosed, WaitUntil, WaitValue};
-use winddown::{Guard, Overflow, Signal, Unbalanced, Unfinished, WaitGroup};
+use winddown::future::{
+    Expiry, Tracked, Until, UntilStream, Wait, WaitAny, WaitCancelled, WaitClosed, WaitReason,
+    WaitUntil, WaitValue,
+};
+use winddown::{
+    CancelScope, CancelToken, Cancelled, Canceller, Guard, Overflow, Reason, Registration, Signal,
+    Unbalanced, Unfinished, WaitGroup,
+};
 
 /// `Send`, but not `Sync`.
 type NotSync = Cell<u8>;
@@ -26,6 +33,7 @@ type NotSync = Cell<u8>;
 type Neither = Rc<u8>;
 /// `Sync`, but not `Send`.
 type NotSend = MutexGuard<'static, u8>;
+type Items<T> = futures_util::stream::Pending<T>;
 /// A future that must be pinned.
 type Immovable = Pinned;
 
@@ -117,6 +125,55 @@ no!(Unfinished<Neither>: Send, Sync);
 no!(Overflow: Default);
 no!(Unbalanced: Default);
 
+// The ends of a scope. Only the observer's can be compared; none is made from nothing but a root.
+yes!(CancelScope: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Default, Debug);
+no!(CancelScope: Clone, Copy, PartialEq, core::ops::Deref);
+yes!(Canceller: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Debug);
+no!(Canceller: Copy, Default);
+yes!(CancelToken: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, PartialEq, Eq, Hash, Debug);
+no!(CancelToken: Copy, Default, PartialOrd);
+yes!(Registration: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Debug);
+no!(Registration: Clone, Copy, Default);
+yes!(CancelToken: IntoFuture);
+yes!(&'static CancelToken: IntoFuture);
+
+// Waits for tokens never need to be pinned.
+yes!(WaitCancelled: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+yes!(WaitCancelled<&'static CancelToken>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
+yes!(WaitReason: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+yes!(WaitReason<&'static CancelToken>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
+yes!(WaitAny<'static, 0>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+yes!(WaitAny<'static, 3>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+no!(WaitCancelled: Clone);
+same!(WaitCancelled, WaitCancelled<CancelToken>);
+same!(WaitReason, WaitReason<CancelToken>, <CancelToken as IntoFuture>::IntoFuture);
+same!(WaitReason<&'static CancelToken>, <&'static CancelToken as IntoFuture>::IntoFuture);
+
+// What holds a future or a stream of somebody else follows it.
+yes!(Expiry<Ready<()>>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+yes!(Expiry<Immovable>: Send, Sync, FusedFuture, Debug);
+no!(Expiry<Immovable>: Unpin);
+no!(Expiry<Ready<Neither>>: Send, Sync);
+yes!(Until<Ready<()>, WaitReason>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+no!(Until<Immovable, WaitReason>: Unpin);
+no!(Until<Ready<()>, Immovable>: Unpin);
+no!(Until<Ready<Neither>, WaitReason>: Send, Sync);
+no!(Until<Ready<()>, Ready<Neither>>: Send, Sync);
+yes!(UntilStream<Items<u8>, WaitReason>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Stream);
+yes!(UntilStream<Items<u8>, WaitReason>: FusedStream, Debug);
+no!(UntilStream<Items<u8>, Immovable>: Unpin);
+no!(UntilStream<Items<Neither>, WaitReason>: Send, Sync);
+yes!(WaitUntil<WaitCancelled, Ready<()>>: Send, Sync, Unpin, FusedFuture, Debug);
+yes!(WaitUntil<WaitAny<'static, 2>, WaitReason>: Send, Sync, Unpin, FusedFuture, Debug);
+
+// Why.
+yes!(Reason: Send, Sync, Unpin, Debug, core::fmt::Display);
+yes!(Reason: From<&'static str>, From<String>, From<core::fmt::Error>, From<Cancelled>);
+yes!(Reason: From<Box<dyn Error + Send + Sync>>);
+no!(Reason: Clone, Error, UnwindSafe, RefUnwindSafe);
+yes!(Cancelled: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Debug, Error);
+no!(Cancelled: Copy, Default);
+
 // A state word and a pointer.
 #[cfg(target_pointer_width = "64")]
 assert_eq_size!(WaitGroup, Signal, [usize; 2]);
@@ -135,6 +192,9 @@ fn waits_are_static_where_their_pointers_are() {
     is_static::<WaitClosed<Arc<Signal<String>>>>();
     is_static::<WaitUntil<Wait<Rc<WaitGroup>>, Pending<()>>>();
     is_static::<Tracked<Ready<()>, Guard<Arc<WaitGroup>>>>();
+    is_static::<(CancelScope, Canceller, CancelToken, Registration, Cancelled, Reason)>();
+    is_static::<(WaitCancelled, WaitReason, Expiry<Pending<()>>)>();
+    is_static::<Until<Pending<()>, WaitReason>>();
 }
 
 #[test]
@@ -145,6 +205,12 @@ fn waits_give_what_they_promise() {
     is_future::<WaitUntil<Wait, Ready<u8>>, Result<(), Unfinished<u8>>>();
     is_future::<WaitUntil<WaitValue<'static, u8>, Ready<()>>, Result<&'static u8, Unfinished>>();
     is_future::<Tracked<Ready<u8>, Guard>, u8>();
+    is_future::<WaitCancelled, ()>();
+    is_future::<WaitReason, Cancelled>();
+    is_future::<WaitAny<'static, 2>, Cancelled>();
+    is_future::<Expiry<Ready<u8>>, Cancelled>();
+    is_future::<Until<Ready<u8>, WaitReason>, Result<u8, Cancelled>>();
+    is_future::<WaitUntil<WaitCancelled, WaitReason>, Result<(), Unfinished<Cancelled>>>();
 }
 
 #[test]
@@ -159,6 +225,8 @@ fn every_object_can_be_a_static() {
     static SIGNAL: Signal = Signal::new();
     static TYPED: Signal<Vec<String>> = Signal::typed();
     assert!(GROUP.is_idle() && !SIGNAL.is_closed() && !TYPED.is_closed());
+    static NEVER: CancelToken = CancelToken::never();
+    assert!(!NEVER.is_cancelled());
     static MANY: [Signal<u8>; 2] = [const { Signal::typed() }; 2];
     assert!(MANY.iter().all(|signal| !signal.is_closed()));
 }

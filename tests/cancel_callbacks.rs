@@ -9,7 +9,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 
-use common::{Bell, look, panic_of, panic_quietly, poll};
+use common::{Bell, look, poll};
+#[cfg(feature = "std")]
+use common::{panic_of, panic_quietly};
 use winddown::{CancelScope, CancelToken, Registration};
 
 /// What callbacks wrote, in the order in which they ran.
@@ -440,6 +442,7 @@ mod captured {
     }
 }
 
+#[cfg(feature = "std")]
 mod panics {
     use super::*;
 

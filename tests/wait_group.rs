@@ -618,6 +618,35 @@ mod blocking {
         assert_eq!(wait.block_until(past), Ok(()), "its zero was before");
     }
 
+    /// A wait with a limit that is over is not polled again by blocking on it, either.
+    #[test]
+    fn a_wait_with_a_limit_panics_when_blocked_on_again() {
+        const TEXT: &str = "a wait with a limit was polled again after it was ready";
+        let group = WaitGroup::new();
+        let mut done = group.wait().until(pending::<()>());
+        assert!(look(&mut done).is_ready());
+        assert_eq!(panic_of(|| done.block()), TEXT);
+        let _guard = group.guard();
+        let mut limited = group.wait().until(ready(()));
+        assert!(look(&mut limited).is_ready());
+        assert_eq!(panic_of(|| limited.block_for(SHORT)), TEXT);
+    }
+
+    /// A limit that is busy does not stop the clock.
+    #[test]
+    fn a_limit_that_wakes_at_each_poll_does_not_hold_up_the_time() {
+        let group = WaitGroup::new();
+        let _guard = group.guard();
+        let busy = || {
+            poll_fn(|cx| -> Poll<()> {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
+        };
+        assert_eq!(group.wait().until(busy()).block_for(SHORT).unwrap_err().left, 1);
+        assert_eq!(group.wait().until(busy()).block_until(Instant::now()).unwrap_err().left, 1);
+    }
+
     /// The time is past, and the wake-up is stuck behind another waiter's waker; but the zero came.
     #[test]
     fn a_wait_that_ended_in_time_is_over_although_nobody_has_said_so() {

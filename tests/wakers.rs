@@ -174,6 +174,8 @@ for_both! {
     the_order_is_that_of_the_last_registration: in_order_after_changes;
     /// Rules 11 and 12: an executor whose clones are never equal registers anew at each poll.
     a_waker_that_is_never_the_same_is_woken_once: never_the_same;
+    /// Rule 11: the drops of an old and of a new waker, both in one poll, do not abort.
+    two_drops_in_one_poll_panic_one_after_the_other: two_drops_panic;
     /// Rule 11: a chain of objects, each ended by a waker of the one before.
     a_waker_may_end_the_next_object: chain;
 }
@@ -444,6 +446,30 @@ fn a_zero_is_kept_although_the_drop_of_the_waker_panics() {
     armed.store(true, Ordering::Relaxed);
     assert_eq!(panic_of(|| look(&mut wait)), "the drop");
     assert_eq!(look(&mut wait), Poll::Ready(()));
+}
+
+fn two_drops_panic<W: Waitable>() {
+    let (object, busy) = W::busy();
+    let slot = W::wait(&object);
+    let mut task = slot.0.lock().unwrap().take().unwrap();
+    let armed = Arc::new(AtomicBool::new(false));
+    let bad = |text| {
+        let armed = Arc::clone(&armed);
+        Foreign::new().on_drop(move || {
+            if armed.load(Ordering::Relaxed) {
+                panic_quietly(text);
+            }
+        })
+    };
+    assert!(poll(&mut task, &bad("the old one").into_waker()).is_pending());
+    let busy = Mutex::new(Some(busy));
+    let ends = bad("the new one").on_clone(move || drop(busy.lock().unwrap().take())).share();
+    let waker = ends.waker();
+    armed.store(true, Ordering::Relaxed);
+    assert_eq!(panic_of(|| poll(&mut task, &waker)), "the new one");
+    assert_eq!(panic_of(|| look(&mut task)), "the old one");
+    assert_eq!(look(&mut task), Poll::Ready(()));
+    armed.store(false, Ordering::Relaxed);
 }
 
 fn drop_ends<W: Waitable>() {

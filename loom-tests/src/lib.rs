@@ -16,6 +16,8 @@ use std::task::Wake;
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
+use winddown::WaitGroup;
+use winddown::future::Wait;
 
 /// Checks `model` with at most three preemptions, which finds what two or three threads do to each
 /// other. `LOOM_MAX_PREEMPTIONS` overrides the bound.
@@ -52,6 +54,15 @@ pub fn crowd<F: Future + Unpin>(wait: impl Fn() -> F) -> [F; 2] {
         assert!(poll(&mut wait, Waker::noop()).is_pending(), "what is waited for is over already");
         wait
     })
+}
+
+/// A [`crowd`] of a round that is over, and that nobody has polled since: one of its listeners stays
+/// in the list, notified, so that whoever comes registers behind it with event-listener, and is next.
+pub fn old_crowd(group: &WaitGroup) -> [Wait<&WaitGroup>; 2] {
+    let busy = group.guard();
+    let crowd = crowd(|| group.wait());
+    drop(busy);
+    crowd
 }
 
 /// Makes two tests of a model that asks whether waits register alone or in a [`crowd`].

@@ -11,7 +11,7 @@ use loom::thread;
 use winddown::WaitGroup;
 use winddown::model::Arc;
 use winddown_loom_tests::{
-    Turns, Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll,
+    Turns, Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, old_crowd, poll,
 };
 
 fn group() -> Arc<WaitGroup> {
@@ -262,8 +262,8 @@ alone_and_in_a_crowd!(a_wait_misses_no_zero);
 fn a_registration_that_is_notified_already_is_made_again(crowded: bool) {
     check(move || {
         let group = group();
+        let _crowd = crowded.then(|| old_crowd(&group));
         let guard = WaitGroup::guard_in(Arc::clone(&group));
-        let _crowd = crowded.then(|| crowd(|| group.wait()));
         abandon_a_wait(&group);
         let old = thread::spawn(move || drop(guard));
         let guard = group.guard();
