@@ -51,13 +51,19 @@ pub(crate) fn features(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
+/// What takes too long for every change.
+pub(crate) fn soak(sh: &Shell) -> Result<()> {
+    Ok(cmd!(sh, "cargo test --release --test abandoned").run()?)
+}
+
 /// The count and the round reach their limits by a few calls. In a package without heavy
 /// dependencies, since the flag rebuilds all of them.
 fn small_words(sh: &Shell) -> Result<()> {
     let _flags = sh.push_env("RUSTFLAGS", "--cfg winddown_small_word");
-    let _target = sh.push_env("CARGO_TARGET_DIR", "target/small-word");
-    cmd!(sh, "cargo test --quiet --lib -p winddown").run()?;
-    Ok(cmd!(sh, "cargo test --quiet -p winddown-loom-tests --test limits").run()?)
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let _target = sh.push_env("CARGO_TARGET_DIR", std::path::Path::new(&target).join("small-word"));
+    Ok(cmd!(sh, "cargo test --quiet -p winddown-loom-tests --features small-word --test limits")
+        .run()?)
 }
 
 fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {

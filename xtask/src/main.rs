@@ -22,6 +22,8 @@ enum Task {
     Features,
     /// Builds and tests with the oldest compiler that the crate promises.
     Msrv,
+    /// Ten million abandoned waits; a debug build abandons one million in `test`.
+    Soak,
     /// The benchmark table.
     Bench {
         /// Passed on to the benchmark.
@@ -40,6 +42,7 @@ fn main() -> Result<()> {
         Task::Mutants(args) => models::mutants(&sh, &args),
         Task::Features => checks::features(&sh),
         Task::Msrv => msrv::msrv(&sh),
+        Task::Soak => checks::soak(&sh),
         Task::Bench { args } => {
             Ok(cmd!(sh, "cargo run --quiet --release -p winddown-benches -- {args...}").run()?)
         }

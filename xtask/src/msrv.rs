@@ -41,11 +41,11 @@ fn unpack(sh: &Shell, root: &Path) -> Result<()> {
     let downloads = root.join("debs");
     sh.create_dir(&downloads)?;
     let _dir = sh.push_dir(&downloads);
-    let madison = cmd!(sh, "apt-cache madison rustc-web").read()?;
-    let mut versions = madison.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);
-    let version = versions
-        .find(|version| version.starts_with(VERSION))
-        .with_context(|| format!("apt knows no rustc-web {VERSION}; run apt-get update"))?;
+    if packaged(sh)?.is_none() {
+        // A fresh machine may have no list of packages yet.
+        cmd!(sh, "apt-get update --quiet --quiet").run()?;
+    }
+    let version = packaged(sh)?.with_context(|| format!("apt knows no rustc-web {VERSION}"))?;
     let rust = RUST.map(|name| format!("{name}={version}"));
     cmd!(sh, "apt-get download {rust...} {LIBRARIES...}").run()?;
     let packages: Vec<PathBuf> = sh.read_dir(".")?;
@@ -54,4 +54,11 @@ fn unpack(sh: &Shell, root: &Path) -> Result<()> {
         cmd!(sh, "dpkg-deb -x {package} {root}").run()?;
     }
     Ok(())
+}
+
+/// The version of Debian's package of that Rust.
+fn packaged(sh: &Shell) -> Result<Option<String>> {
+    let madison = cmd!(sh, "apt-cache madison rustc-web").read()?;
+    let mut versions = madison.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);
+    Ok(versions.find(|version| version.starts_with(VERSION)).map(str::to_owned))
 }
