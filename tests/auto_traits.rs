@@ -53,6 +53,7 @@ impl Future for Pinned {
 
 // The objects.
 yes!(WaitGroup: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Default, Debug);
+// S4.11: none is copied by accident.
 no!(WaitGroup: Clone, Copy);
 yes!(Signal: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Default, Debug);
 no!(Signal: Clone, Copy);
