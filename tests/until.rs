@@ -568,16 +568,20 @@ mod dropped {
         let bell = Bell::new();
         let mut others = [(); 2].map(|()| token.clone().cancelled_owned());
         let mut victim = forms(&token, never.token()).swap_remove(form);
-        for at in 0..=2 {
+        let poll_victim = |victim: &mut Form<'_>| {
+            for at in 0..polls {
+                let waker = wakers[if moves { at } else { 0 }].waker();
+                assert!(poll(victim, &waker).is_pending(), "{}", context());
+            }
+        };
+        for (at, other) in others.iter_mut().enumerate() {
             if at == place {
-                for poll_of in 0..polls {
-                    let waker = wakers[if moves { poll_of } else { 0 }].waker();
-                    assert!(poll(&mut victim, &waker).is_pending(), "{}", context());
-                }
+                poll_victim(&mut victim);
             }
-            if at < 2 {
-                assert!(poll(&mut others[at], &bell.waker()).is_pending(), "{}", context());
-            }
+            assert!(poll(other, &bell.waker()).is_pending(), "{}", context());
+        }
+        if place == others.len() {
+            poll_victim(&mut victim);
         }
         let cancel = || assert!(if level == 0 { root.cancel() } else { middle.cancel() });
         if ends {
