@@ -97,6 +97,7 @@ impl Node {
     }
 
     /// The node and all above it that can cancel it or end its time.
+    #[cfg(feature = "std")]
     fn scopes(&self) -> impl Iterator<Item = &Self> {
         core::iter::successors(Some(self), |node| node.upper().map(|parent| &**parent))
     }

@@ -24,8 +24,8 @@ pub(crate) fn msrv(sh: &Shell) -> Result<()> {
             format!("no Rust {VERSION}: this step needs apt-get and Debian's package archive")
         })?;
     }
-    let libraries = root.join("usr/lib/x86_64-linux-gnu");
-    let _libraries = sh.push_env("LD_LIBRARY_PATH", libraries);
+    let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|dir| root.join(dir));
+    let _libraries = sh.push_env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?);
     let _rustc = sh.push_env("RUSTC", root.join("usr/bin/rustc"));
     let _rustdoc = sh.push_env("RUSTDOC", root.join("usr/bin/rustdoc"));
     let _target = sh.push_env("CARGO_TARGET_DIR", root.join("target"));
