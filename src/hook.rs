@@ -278,7 +278,7 @@ impl<T: Target> Due<T> {
 
     /// Runs every hook. Foreign code: nothing of the caller's may be unfinished.
     pub(crate) fn run(mut self) {
-        let mut panic = FirstPanic::default();
+        let mut panic = FirstPanic::none();
         while let Some(hook) = self.pop() {
             panic.catch(|| hook.target.run());
             panic.catch(|| drop(hook));

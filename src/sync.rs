@@ -141,11 +141,14 @@ pub(crate) mod host {
 
 /// Keeps the first panic of several pieces of foreign code until all of them have run.
 #[cfg(feature = "std")]
-#[derive(Default)]
 pub(crate) struct FirstPanic(Option<alloc::boxed::Box<dyn core::any::Any + Send>>);
 
 #[cfg(feature = "std")]
 impl FirstPanic {
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
     /// Runs `f`, which is not used again if it panics.
     pub(crate) fn catch(&mut self, f: impl FnOnce()) {
         let outcome = std::panic::catch_unwind(core::panic::AssertUnwindSafe(f));
@@ -169,11 +172,14 @@ impl FirstPanic {
 
 /// Without `std` a panic cannot be caught: it goes on at once, and the caller's `Drop` does the rest.
 #[cfg(not(feature = "std"))]
-#[derive(Default)]
 pub(crate) struct FirstPanic;
 
 #[cfg(not(feature = "std"))]
 impl FirstPanic {
+    pub(crate) fn none() -> Self {
+        Self
+    }
+
     pub(crate) fn catch(&mut self, f: impl FnOnce()) {
         f();
     }
