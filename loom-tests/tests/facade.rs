@@ -18,6 +18,8 @@ impl Drop for Both {
 }
 
 /// The value is dropped once, by the last reference, which sees what all others did with it.
+///
+/// Mutants: `arc-drop-relaxed`, `arc-drop-without-a-fence`.
 #[test]
 fn the_last_reference_drops_the_value_and_sees_all_uses() {
     check(|| {
@@ -36,10 +38,14 @@ fn the_last_reference_drops_the_value_and_sees_all_uses() {
 }
 
 /// Of two that call `into_inner` exactly one gets the value, and sees what the other did with it.
+///
+/// Mutants: `arc-into-inner-relaxed`, `arc-into-inner-without-a-fence`.
 #[test]
 fn exactly_one_of_two_gets_the_value_out() {
     check(|| {
         let here = Arc::new([Work::default(), Work::default()]);
+        // Keeps the block, and with it the fence of freeing it, out of the way.
+        let weak = Arc::downgrade(&here);
         let there = Arc::clone(&here);
         let take = |which: usize, arc: Arc<[Work; 2]>| {
             arc[which].finish();
@@ -50,6 +56,7 @@ fn exactly_one_of_two_gets_the_value_out() {
         let other = thread::spawn(move || take(0, there));
         let mine = take(1, here);
         assert_ne!(mine, other.join().unwrap());
+        assert!(weak.upgrade().is_none());
     });
 }
 
@@ -64,6 +71,8 @@ impl Drop for Counted {
 
 /// `upgrade` beside the last drop gives a reference to a live value, or nothing; the value is
 /// dropped once and the block is freed once (loom reports a leak).
+///
+/// Mutants: `weak-upgrade-revives`.
 #[test]
 fn a_weak_reference_is_upgraded_or_too_late() {
     check(|| {
@@ -87,6 +96,8 @@ fn a_weak_reference_is_upgraded_or_too_late() {
 }
 
 /// Raw references are references: each is counted once and given up once.
+///
+/// Mutants: `arc-raw-not-counted`.
 #[test]
 fn raw_references_are_counted() {
     check(|| {

@@ -307,16 +307,16 @@ impl Tree {
         };
         let said = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         ensure!(!said.contains("running 0 tests"), "there is no model {test}");
-        Ok((!status.success()).then(|| why_it_failed(&said)))
+        Ok((!status.success()).then(|| why_it_failed(&said).unwrap_or_else(|| status.to_string())))
     }
 }
 
 /// The first panic's text, in short.
-fn why_it_failed(said: &str) -> String {
+fn why_it_failed(said: &str) -> Option<String> {
     let mut lines = said.lines().skip_while(|line| !line.contains("panicked at"));
-    let Some(_) = lines.next() else { return "no panic".to_owned() };
-    let text = lines.next().unwrap_or_default().trim();
-    text.split(';').next().unwrap_or(text).chars().take(80).collect()
+    lines.next()?;
+    let text = lines.next()?.trim();
+    Some(text.split(';').next().unwrap_or(text).chars().take(80).collect())
 }
 
 /// Copies a file, or a directory with all that is in it.
@@ -340,6 +340,9 @@ fn alone(manifest: &Path) -> Result<String> {
     let workspace = workspace.context("the manifest has no workspace")?;
     workspace.insert("members".into(), vec!["loom-tests"].into());
     workspace.remove("exclude");
+    for not_copied in ["example", "test", "bench", "dev-dependencies"] {
+        manifest.remove(not_copied);
+    }
     if let Some(targets) = manifest.get_mut("target").and_then(toml::Value::as_table_mut) {
         for (_, target) in targets.iter_mut() {
             if let Some(target) = target.as_table_mut() {
