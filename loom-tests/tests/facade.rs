@@ -2,6 +2,8 @@
 
 #![cfg(loom)]
 
+extern crate alloc;
+
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use winddown::model::{Arc, Weak};
@@ -61,7 +63,7 @@ fn exactly_one_of_two_gets_the_value_out() {
 }
 
 /// A value that counts its drops.
-struct Counted(std::sync::Arc<AtomicUsize>);
+struct Counted(alloc::sync::Arc<AtomicUsize>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -76,11 +78,11 @@ impl Drop for Counted {
 #[test]
 fn a_weak_reference_is_upgraded_or_too_late() {
     check(|| {
-        let drops = std::sync::Arc::new(AtomicUsize::new(0));
-        let strong = Arc::new(Counted(std::sync::Arc::clone(&drops)));
+        let drops = alloc::sync::Arc::new(AtomicUsize::new(0));
+        let strong = Arc::new(Counted(alloc::sync::Arc::clone(&drops)));
         let weak: Weak<Counted> = Arc::downgrade(&strong);
         let other = thread::spawn({
-            let drops = std::sync::Arc::clone(&drops);
+            let drops = alloc::sync::Arc::clone(&drops);
             move || {
                 if let Some(strong) = weak.upgrade() {
                     assert_eq!(drops.load(Ordering::Acquire), 0, "upgraded after the drop");
@@ -101,8 +103,8 @@ fn a_weak_reference_is_upgraded_or_too_late() {
 #[test]
 fn raw_references_are_counted() {
     check(|| {
-        let drops = std::sync::Arc::new(AtomicUsize::new(0));
-        let raw = Arc::into_raw(Arc::new(Counted(std::sync::Arc::clone(&drops))));
+        let drops = alloc::sync::Arc::new(AtomicUsize::new(0));
+        let raw = Arc::into_raw(Arc::new(Counted(alloc::sync::Arc::clone(&drops))));
         // SAFETY: `raw` came from `into_raw`, whose reference lives until `here` takes it.
         unsafe { Arc::increment_strong_count(raw) };
         // SAFETY: the reference that was just counted.

@@ -2,8 +2,10 @@
 
 #![cfg(loom)]
 
+extern crate alloc;
+
+use alloc::sync::Arc;
 use core::task::Waker;
-use std::sync::Arc;
 
 use loom::sync::Mutex;
 use loom::thread;

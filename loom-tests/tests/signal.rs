@@ -2,6 +2,8 @@
 
 #![cfg(loom)]
 
+extern crate alloc;
+
 use core::task::Poll;
 
 use loom::future::block_on;
@@ -137,7 +139,7 @@ fn a_wait_is_not_over_before_the_value_is_there() {
 #[derive(Debug)]
 struct Value {
     id: usize,
-    drops: std::sync::Arc<AtomicUsize>,
+    drops: alloc::sync::Arc<AtomicUsize>,
 }
 
 impl Drop for Value {
@@ -156,11 +158,11 @@ impl Drop for Value {
 #[test]
 fn the_first_value_wins_and_each_is_dropped_once() {
     check_within(2, || {
-        let drops = std::sync::Arc::new(AtomicUsize::new(0));
+        let drops = alloc::sync::Arc::new(AtomicUsize::new(0));
         let signal = Arc::new(Signal::<Value>::typed());
         let closer = |id| {
             let signal = Arc::clone(&signal);
-            let value = Value { id, drops: std::sync::Arc::clone(&drops) };
+            let value = Value { id, drops: alloc::sync::Arc::clone(&drops) };
             thread::spawn(move || match signal.close_with(value) {
                 Ok(()) => true,
                 Err(mine) => {

@@ -143,7 +143,11 @@ fn a_look_that_finds_zero_sees_the_work() {
         let group = WaitGroup::new();
         let (work, turns) = (Work::default(), Turns::default());
         // SAFETY: the thread is joined below.
-        let (shared, work, turns) = unsafe { (lend(&group), lend(&work), lend(&turns)) };
+        let shared = unsafe { lend(&group) };
+        // SAFETY: as above.
+        let work = unsafe { lend(&work) };
+        // SAFETY: as above.
+        let turns = unsafe { lend(&turns) };
         let guard = shared.guard();
         let worker = thread::spawn(move || {
             work.finish();

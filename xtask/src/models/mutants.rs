@@ -1,11 +1,15 @@
 //! Breaks a copy of the crate in each way that `loom-tests/mutants.toml` lists, and runs the models
 //! that must notice.
 
-use std::collections::{BTreeMap, BTreeSet};
+extern crate alloc;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::iter;
+use core::time::Duration;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
@@ -88,7 +92,7 @@ impl Mutant {
     fn changes(&self) -> impl Iterator<Item = (&Path, &str, &str)> {
         let first = (self.file.as_path(), self.find.as_str(), self.replace.as_str());
         let more = self.also.iter().map(|it| (it.file.as_path(), &*it.find, &*it.replace));
-        std::iter::once(first).chain(more)
+        iter::once(first).chain(more)
     }
 
     fn check(&self) -> Result<()> {
