@@ -7,11 +7,13 @@
 
 #![cfg(loom)]
 
+extern crate alloc;
+
+use alloc::sync::Arc;
+use alloc::task::Wake;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
-use std::sync::Arc;
-use std::task::Wake;
 
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;

@@ -2,6 +2,8 @@
 
 #![cfg(loom)]
 
+extern crate alloc;
+
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use winddown::model::{Arc, Weak};
@@ -18,6 +20,8 @@ impl Drop for Both {
 }
 
 /// The value is dropped once, by the last reference, which sees what all others did with it.
+///
+/// Mutants: `arc-drop-relaxed`, `arc-drop-without-a-fence`.
 #[test]
 fn the_last_reference_drops_the_value_and_sees_all_uses() {
     check(|| {
@@ -36,10 +40,14 @@ fn the_last_reference_drops_the_value_and_sees_all_uses() {
 }
 
 /// Of two that call `into_inner` exactly one gets the value, and sees what the other did with it.
+///
+/// Mutants: `arc-into-inner-relaxed`, `arc-into-inner-without-a-fence`.
 #[test]
 fn exactly_one_of_two_gets_the_value_out() {
     check(|| {
         let here = Arc::new([Work::default(), Work::default()]);
+        // Keeps the block, and with it the fence of freeing it, out of the way.
+        let weak = Arc::downgrade(&here);
         let there = Arc::clone(&here);
         let take = |which: usize, arc: Arc<[Work; 2]>| {
             arc[which].finish();
@@ -50,11 +58,12 @@ fn exactly_one_of_two_gets_the_value_out() {
         let other = thread::spawn(move || take(0, there));
         let mine = take(1, here);
         assert_ne!(mine, other.join().unwrap());
+        assert!(weak.upgrade().is_none());
     });
 }
 
 /// A value that counts its drops.
-struct Counted(std::sync::Arc<AtomicUsize>);
+struct Counted(alloc::sync::Arc<AtomicUsize>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -64,14 +73,16 @@ impl Drop for Counted {
 
 /// `upgrade` beside the last drop gives a reference to a live value, or nothing; the value is
 /// dropped once and the block is freed once (loom reports a leak).
+///
+/// Mutants: `weak-upgrade-revives`.
 #[test]
 fn a_weak_reference_is_upgraded_or_too_late() {
     check(|| {
-        let drops = std::sync::Arc::new(AtomicUsize::new(0));
-        let strong = Arc::new(Counted(std::sync::Arc::clone(&drops)));
+        let drops = alloc::sync::Arc::new(AtomicUsize::new(0));
+        let strong = Arc::new(Counted(alloc::sync::Arc::clone(&drops)));
         let weak: Weak<Counted> = Arc::downgrade(&strong);
         let other = thread::spawn({
-            let drops = std::sync::Arc::clone(&drops);
+            let drops = alloc::sync::Arc::clone(&drops);
             move || {
                 if let Some(strong) = weak.upgrade() {
                     assert_eq!(drops.load(Ordering::Acquire), 0, "upgraded after the drop");
@@ -87,11 +98,13 @@ fn a_weak_reference_is_upgraded_or_too_late() {
 }
 
 /// Raw references are references: each is counted once and given up once.
+///
+/// Mutants: `arc-raw-not-counted`.
 #[test]
 fn raw_references_are_counted() {
     check(|| {
-        let drops = std::sync::Arc::new(AtomicUsize::new(0));
-        let raw = Arc::into_raw(Arc::new(Counted(std::sync::Arc::clone(&drops))));
+        let drops = alloc::sync::Arc::new(AtomicUsize::new(0));
+        let raw = Arc::into_raw(Arc::new(Counted(alloc::sync::Arc::clone(&drops))));
         // SAFETY: `raw` came from `into_raw`, whose reference lives until `here` takes it.
         unsafe { Arc::increment_strong_count(raw) };
         // SAFETY: the reference that was just counted.

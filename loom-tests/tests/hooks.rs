@@ -2,8 +2,10 @@
 
 #![cfg(loom)]
 
+extern crate alloc;
+
+use alloc::sync::Arc;
 use core::task::Waker;
-use std::sync::Arc;
 
 use loom::sync::Mutex;
 use loom::thread;
@@ -23,6 +25,8 @@ fn abandon_a_wait(group: &WaitGroup) {
 /// Two first waiters make one wait list between them, and each may use it.
 ///
 /// Edges: P.
+///
+/// Mutants: `list-get-or-make-relaxed`, `list-publish-relaxed`.
 #[test]
 fn two_first_waiters_share_one_list() {
     check(|| {
@@ -52,6 +56,8 @@ fn two_first_waiters_share_one_list() {
 /// list is registering, or leaving, at the same time.
 ///
 /// Edges: B, C, L, S.
+///
+/// Mutants: `listening-counted-down-early`, `listening-counted-late`.
 fn a_wait_that_comes_and_goes_takes_no_place_in_a_delivery(crowded: bool) {
     check(move || {
         let signal = Signal::new();
@@ -76,6 +82,8 @@ alone_and_in_a_crowd!(a_wait_that_comes_and_goes_takes_no_place_in_a_delivery);
 /// Rule 18: hooks run first in, first out.
 ///
 /// Edges: F, L.
+///
+/// Mutants: `notify-only-one`, `notify-slot-or-listeners`, `stack-not-turned`.
 #[test]
 fn waits_are_woken_in_the_order_of_their_registration() {
     check(|| {
@@ -101,6 +109,8 @@ fn waits_are_woken_in_the_order_of_their_registration() {
 /// Rule 18: the slot of a lone waiter is not for one who comes while somebody listens.
 ///
 /// Edges: S, F, L.
+///
+/// Mutants: `slot-for-late-comers`, `slot-kept-by-the-dead`.
 #[test]
 fn a_late_wait_is_not_woken_before_an_earlier_one() {
     check(|| {
@@ -130,6 +140,8 @@ fn a_late_wait_is_not_woken_before_an_earlier_one() {
 /// one that the other has pushed, sees it and its waker, and each is woken.
 ///
 /// Edges: F, L.
+///
+/// Mutants: `slot-put-relaxed`, `slot-take-relaxed`, `stack-push-relaxed`, `stack-take-relaxed`.
 fn a_hook_may_be_run_by_another_closer_than_the_one_that_fired_it(crowded: bool) {
     check(move || {
         let group = WaitGroup::new();
@@ -170,6 +182,8 @@ alone_and_in_a_crowd!(a_hook_may_be_run_by_another_closer_than_the_one_that_fire
 /// stack yet, registers a new one; the old one is on one stack only.
 ///
 /// Edges: F, L.
+///
+/// Mutants: `condition-4-hook-registered-again`.
 fn a_fired_hook_is_replaced(crowded: bool) {
     check(move || {
         let group = WaitGroup::new();
@@ -178,17 +192,20 @@ fn a_fired_hook_is_replaced(crowded: bool) {
         let _crowd = crowded.then(|| old_crowd(&group));
         let guard = shared.guard();
         abandon_a_wait(&group);
-        let old = thread::spawn(move || drop(guard));
-        let guard = group.guard();
-        let wakes = Wakes::new();
-        let waker = wakes.waker();
-        let mut wait = group.wait();
-        assert!(poll(&mut wait, &waker).is_pending());
-        assert!(poll(&mut wait, &waker).is_pending());
+        let waiter = thread::spawn(move || {
+            let guard = shared.guard();
+            let wakes = Wakes::new();
+            let waker = wakes.waker();
+            let mut wait = shared.wait();
+            assert!(poll(&mut wait, &waker).is_pending());
+            assert!(poll(&mut wait, &waker).is_pending());
+            drop(guard);
+            (wait, wakes)
+        });
         drop(guard);
-        old.join().unwrap();
+        let (mut wait, wakes) = waiter.join().unwrap();
         assert!((1..=2).contains(&wakes.count()));
-        assert!(poll(&mut wait, &waker).is_ready());
+        assert!(poll(&mut wait, &wakes.waker()).is_ready());
     });
 }
 
@@ -198,6 +215,8 @@ alone_and_in_a_crowd!(a_fired_hook_is_replaced);
 /// a hook that was fired that way would stay on the stack for ever (loom reports it as leaked).
 ///
 /// Edges: L.
+///
+/// Mutants: `condition-1-dropped-not-discarded`.
 fn a_dropped_wait_passes_no_notification_on(crowded: bool) {
     check(move || {
         let group = WaitGroup::new();
@@ -226,6 +245,8 @@ alone_and_in_a_crowd!(a_dropped_wait_passes_no_notification_on);
 /// would report what a forgotten one leaks; its drop does not touch the primitive.)
 ///
 /// Edges: none.
+///
+/// Mutants: `condition-6-list-not-counted`, `slot-kept-by-the-dead`.
 #[test]
 fn the_list_outlives_the_primitive() {
     check(|| {
@@ -250,6 +271,8 @@ type Slot = Mutex<Option<WaitClosed<&'static Signal>>>;
 /// Rule 11: a waker that polls, closes and drops inline works, since it runs with no lock held.
 ///
 /// Edges: B, F, L.
+///
+/// Mutants: `hook-wakes-under-the-lock`.
 fn a_waker_may_poll_close_and_drop_inline(crowded: bool) {
     check(move || {
         let signal = Signal::new();
@@ -288,6 +311,8 @@ alone_and_in_a_crowd!(a_waker_may_poll_close_and_drop_inline);
 /// Rule 11: a waker that ends another round of the same group inline delivers within the delivery.
 ///
 /// Edges: A, B, F, L.
+///
+/// Mutants: `hook-wakes-under-the-lock`.
 fn a_waker_may_end_another_round_inline(crowded: bool) {
     check(move || {
         let group = WaitGroup::new();
@@ -326,6 +351,8 @@ alone_and_in_a_crowd!(a_waker_may_end_another_round_inline);
 /// event-listener's lock, whoever drops the last clone.
 ///
 /// Edges: F, L.
+///
+/// Mutants: none of its own.
 fn a_waker_may_use_the_signal_when_it_is_dropped(crowded: bool) {
     check(move || {
         let signal = Signal::new();
@@ -358,6 +385,8 @@ alone_and_in_a_crowd!(a_waker_may_use_the_signal_when_it_is_dropped);
 /// delivery, and the group and its list go once.
 ///
 /// Edges: A, F, L.
+///
+/// Mutants: `condition-6-list-not-counted`.
 #[test]
 fn a_waker_may_drop_the_last_handle() {
     check_within(2, || {

@@ -2,6 +2,8 @@
 
 #![cfg(loom)]
 
+extern crate alloc;
+
 use core::task::Poll;
 
 use loom::future::block_on;
@@ -23,6 +25,10 @@ fn closer(signal: &Arc<Signal>, work: &Arc<Work>) -> thread::JoinHandle<()> {
 /// Rule 5: a wait sees what came before the close. Rule 7: it is woken, whenever it registers.
 ///
 /// Edges: B, C, D, P.
+///
+/// Mutants: `fire-without-a-fence`, `signal-announce-acquire`, `signal-announce-without-a-look`,
+/// `signal-claim-relaxed`, `signal-is-published-relaxed`, `signal-no-fire`,
+/// `wait-announce-before-registering`.
 fn a_wait_sees_what_came_before_the_close(crowded: bool) {
     check(move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
@@ -39,6 +45,8 @@ alone_and_in_a_crowd!(a_wait_sees_what_came_before_the_close);
 /// Rule 7: a close wakes all, tasks and blocked threads alike, and leaves none behind.
 ///
 /// Edges: B, C, D, F, K, L, P.
+///
+/// Mutants: `signal-no-fire`.
 #[test]
 fn a_close_wakes_a_task_and_a_blocked_thread() {
     check_within(1, || {
@@ -61,6 +69,8 @@ fn a_close_wakes_a_task_and_a_blocked_thread() {
 /// Rule 6: of two closers exactly one is first, and a wait is over whichever it is.
 ///
 /// Edges: B, C, D.
+///
+/// Mutants: `signal-no-fire`.
 #[test]
 fn of_two_closers_exactly_one_is_first() {
     check_within(2, || {
@@ -80,6 +90,9 @@ fn of_two_closers_exactly_one_is_first() {
 /// is seen by whoever sees it, also before the value is there.
 ///
 /// Edges: D, E.
+///
+/// Mutants: `signal-claim-relaxed`, `signal-is-closed-relaxed`, `signal-is-published-relaxed`,
+/// `signal-publish-relaxed`, `signal-published-before-written`.
 #[test]
 fn a_look_sees_what_came_before_the_claim() {
     check(|| {
@@ -106,6 +119,8 @@ fn a_look_sees_what_came_before_the_claim() {
 /// Rule 6: `closed` of a signal with a value is over only when the value is there.
 ///
 /// Edges: B, C, E.
+///
+/// Mutants: `signal-fire-before-publishing`, `signal-fire-by-the-claim`, `signal-no-fire`.
 #[test]
 fn a_wait_is_not_over_before_the_value_is_there() {
     check(|| {
@@ -124,7 +139,7 @@ fn a_wait_is_not_over_before_the_value_is_there() {
 #[derive(Debug)]
 struct Value {
     id: usize,
-    drops: std::sync::Arc<AtomicUsize>,
+    drops: alloc::sync::Arc<AtomicUsize>,
 }
 
 impl Drop for Value {
@@ -137,14 +152,17 @@ impl Drop for Value {
 /// the winner or nothing yet, and each value is dropped exactly once.
 ///
 /// Edges: B, C, E.
+///
+/// Mutants: `signal-publish-relaxed`, `signal-published-before-written`,
+/// `signal-second-close-wins`.
 #[test]
 fn the_first_value_wins_and_each_is_dropped_once() {
     check_within(2, || {
-        let drops = std::sync::Arc::new(AtomicUsize::new(0));
+        let drops = alloc::sync::Arc::new(AtomicUsize::new(0));
         let signal = Arc::new(Signal::<Value>::typed());
         let closer = |id| {
             let signal = Arc::clone(&signal);
-            let value = Value { id, drops: std::sync::Arc::clone(&drops) };
+            let value = Value { id, drops: alloc::sync::Arc::clone(&drops) };
             thread::spawn(move || match signal.close_with(value) {
                 Ok(()) => true,
                 Err(mine) => {
@@ -171,6 +189,8 @@ fn the_first_value_wins_and_each_is_dropped_once() {
 /// early, it is the one that is woken.
 ///
 /// Edges: B, C, F, L.
+///
+/// Mutants: `wait-any-waker-will-do`, `wait-old-registration-kept`.
 fn the_waker_of_the_last_poll_is_woken(crowded: bool) {
     check(move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
@@ -195,6 +215,8 @@ alone_and_in_a_crowd!(the_waker_of_the_last_poll_is_woken);
 /// early.
 ///
 /// Edges: B, C, F, L.
+///
+/// Mutants: `signal-no-fire`.
 fn a_wait_that_is_polled_again_is_woken(crowded: bool) {
     check(move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
@@ -219,6 +241,8 @@ alone_and_in_a_crowd!(a_wait_that_is_polled_again_is_woken);
 /// Rule 12: a wait that is dropped while the signal is closed takes nobody's wake with it.
 ///
 /// Edges: B, C, F, L.
+///
+/// Mutants: `signal-announce-release`, `signal-no-fire`.
 fn a_dropped_wait_swallows_nothing(crowded: bool) {
     check_within(2, move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));

@@ -38,6 +38,10 @@ fn abandon_a_wait(group: &WaitGroup) {
 /// where others have marked the word before.
 ///
 /// Edges: A, B, C, L, P, S.
+///
+/// Mutants: `fire-without-a-fence`, `group-announce-once`, `group-announce-relaxed`,
+/// `group-fire-before-the-step`, `group-load-relaxed`, `group-no-fire`,
+/// `wait-announce-before-registering`, `word-announce-without-a-look`, `word-waiters-not-set`.
 fn a_wait_sees_the_work_of_the_last_guard(crowded: bool) {
     check(move || {
         let (group, work) = (group(), Arc::new(Work::default()));
@@ -61,6 +65,8 @@ alone_and_in_a_crowd!(a_wait_sees_the_work_of_the_last_guard);
 /// Rule 5: a blocked thread is woken and sees the work, too.
 ///
 /// Edges: A, B, C, K.
+///
+/// Mutants: `group-no-fire`.
 #[test]
 fn a_blocked_thread_sees_the_work_of_the_last_guard() {
     check(|| {
@@ -76,6 +82,8 @@ fn a_blocked_thread_sees_the_work_of_the_last_guard() {
 /// the second wake, too: nobody unparks it a second time.
 ///
 /// Edges: B, C, K.
+///
+/// Mutants: `parker-park-relaxed`, `parker-wake-relaxed`.
 #[test]
 fn a_blocked_thread_that_is_woken_twice_misses_nothing() {
     check(|| {
@@ -110,6 +118,8 @@ fn a_blocked_thread_that_is_woken_twice_misses_nothing() {
 /// Rule 5: a wait sees the work of the guards that were not the last one, and so does a look.
 ///
 /// Edges: A (its release sequence), B, C.
+///
+/// Mutants: `group-leave-relaxed`.
 #[test]
 fn a_wait_sees_the_work_of_every_guard() {
     check_within(2, || {
@@ -125,13 +135,19 @@ fn a_wait_sees_the_work_of_every_guard() {
 /// Rule 5: `is_idle` sees the work that led to the zero.
 ///
 /// Edges: A.
+///
+/// Mutants: `group-leave-relaxed`, `group-load-relaxed`.
 #[test]
 fn a_look_that_finds_zero_sees_the_work() {
     check(|| {
         let group = WaitGroup::new();
         let (work, turns) = (Work::default(), Turns::default());
         // SAFETY: the thread is joined below.
-        let (shared, work, turns) = unsafe { (lend(&group), lend(&work), lend(&turns)) };
+        let shared = unsafe { lend(&group) };
+        // SAFETY: as above.
+        let work = unsafe { lend(&work) };
+        // SAFETY: as above.
+        let turns = unsafe { lend(&turns) };
         let guard = shared.guard();
         let worker = thread::spawn(move || {
             work.finish();
@@ -149,6 +165,8 @@ fn a_look_that_finds_zero_sees_the_work() {
 /// Rule 7 of waking: the last guard wakes a task and a blocked thread alike.
 ///
 /// Edges: A, B, C, F, K, L, P.
+///
+/// Mutants: `group-no-fire`.
 #[test]
 fn the_last_guard_wakes_a_task_and_a_blocked_thread() {
     check_within(1, || {
@@ -171,6 +189,8 @@ fn the_last_guard_wakes_a_task_and_a_blocked_thread() {
 /// Rule 5: two finishers and two waiters: each waiter is woken and sees both works.
 ///
 /// Edges: A, B, C, F, K, L, P.
+///
+/// Mutants: `group-no-fire`.
 #[test]
 fn two_finishers_wake_two_waiters() {
     check_within(1, || {
@@ -205,6 +225,8 @@ fn two_finishers_wake_two_waiters() {
 /// the new round, which registers again and is woken by its own round; it never completes it.
 ///
 /// Edges: A, B, C, F, L.
+///
+/// Mutants: `group-announce-failure-relaxed`.
 #[test]
 fn a_finisher_of_an_old_round_does_not_complete_or_lose_a_wait_of_the_new_one() {
     check_within(2, || {
@@ -230,6 +252,8 @@ fn abandon_a_wait_if_busy(group: &WaitGroup) {
 /// once; also where the wait registers another waker in between.
 ///
 /// Edges: B.
+///
+/// Mutants: `wait-round-remembered-anew`, `word-round-ignored`, `word-round-not-bumped`.
 fn a_wait_misses_no_zero(crowded: bool) {
     check(move || {
         let group = group();
@@ -259,6 +283,9 @@ alone_and_in_a_crowd!(a_wait_misses_no_zero);
 /// already, or fired, and registers again: its own round still wakes it.
 ///
 /// Edges: B, C, L.
+///
+/// Mutants: `condition-2-ready-ignored`, `condition-3-fired-not-checked`,
+/// `group-leave-in-two-steps`, `slot-hook-not-spent`.
 fn a_registration_that_is_notified_already_is_made_again(crowded: bool) {
     check(move || {
         let group = group();
@@ -285,6 +312,8 @@ alone_and_in_a_crowd!(a_registration_that_is_notified_already_is_made_again);
 /// Rule 1: of two `done`s for one count one is an error, and nothing wraps or sticks.
 ///
 /// Edges: B.
+///
+/// Mutants: `group-leave-in-two-steps`.
 #[test]
 fn an_unbalanced_done_is_an_error_for_exactly_one() {
     check(|| {
@@ -304,6 +333,8 @@ fn an_unbalanced_done_is_an_error_for_exactly_one() {
 /// the group is idle afterwards and a wait completes.
 ///
 /// Edges: B.
+///
+/// Mutants: `group-done-undone`.
 #[test]
 fn an_unbalanced_done_leaves_no_count_behind() {
     check(|| {
@@ -326,6 +357,8 @@ fn an_unbalanced_done_leaves_no_count_behind() {
 /// Rule 12: a wait that is dropped after it was notified, or before, takes nobody's wake with it.
 ///
 /// Edges: B, C, F, L.
+///
+/// Mutants: `group-announce-failure-relaxed`.
 #[test]
 fn a_dropped_wait_swallows_nothing() {
     check_within(2, || {
@@ -349,6 +382,8 @@ fn a_dropped_wait_swallows_nothing() {
 /// is woken at most once.
 ///
 /// Edges: F, L.
+///
+/// Mutants: none of its own.
 fn a_wait_dropped_while_it_is_fired_leaves_nothing(crowded: bool) {
     check(move || {
         let group = group();

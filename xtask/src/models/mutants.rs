@@ -1,11 +1,15 @@
 //! Breaks a copy of the crate in each way that `loom-tests/mutants.toml` lists, and runs the models
 //! that must notice.
 
-use std::collections::{BTreeMap, BTreeSet};
+extern crate alloc;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::iter;
+use core::time::Duration;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
@@ -88,7 +92,7 @@ impl Mutant {
     fn changes(&self) -> impl Iterator<Item = (&Path, &str, &str)> {
         let first = (self.file.as_path(), self.find.as_str(), self.replace.as_str());
         let more = self.also.iter().map(|it| (it.file.as_path(), &*it.find, &*it.replace));
-        std::iter::once(first).chain(more)
+        iter::once(first).chain(more)
     }
 
     fn check(&self) -> Result<()> {
@@ -307,16 +311,16 @@ impl Tree {
         };
         let said = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         ensure!(!said.contains("running 0 tests"), "there is no model {test}");
-        Ok((!status.success()).then(|| why_it_failed(&said)))
+        Ok((!status.success()).then(|| why_it_failed(&said).unwrap_or_else(|| status.to_string())))
     }
 }
 
 /// The first panic's text, in short.
-fn why_it_failed(said: &str) -> String {
+fn why_it_failed(said: &str) -> Option<String> {
     let mut lines = said.lines().skip_while(|line| !line.contains("panicked at"));
-    let Some(_) = lines.next() else { return "no panic".to_owned() };
-    let text = lines.next().unwrap_or_default().trim();
-    text.split(';').next().unwrap_or(text).chars().take(80).collect()
+    lines.next()?;
+    let text = lines.next()?.trim();
+    Some(text.split(';').next().unwrap_or(text).chars().take(80).collect())
 }
 
 /// Copies a file, or a directory with all that is in it.
@@ -340,7 +344,9 @@ fn alone(manifest: &Path) -> Result<String> {
     let workspace = workspace.context("the manifest has no workspace")?;
     workspace.insert("members".into(), vec!["loom-tests"].into());
     workspace.remove("exclude");
-    manifest.remove("example");
+    for not_copied in ["example", "test", "bench", "dev-dependencies"] {
+        manifest.remove(not_copied);
+    }
     if let Some(targets) = manifest.get_mut("target").and_then(toml::Value::as_table_mut) {
         for (_, target) in targets.iter_mut() {
             if let Some(target) = target.as_table_mut() {
