@@ -27,6 +27,9 @@
 //!   notified. That a parked wait's listener is in the list by then is the word's business
 //!   (`announce` in `wait_group.rs` and `signal.rs`).
 
+mod due;
+mod kept;
+
 use core::fmt;
 use core::mem::{self, ManuallyDrop};
 use core::pin::Pin;
@@ -37,10 +40,12 @@ use core::future::Future as _;
 use event_listener::{Event, EventListener, IntoNotification as _, Listener as _};
 
 use crate::sync::{
-    Arc, AtomicBool, AtomicPtr, AtomicUsize, FirstPanic, LazyArc, Ordering, UnsafeCell,
-    const_unless_loom, fence,
+    Arc, AtomicBool, AtomicPtr, AtomicUsize, LazyArc, Ordering, UnsafeCell, const_unless_loom,
+    fence,
 };
 use crate::waker::{Wake, with_waker};
+pub(crate) use due::Due;
+pub(crate) use kept::Kept;
 
 /// How many hooks are fired in one go. Where event-listener's lock is a critical section, this bounds
 /// the time that interrupts are masked; elsewhere it keeps a long list in the cache.
@@ -224,78 +229,6 @@ impl<T: Target> Wake for Hook<T> {
     }
 }
 
-/// Fired hooks that are due to be run, first fired first. Each holds one reference.
-///
-/// Running them is foreign code, so it is the last thing that an operation does. If one panics, the
-/// others still run; the first panic goes on when all have.
-#[must_use = "the hooks are due"]
-pub(crate) struct Due<T: Target> {
-    first: *mut Hook<T>,
-    /// Of no meaning while `first` is null.
-    last: *mut Hook<T>,
-}
-
-impl<T: Target> Default for Due<T> {
-    fn default() -> Self {
-        Self { first: ptr::null_mut(), last: ptr::null_mut() }
-    }
-}
-
-impl<T: Target> Due<T> {
-    /// Puts `hook` behind all others.
-    pub(crate) fn push(&mut self, hook: Arc<Hook<T>>) {
-        let hook = Arc::into_raw(hook).cast_mut();
-        self.append(Self { first: hook, last: hook });
-    }
-
-    /// Puts all of `more` behind all others.
-    pub(crate) fn append(&mut self, more: Self) {
-        let more = ManuallyDrop::new(more);
-        if more.first.is_null() {
-            return;
-        }
-        if self.first.is_null() {
-            self.first = more.first;
-        } else {
-            // SAFETY: the list is not empty, and holds a reference to its last hook.
-            unsafe { &*self.last }.next.store(more.first, Ordering::Relaxed);
-        }
-        self.last = more.last;
-    }
-
-    /// Takes the first hook out.
-    pub(crate) fn pop(&mut self) -> Option<Arc<Hook<T>>> {
-        if self.first.is_null() {
-            return None;
-        }
-        // SAFETY: the list holds one reference to its first hook, which this takes out.
-        let hook = unsafe { Arc::from_raw(self.first.cast_const()) };
-        self.first = hook.next.load(Ordering::Relaxed);
-        // A hook's link ends where its list does; `push` relies on it.
-        hook.next.store(ptr::null_mut(), Ordering::Relaxed);
-        Some(hook)
-    }
-
-    /// Runs every hook. Foreign code: nothing of the caller's may be unfinished.
-    pub(crate) fn run(mut self) {
-        let mut panic = FirstPanic::none();
-        while let Some(hook) = self.pop() {
-            panic.catch(|| hook.target.run());
-            panic.catch(|| drop(hook));
-        }
-        panic.resume();
-    }
-}
-
-impl<T: Target> Drop for Due<T> {
-    /// Goes on with the rest where unwinding cannot be caught.
-    fn drop(&mut self) {
-        while let Some(hook) = self.pop() {
-            hook.target.run();
-        }
-    }
-}
-
 /// One registration: a hook, in the `first` slot or with a listener that fires it.
 ///
 /// Dropped in this order: the hook is taken out of the slot, or the listener is discarded; then our
@@ -403,43 +336,6 @@ impl<T: Target> Drop for Parked<T> {
                 self.hook.list.listening.fetch_sub(1, Ordering::Relaxed);
             }
         }
-    }
-}
-
-/// Where a registration outlives its wait, for the next wait of the same task to take up.
-pub(crate) struct Kept<T: Target> {
-    /// The hook of a [`Parked`], or null.
-    hook: AtomicPtr<Hook<T>>,
-}
-
-impl<T: Target> Kept<T> {
-    const_unless_loom! {
-        pub(crate) const fn new() -> Self {
-            Self { hook: AtomicPtr::new(ptr::null_mut()) }
-        }
-    }
-
-    /// Puts `parked` in, and gives what was there.
-    #[inline]
-    pub(crate) fn replace(&self, parked: Option<Parked<T>>) -> Option<Parked<T>> {
-        let new = match parked {
-            None => ptr::null(),
-            // SAFETY: the pointee is not moved out of, but for the pointer, which goes into `hook`.
-            Some(parked) => Arc::into_raw(unsafe { ptr::read(&ManuallyDrop::new(parked).hook) }),
-        };
-        // T (take): publishes the registration, and what its owner did to it, to whoever takes it.
-        let old = self.hook.swap(new.cast_mut(), Ordering::AcqRel);
-        if old.is_null() {
-            return None;
-        }
-        // SAFETY: not null, it came from the line above, and the swap made the reference ours.
-        Some(Parked { hook: unsafe { Arc::from_raw(old.cast_const()) } })
-    }
-}
-
-impl<T: Target> Drop for Kept<T> {
-    fn drop(&mut self) {
-        drop(self.replace(None));
     }
 }
 

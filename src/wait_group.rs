@@ -15,23 +15,23 @@
 //! * **C** (announce to fire): the wait list, the listener in it, and its count, are seen by
 //!   whoever fires.
 
+mod guard;
+mod wait;
 mod word;
 
 use core::fmt;
-use core::future::{Future, IntoFuture};
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::Waker;
 
-use futures_core::FusedFuture;
-
-use crate::combine::Tracked;
 use crate::error::{Overflow, Unbalanced};
 use crate::hook::Waiters;
 use crate::sync::{AtomicWord, Ordering, const_unless_loom};
-use crate::wait::{Announced, AnyWait, Source, Waiting, wait_forms};
+use crate::wait::{Announced, Source, Waiting};
 use word::{ONE, Round, Word};
+
+pub use guard::Guard;
+pub use wait::Wait;
 
 /// A reusable count of work in flight, to be waited for.
 ///
@@ -401,118 +401,3 @@ impl fmt::Debug for WaitGroup {
 
 impl UnwindSafe for WaitGroup {}
 impl RefUnwindSafe for WaitGroup {}
-
-/// One piece of work in flight: counts out when it is dropped. Made by [`WaitGroup::guard`] and
-/// [`WaitGroup::guard_in`].
-///
-/// `P` is the pointer to the group: `&WaitGroup`, `Arc<WaitGroup>`, `Rc<WaitGroup>`, your own. A
-/// guard of a `static` group is just `Guard`. It is `Send` if its pointer is, so a guard may be
-/// dropped on another thread than the one that took it, and, for a pointer that allows it, in an
-/// interrupt.
-///
-/// `mem::forget` of a guard means "never done".
-///
-/// # Panics
-///
-/// Its drop panics only with the panic of a waker that it woke, after all the others were woken, and
-/// not while the thread is unwinding. Its clone panics if the group is full, with nothing counted.
-#[must_use = "dropping it counts the work out"]
-pub struct Guard<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
-    group: P,
-}
-
-impl<P: Deref<Target = WaitGroup>> Guard<P> {
-    /// Wraps `future`, so that the guard is held until it is done: when the future is ready, it is
-    /// dropped first, then the guard, and then its output is returned. Dropped before that, it drops
-    /// both in the same order.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use winddown::WaitGroup;
-    ///
-    /// static GROUP: WaitGroup = WaitGroup::new();
-    ///
-    /// let task = GROUP.guard().track(async { 7 });
-    /// assert_eq!(GROUP.count(), 1);
-    /// assert_eq!(pollster::block_on(task), 7);
-    /// assert!(GROUP.is_idle());
-    /// ```
-    pub fn track<F: IntoFuture>(self, future: F) -> Tracked<F::IntoFuture, Self> {
-        Tracked::new(future.into_future(), self)
-    }
-}
-
-impl<P: Deref<Target = WaitGroup>> Drop for Guard<P> {
-    #[inline]
-    fn drop(&mut self) {
-        // An error here means that somebody's `done` took this guard's count: it is out already.
-        let _ = self.group.leave();
-    }
-}
-
-impl<P: Deref<Target = WaitGroup> + Clone> Clone for Guard<P> {
-    /// Counts one more piece of work in.
-    #[track_caller]
-    fn clone(&self) -> Self {
-        WaitGroup::guard_in(self.group.clone())
-    }
-}
-
-impl<P: Deref<Target = WaitGroup>> fmt::Debug for Guard<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard").field("group", &*self.group).finish()
-    }
-}
-
-impl<P: Deref<Target = WaitGroup>> UnwindSafe for Guard<P> {}
-impl<P: Deref<Target = WaitGroup>> RefUnwindSafe for Guard<P> {}
-
-/// The future of [`WaitGroup::wait`] and [`WaitGroup::wait_in`].
-///
-/// It is `Unpin` and fused, and ready again after it was ready.
-#[must_use = "does nothing unless awaited, polled or blocked on"]
-pub struct Wait<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
-    waiting: Waiting<Round, Waker>,
-    group: P,
-}
-
-impl<P: Deref<Target = WaitGroup>> Future for Wait<P> {
-    type Output = ();
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        this.waiting.poll(&*this.group, cx.waker())
-    }
-}
-
-impl<P: Deref<Target = WaitGroup>> AnyWait for Wait<P> {
-    fn left(&self) -> usize {
-        self.group.count()
-    }
-
-    fn look(self: Pin<&mut Self>) -> Poll<()> {
-        let this = self.get_mut();
-        this.waiting.look(&*this.group)
-    }
-}
-
-impl<P: Deref<Target = WaitGroup>> FusedFuture for Wait<P> {
-    fn is_terminated(&self) -> bool {
-        self.waiting.is_over()
-    }
-}
-
-wait_forms!([P: Deref<Target = WaitGroup>] Wait<P>);
-
-/// The pointer is never pinned.
-impl<P: Deref<Target = WaitGroup>> Unpin for Wait<P> {}
-impl<P: Deref<Target = WaitGroup>> UnwindSafe for Wait<P> {}
-impl<P: Deref<Target = WaitGroup>> RefUnwindSafe for Wait<P> {}
-
-impl<P: Deref<Target = WaitGroup>> fmt::Debug for Wait<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait").field("waiting", &self.waiting).field("group", &*self.group).finish()
-    }
-}

@@ -1,0 +1,75 @@
+//! `Guard`: one piece of work in flight.
+
+use core::fmt;
+use core::future::IntoFuture;
+use core::ops::Deref;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+
+use super::WaitGroup;
+use crate::combine::Tracked;
+
+/// One piece of work in flight: counts out when it is dropped. Made by [`WaitGroup::guard`] and
+/// [`WaitGroup::guard_in`].
+///
+/// `P` is the pointer to the group: `&WaitGroup`, `Arc<WaitGroup>`, `Rc<WaitGroup>`, your own. A
+/// guard of a `static` group is just `Guard`. It is `Send` if its pointer is, so a guard may be
+/// dropped on another thread than the one that took it, and, for a pointer that allows it, in an
+/// interrupt.
+///
+/// `mem::forget` of a guard means "never done".
+///
+/// # Panics
+///
+/// Its drop panics only with the panic of a waker that it woke, after all the others were woken, and
+/// not while the thread is unwinding. Its clone panics if the group is full, with nothing counted.
+#[must_use = "dropping it counts the work out"]
+pub struct Guard<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
+    pub(super) group: P,
+}
+
+impl<P: Deref<Target = WaitGroup>> Guard<P> {
+    /// Wraps `future`, so that the guard is held until it is done: when the future is ready, it is
+    /// dropped first, then the guard, and then its output is returned. Dropped before that, it drops
+    /// both in the same order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::WaitGroup;
+    ///
+    /// static GROUP: WaitGroup = WaitGroup::new();
+    ///
+    /// let task = GROUP.guard().track(async { 7 });
+    /// assert_eq!(GROUP.count(), 1);
+    /// assert_eq!(pollster::block_on(task), 7);
+    /// assert!(GROUP.is_idle());
+    /// ```
+    pub fn track<F: IntoFuture>(self, future: F) -> Tracked<F::IntoFuture, Self> {
+        Tracked::new(future.into_future(), self)
+    }
+}
+
+impl<P: Deref<Target = WaitGroup>> Drop for Guard<P> {
+    #[inline]
+    fn drop(&mut self) {
+        // An error here means that somebody's `done` took this guard's count: it is out already.
+        let _ = self.group.leave();
+    }
+}
+
+impl<P: Deref<Target = WaitGroup> + Clone> Clone for Guard<P> {
+    /// Counts one more piece of work in.
+    #[track_caller]
+    fn clone(&self) -> Self {
+        WaitGroup::guard_in(self.group.clone())
+    }
+}
+
+impl<P: Deref<Target = WaitGroup>> fmt::Debug for Guard<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("group", &*self.group).finish()
+    }
+}
+
+impl<P: Deref<Target = WaitGroup>> UnwindSafe for Guard<P> {}
+impl<P: Deref<Target = WaitGroup>> RefUnwindSafe for Guard<P> {}
