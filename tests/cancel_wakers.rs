@@ -335,6 +335,7 @@ fn a_panic_in_clone_leaves_nothing_behind() {
     let tree = Tree::new();
     let bad = Foreign::new().on_clone(|| panic_quietly("the clone")).share();
     let bell = Bell::new();
+    let mut waits = Vec::new();
     for token in tree.tokens() {
         let (mut fresh, mut parked) = (token.cancelled(), token.cancelled());
         assert!(poll(&mut parked, &bell.waker()).is_pending());
@@ -342,10 +343,11 @@ fn a_panic_in_clone_leaves_nothing_behind() {
         assert_eq!(panic_of(|| poll(&mut parked, &bad.waker())), "the clone");
         assert_eq!(bad.alive(), 0);
         assert!(poll(&mut fresh, &bell.waker()).is_pending());
-        core::mem::forget((fresh, parked));
+        waits.extend([fresh, parked]);
     }
     tree.root.cancel();
     assert_eq!(bell.rings(), 6, "the old waker is kept");
+    assert!(waits.iter_mut().all(|wait| look(wait).is_ready()));
 }
 
 /// Rule 11: a clone that cancels what it is cloned for, or what is above, or registers there.
