@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_intrusive::sync::ManualResetEvent;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use winddown::{Signal, WaitGroup};
+use winddown::{Canceller, Signal, WaitGroup};
 
 use crate::floors::Wakers;
 use crate::harness::{Family, Scale, alone};
@@ -56,6 +56,7 @@ fn columns(mut family: Family, scale: Scale, timed: Timed) -> Family {
         add::<Wakers>(&mut family, heading, waiters, scale, timed);
         add::<Signal>(&mut family, heading, waiters, scale, timed);
         add::<WaitGroup>(&mut family, heading, waiters, scale, timed);
+        add::<Canceller>(&mut family, heading, waiters, scale, timed);
         add::<CancellationToken>(&mut family, heading, waiters, scale, timed);
         add::<TaskTracker>(&mut family, heading, waiters, scale, timed);
         add::<event_listener::Event>(&mut family, heading, waiters, scale, timed);
@@ -102,7 +103,7 @@ fn life<E: Event>(objects: usize, waiters: usize, timed: Timed) -> Duration {
     }
 }
 
-fn clock(f: impl FnOnce()) -> Duration {
+pub(crate) fn clock(f: impl FnOnce()) -> Duration {
     let begin = Instant::now();
     f();
     begin.elapsed()

@@ -1,5 +1,6 @@
 //! The least that the hardware or the kernel asks for the same effect.
 
+use alloc::sync::Arc;
 use core::hint::black_box;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -7,7 +8,8 @@ use core::task::{Context, Poll, Waker};
 use std::sync::Mutex;
 use std::thread::{self, Thread};
 
-use crate::subjects::{Blocking, Event};
+use crate::memory;
+use crate::subjects::{Blocking, Event, Tree};
 
 /// The bit that is asked for.
 const FLAG: u64 = 1 << 1;
@@ -101,6 +103,45 @@ impl Drop for InWakers<'_> {
             drop(list);
             drop(waker);
         }
+    }
+}
+
+/// A tree that is none: each scope is a written block of the size of `winddown`'s, and a count of
+/// what it is under, which all of them share; those who wait are in one vector.
+pub(crate) struct Blocks {
+    shared: Arc<Wakers>,
+    _block: Vec<u8>,
+}
+
+impl Blocks {
+    #[inline]
+    fn under(shared: Arc<Wakers>) -> Self {
+        Self { shared, _block: black_box(vec![1; memory::size_of_a_child()]) }
+    }
+}
+
+impl Event for Blocks {
+    const NAME: &'static str = crate::harness::FLOOR;
+    type Wait<'a> = InWakers<'a>;
+
+    fn new(waiters: usize) -> Self {
+        Self::under(Arc::new(Wakers::new(waiters)))
+    }
+
+    #[inline]
+    fn wait(&self) -> InWakers<'_> {
+        self.shared.wait()
+    }
+
+    fn end(&self) {
+        self.shared.end();
+    }
+}
+
+impl Tree for Blocks {
+    #[inline]
+    fn child(&self) -> Self {
+        Self::under(Arc::clone(&self.shared))
     }
 }
 

@@ -3,8 +3,11 @@
 use core::hint::{black_box, spin_loop};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Instant;
+
+use core_affinity::CoreId;
 
 /// The contender that all others are compared with: what the hardware asks for at least.
 pub(crate) const FLOOR: &str = "floor";
@@ -131,13 +134,20 @@ pub(crate) fn run(families: &mut [Family], rounds: usize) {
 /// something else then spoils half of the rounds of everybody, and not all rounds of somebody.
 static FIRST_CORE: AtomicUsize = AtomicUsize::new(0);
 
+/// The cores that the program was given when it first asked: a thread that is bound to one sees no
+/// other.
+fn core_ids() -> &'static [CoreId] {
+    static CORES: OnceLock<Vec<CoreId>> = OnceLock::new();
+    CORES.get_or_init(|| core_affinity::get_core_ids().unwrap_or_default())
+}
+
 pub(crate) fn cores() -> usize {
-    core_affinity::get_core_ids().map_or(1, |cores| cores.len())
+    core_ids().len().max(1)
 }
 
 /// Binds this thread to a core, counted from the round's first.
 pub(crate) fn pin(nth: usize) {
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let cores = core_ids();
     if !cores.is_empty() {
         let nth = nth + FIRST_CORE.load(Ordering::Relaxed);
         core_affinity::set_for_current(cores[nth % cores.len()]);
@@ -214,6 +224,13 @@ pub(crate) fn alone<R: Send>(f: impl FnOnce() -> R + Send) -> R {
         });
         thread.join().expect("a measured thread")
     })
+}
+
+/// Runs `f` on the main thread. Big trees live there: the C library gives the memory of other threads
+/// back to the system whatever it is told, and the next tree would pay for getting it again.
+pub(crate) fn on_main<R>(f: impl FnOnce() -> R) -> R {
+    pin(0);
+    f()
 }
 
 /// Gives the next objects other places in memory: two words of one object that share a cache line

@@ -1,14 +1,18 @@
 //! Asking whether it is over.
 
-use core::hint::black_box;
+use core::hint::{black_box, spin_loop};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
 
 use futures_intrusive::sync::ManualResetEvent;
 use tokio_util::sync::CancellationToken;
-use winddown::Signal;
+use winddown::{Canceller, Signal};
 
-use crate::floors::Line;
-use crate::harness::{FLOOR, Family, Scale, contend};
-use crate::subjects::{Event, Triggered};
+use crate::floors::{Blocks, Line};
+use crate::harness::{FLOOR, Family, Scale, contend, on_main, pin};
+use crate::subjects::{Event, Token, Tree, Triggered, Waits};
+use crate::trees::{chain, fan, thousands};
 
 pub(crate) fn ask_an_open_signal(scale: Scale) -> Family {
     let mut family = Family::new(
@@ -31,6 +35,104 @@ pub(crate) fn ask_an_open_signal(scale: Scale) -> Family {
         add(ManualResetEvent::NAME, asked(threads, ops, || ManualResetEvent::new(false), set));
     }
     family
+}
+
+pub(crate) fn ask_an_open_token(scale: Scale) -> Family {
+    let mut family = Family::new(
+        "Ask an open token by its depth",
+        "ns per question",
+        "A chain of scopes, the last of which is asked; timed as above. Floor: a load of a word in \
+         each of as many lines, which nobody writes.",
+    );
+    let ops = scale.ops(100_000);
+    for (threads, plural) in [(1, ""), (2, "s")] {
+        for depth in [0, 1, 3, 10] {
+            let column = family.column(&format!("depth {depth}, {threads} thread{plural}"));
+            let lines = move || (0..=depth).map(|_| Line::default()).collect::<Vec<_>>();
+            let any = |lines: &Vec<Line>| lines.iter().any(Line::is_set);
+            family.add(FLOOR, column, asked(threads, ops, lines, any));
+            add_depth::<Canceller>(&mut family, column, threads, depth, ops);
+            add_depth::<CancellationToken>(&mut family, column, threads, depth, ops);
+        }
+    }
+    family
+}
+
+fn add_depth<T: Token>(
+    family: &mut Family,
+    column: usize,
+    threads: usize,
+    depth: usize,
+    ops: usize,
+) {
+    // The asked one first; all handles live, as those of a program's own scopes do.
+    let scopes = move || chain(T::new(0), depth).into_iter().rev().collect::<Vec<T>>();
+    family.add(T::NAME, column, asked(threads, ops, scopes, |scopes| scopes[0].is_cancelled()));
+}
+
+pub(crate) fn longest_answer(scale: Scale) -> Family {
+    let mut family = Family::new(
+        "Longest answer while a tree is cancelled",
+        "ns of the longest single answer in a round",
+        "A root with children, each waited on. One thread cancels the root; meanwhile another asks \
+         `is_cancelled`, each question between two readings of the clock; the longest of a round is \
+         its number. Floor: a load of a word in place of the question: what the clock, and whatever \
+         else runs on the machine, add.",
+    );
+    let children = scale.ops(100_000);
+    for (heading, of_root) in [("asking the children in turn", false), ("asking the root", true)] {
+        let column = family.column(&format!("{heading}, {} children", thousands(children)));
+        family.add(FLOOR, column, move || {
+            let line = Line::default();
+            on_main(|| longest::<Blocks>(children, |_| line.is_set()))
+        });
+        add_longest::<Canceller>(&mut family, column, children, of_root);
+        add_longest::<CancellationToken>(&mut family, column, children, of_root);
+    }
+    family
+}
+
+fn add_longest<T: Token>(family: &mut Family, column: usize, children: usize, of_root: bool) {
+    family.add(T::NAME, column, move || {
+        on_main(|| {
+            // The children stand behind the root; far apart from one another, so that they are met in
+            // all states.
+            let nth = AtomicUsize::new(0);
+            longest::<T>(children, |scopes| {
+                let next = nth.fetch_add(7919, Ordering::Relaxed) % children + 1;
+                scopes[if of_root { 0 } else { next }].is_cancelled()
+            })
+        })
+    });
+}
+
+fn longest<T: Tree>(children: usize, ask: impl Fn(&[T]) -> bool + Sync) -> f64 {
+    let scopes = fan(T::new(children), children);
+    let mut waits = Waits::<T>::with_capacity(children);
+    scopes[1..].iter().for_each(|scope| waits.park(scope));
+
+    let (asking, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let longest = thread::scope(|scope| {
+        let asker = scope.spawn(|| {
+            pin(1);
+            let mut longest = 0;
+            while !over.load(Ordering::Acquire) {
+                let begin = Instant::now();
+                black_box(ask(&scopes));
+                longest = longest.max(begin.elapsed().as_nanos());
+                asking.store(true, Ordering::Release);
+            }
+            longest
+        });
+        while !asking.load(Ordering::Acquire) {
+            spin_loop();
+        }
+        scopes[0].end();
+        over.store(true, Ordering::Release);
+        asker.join().expect("a measured thread")
+    });
+    assert!(waits.are_over(), "nobody is left behind");
+    longest as f64
 }
 
 /// How often a turn of the loop asks. What a turn costs by itself, and `black_box` with its way

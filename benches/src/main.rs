@@ -19,6 +19,7 @@ mod looking;
 mod memory;
 mod subjects;
 mod table;
+mod trees;
 mod waiting;
 
 use std::path::PathBuf;
@@ -58,9 +59,18 @@ fn main() -> Result<()> {
         crowd::register(scale),
         crowd::wake(scale),
         crowd::drop_pending(scale),
+        looking::ask_an_open_token(scale),
+        looking::longest_answer(scale),
+        waiting::a_turn_of_select(scale),
+        waiting::poll_a_token_again(scale),
+        trees::make_and_drop_a_child(scale),
+    ];
+    families.extend(trees::steps(scale));
+    families.extend([
+        trees::collapse(scale),
         blocking::one_core(scale),
         blocking::two_cores(scale),
-    ];
+    ]);
     for family in &mut families {
         family.keep(&args.filter);
     }
@@ -81,6 +91,7 @@ fn main() -> Result<()> {
     }
     if with_memory {
         table::print_memory(&memory::all());
+        table::print_memory_of_trees(&memory::trees());
     }
     if let Some(path) = args.json {
         let text = serde_json::to_string_pretty(&table::json(&families))?;

@@ -4,13 +4,14 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::alloc::System;
+use std::sync::OnceLock;
 
 use futures_intrusive::sync::ManualResetEvent;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use winddown::{Signal, WaitGroup};
+use winddown::{Canceller, Signal, WaitGroup};
 
-use crate::subjects::{Event, Triggered, Waits};
+use crate::subjects::{Event, Token, Tree as _, Triggered, Waits};
 
 /// Counts while it is told to. Otherwise it costs one load of a flag, the same for all contenders.
 struct Counting;
@@ -155,4 +156,42 @@ fn group<G>(contender: &'static str, make: impl FnOnce() -> G, unwaited: impl Fn
     let (group, made) = count(1, make);
     let ((), unwaited) = count(1, || unwaited(&group));
     Taken { contender, inline: size_of::<G>(), made, unwaited, waits: None }
+}
+
+/// What one contender takes for the scopes of a tree.
+#[derive(Clone, Debug)]
+pub(crate) struct TakenByTree {
+    pub(crate) contender: &'static str,
+    /// One handle.
+    pub(crate) inline: usize,
+    pub(crate) root: Heap,
+    pub(crate) child: Heap,
+    /// A child and its one waiter.
+    pub(crate) waited: Heap,
+}
+
+pub(crate) fn trees() -> Vec<TakenByTree> {
+    vec![tree::<Canceller>(), tree::<CancellationToken>()]
+}
+
+fn tree<T: Token>() -> TakenByTree {
+    const CHILDREN: usize = 1000;
+    let (root, made) = count(1, || T::new(0));
+    let mut children = Vec::with_capacity(CHILDREN);
+    let ((), child) = count(CHILDREN, || children.extend((0..CHILDREN).map(|_| root.child())));
+
+    let mut waits = Waits::<T>::with_capacity(CHILDREN);
+    let ((), wait) = count(CHILDREN, || children.iter().for_each(|child| waits.park(child)));
+    let waited =
+        Heap { allocations: child.allocations + wait.allocations, bytes: child.bytes + wait.bytes };
+    TakenByTree { contender: T::NAME, inline: size_of::<T>(), root: made, child, waited }
+}
+
+/// The bytes of the block that an idle child of ours is. Counted once, by a thread that runs alone.
+pub(crate) fn size_of_a_child() -> usize {
+    static SIZE: OnceLock<usize> = OnceLock::new();
+    *SIZE.get_or_init(|| {
+        let root = Canceller::new(0);
+        count(1, || root.child()).1.bytes as usize
+    })
 }

@@ -11,7 +11,7 @@ use futures_intrusive::sync::{ManualResetEvent, WaitForEventFuture};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerWaitFuture;
-use winddown::{Signal, WaitGroup};
+use winddown::{CancelScope, CancelToken, Canceller, Signal, WaitGroup};
 
 /// Something that ends once and can be waited for by tasks. A wait that is made before the end is
 /// pending until then.
@@ -23,6 +23,19 @@ pub(crate) trait Event: Send + Sync + 'static {
     fn new(waiters: usize) -> Self;
     fn wait(&self) -> Self::Wait<'_>;
     fn end(&self);
+}
+
+/// A scope of a tree of cancellation, by a handle that does nothing when it is dropped.
+pub(crate) trait Tree: Event {
+    /// A scope below this one.
+    fn child(&self) -> Self;
+}
+
+/// A tree that does more than its floor.
+pub(crate) trait Token: Tree {
+    /// Another handle of the same scope.
+    fn another(&self) -> Self;
+    fn is_cancelled(&self) -> bool;
 }
 
 /// Something that ends once and that a thread can block on.
@@ -147,6 +160,60 @@ impl Blocking for WaitGroup {
 
     fn end(&self) {
         self.done().expect("one piece of work");
+    }
+}
+
+impl Event for Canceller {
+    const NAME: &'static str = "winddown CancelToken";
+    type Wait<'a> = winddown::future::WaitCancelled<&'a CancelToken>;
+
+    fn new(_: usize) -> Self {
+        CancelScope::new().detach()
+    }
+
+    #[inline]
+    fn wait(&self) -> Self::Wait<'_> {
+        self.token().cancelled()
+    }
+
+    fn end(&self) {
+        assert!(self.cancel());
+    }
+}
+
+impl Tree for Canceller {
+    #[inline]
+    fn child(&self) -> Self {
+        self.token().child().detach()
+    }
+}
+
+impl Token for Canceller {
+    fn another(&self) -> Self {
+        self.clone()
+    }
+
+    #[inline]
+    fn is_cancelled(&self) -> bool {
+        self.token().is_cancelled()
+    }
+}
+
+impl Tree for CancellationToken {
+    #[inline]
+    fn child(&self) -> Self {
+        self.child_token()
+    }
+}
+
+impl Token for CancellationToken {
+    fn another(&self) -> Self {
+        self.clone()
+    }
+
+    #[inline]
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled()
     }
 }
 

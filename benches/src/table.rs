@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{self, Cell, FLOOR, Family, Summary};
-use crate::memory::{Heap, Taken};
+use crate::memory::{Heap, Taken, TakenByTree};
 
 pub(crate) fn print_header(rounds: usize, load_before: &str) {
     println!("{}, {} cores, {}.", processor(), harness::cores(), std::env::consts::OS);
@@ -112,6 +112,20 @@ pub(crate) fn print_memory(all: &[Taken]) {
         );
         let (made, unwaited) = (heap(it.made), heap(it.unwaited));
         println!("| {} | {} B | {made} | {unwaited} | {waits} |", it.contender, it.inline);
+    }
+}
+
+pub(crate) fn print_memory_of_trees(all: &[TakenByTree]) {
+    println!("\n### Memory of a tree (allocations / bytes)\n");
+    println!(
+        "Counted as above, for each of a thousand children of one root, a vector of children in the \
+         root included. The last column has the child and its one waiter.\n",
+    );
+    println!("| | a handle, inline | a root | an idle child | a child with one waiter |");
+    println!("|---|--:|--:|--:|--:|");
+    for it in all {
+        let (root, child, waited) = (heap(it.root), heap(it.child), heap(it.waited));
+        println!("| {} | {} B | {root} | {child} | {waited} |", it.contender, it.inline);
     }
 }
 

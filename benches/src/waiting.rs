@@ -6,11 +6,11 @@ use core::pin::pin;
 use futures_intrusive::sync::ManualResetEvent;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use winddown::{Signal, WaitGroup};
+use winddown::{Canceller, Signal, WaitGroup};
 
 use crate::floors::Line;
-use crate::harness::{FLOOR, Family, Gate, Scale, Span, contend};
-use crate::subjects::{Event, Triggered, Waits, poll};
+use crate::harness::{FLOOR, Family, Gate, Scale, Span, contend, cores};
+use crate::subjects::{Event, Token, Triggered, Waits, poll};
 
 const THREADS: [(usize, &str); 2] = [(1, "1 thread"), (2, "2 threads")];
 const BESIDE: &str = "1 thread, beside a parked wait";
@@ -48,6 +48,68 @@ pub(crate) fn poll_a_pending_wait_again(scale: Scale) -> Family {
     }
     each_event(&mut family, ops, Again);
     family
+}
+
+pub(crate) fn a_turn_of_select(scale: Scale) -> Family {
+    let family = Family::new(
+        "A turn of `select!` over a token",
+        "ns per turn",
+        "Timed: a loop that makes `token.cancelled()` anew, polls it once, pending, and drops it. \
+         With a handle each, every thread waits on a clone of its own, as tasks do; with one handle, \
+         all threads wait on the same by reference. Floor: two read-modify-writes of a line that the \
+         thread has to itself.",
+    );
+    each_token(family, scale.ops(20_000), Fresh, Line::two_rmws)
+}
+
+pub(crate) fn poll_a_token_again(scale: Scale) -> Family {
+    let family = Family::new(
+        "Poll a pending wait for a token again",
+        "ns per poll",
+        "Each thread has one wait, polled once before the clock starts. Timed: a loop that polls it. \
+         Floor: one load of a line that the thread has to itself.",
+    );
+    each_token(family, scale.ops(50_000), Again, Line::load)
+}
+
+fn each_token(mut family: Family, ops: usize, measure: impl Measure, op: fn(&Line)) -> Family {
+    for threads in [1, 2, 4, 8, 16].into_iter().filter(|it| *it <= cores().max(2)) {
+        let handles: &[(&str, bool)] = match threads {
+            1 => &[("1 thread", true)],
+            _ => &[(" threads, a handle each", true), (" threads, one handle", false)],
+        };
+        for (heading, own) in handles {
+            let heading =
+                if threads == 1 { (*heading).to_owned() } else { format!("{threads}{heading}") };
+            let column = family.column(&heading);
+            family.add(FLOOR, column, move || {
+                contend(threads, ops, |gate, ops| {
+                    let line = Box::new(Line::default());
+                    gate.time(ops, || op(&line))
+                })
+            });
+            add_token::<Canceller>(&mut family, column, threads, *own, ops, measure);
+            add_token::<CancellationToken>(&mut family, column, threads, *own, ops, measure);
+        }
+    }
+    family
+}
+
+fn add_token<T: Token>(
+    family: &mut Family,
+    column: usize,
+    threads: usize,
+    own: bool,
+    ops: usize,
+    measure: impl Measure,
+) {
+    family.add(T::NAME, column, move || {
+        let token = Box::new(T::new(0));
+        contend(threads, ops, |gate, ops| {
+            let handle = own.then(|| Box::new(token.another()));
+            measure.thread(handle.as_deref().unwrap_or(&*token), gate, ops)
+        })
+    });
 }
 
 fn floor(family: &mut Family, column: usize, threads: usize, ops: usize, op: fn(&Line)) {
@@ -88,6 +150,7 @@ impl Measure for Again {
 fn each_event(family: &mut Family, ops: usize, measure: impl Measure) {
     add::<Signal>(family, ops, measure);
     add::<WaitGroup>(family, ops, measure);
+    add::<Canceller>(family, ops, measure);
     add::<CancellationToken>(family, ops, measure);
     add::<TaskTracker>(family, ops, measure);
     add::<event_listener::Event>(family, ops, measure);
