@@ -11,6 +11,7 @@ use loom::alloc::Track;
 use loom::future::block_on;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
+use winddown::future::WaitCancelled;
 use winddown::{CancelScope, CancelToken, Canceller, Reason};
 use winddown_loom_tests::{
     Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll, unexplored,
@@ -142,18 +143,51 @@ fn a_wait_below_is_woken(crowded: bool) {
 
 alone_and_in_a_crowd!(a_wait_below_is_woken);
 
-/// Rule 7: of two first waits on one leaf, one hooks it up, and the other one relies on that, at
-/// whichever step the first stalls.
+/// A first wait on the leaf of `line`, polled once, and whether it was over by then.
+fn first_wait(line: &'static Line, waker: &Waker) -> (WaitCancelled<&'static CancelToken>, bool) {
+    let mut wait = line.token(LEAF).cancelled();
+    let early = poll(&mut wait, waker).is_ready();
+    (wait, early)
+}
+
+/// Rule 7: whoever hooks a leaf up may stall at any step of it, while another wait, which relies on
+/// it, parks and the line is cancelled; both are woken.
 ///
 /// Edges: B, C, D, G.
-fn two_first_waits_are_both_woken(height: usize) {
+fn a_wait_may_rely_on_one_that_hooks_up(height: usize) {
     check_within(2, move || {
         let line = Line::new();
-        // SAFETY: the threads are joined below.
+        // SAFETY: the thread is joined below.
         let line = unsafe { lend(&line) };
         let wakes = [Wakes::new(), Wakes::new()];
+        let first = thread::spawn({
+            let waker = wakes[0].waker();
+            move || first_wait(line, &waker)
+        });
+        let (_second, early) = first_wait(line, &wakes[1].waker());
+        assert!(!early);
+        assert!(line.scopes[height].cancel());
+        let (_first, first_early) = first.join().unwrap();
+        assert!(first_early || wakes[0].count() > 0, "the first");
+        assert!(wakes[1].count() > 0, "the second");
+    });
+}
+
+from_each_height!(a_wait_may_rely_on_one_that_hooks_up);
+
+/// Rule 7: two first waits on a leaf and a cancel of the root, all at once.
+///
+/// Edges: B, C, D, G.
+#[test]
+fn two_first_waits_are_both_woken() {
+    check_within(2, || {
+        let root = CancelScope::new().detach();
+        let leaf = below(&root);
+        // SAFETY: the threads are joined below.
+        let (root, leaf) = unsafe { (lend(&root), lend(&leaf)) };
+        let wakes = [Wakes::new(), Wakes::new()];
         let park = |waker: Waker| {
-            let mut wait = line.token(LEAF).cancelled();
+            let mut wait = leaf.token().cancelled();
             let early = poll(&mut wait, &waker).is_ready();
             (wait, early)
         };
@@ -161,7 +195,7 @@ fn two_first_waits_are_both_woken(height: usize) {
             let waker = wakes[0].waker();
             move || park(waker)
         });
-        let canceller = thread::spawn(move || assert!(line.scopes[height].cancel()));
+        let canceller = thread::spawn(move || assert!(root.cancel()));
         let (_second, early) = park(wakes[1].waker());
         canceller.join().unwrap();
         let (_first, first_early) = first.join().unwrap();
@@ -169,8 +203,6 @@ fn two_first_waits_are_both_woken(height: usize) {
         assert!(early || wakes[1].count() > 0, "the second");
     });
 }
-
-from_each_height!(two_first_waits_are_both_woken);
 
 /// Rule 7: a wait on a leaf relies on a wait on the middle for the way to the root, and the other way
 /// round.
