@@ -31,6 +31,12 @@ impl Callback {
         unsafe { (*self.closure.write_ptr()).take() }
     }
 
+    /// Whether it ran, or was taken back.
+    pub(crate) fn is_spent(&self) -> bool {
+        // Relaxed: a hint that there is nothing to keep; a stale false keeps a little too much.
+        self.taken.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn run(&self) {
         if let Some(closure) = self.take() {
             closure();

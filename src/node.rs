@@ -35,7 +35,10 @@ use crate::hook::{Due, Parked, Target, Waiters};
 use crate::reason::Reason;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
-use crate::sync::{Arc, AtomicPtr, AtomicUsize, Exclusive as _, Ordering, Pile, UnsafeCell, Weak};
+use crate::sync::{
+    Arc, AtomicPtr, AtomicUsize, Exclusive as _, FirstPanic, Ordering, Pile, UnsafeCell, Weak,
+    fence,
+};
 use crate::wait::{Announced, Source};
 use word::Word;
 
@@ -178,6 +181,17 @@ impl Node {
         }
     }
 
+    /// Whether nobody but the holder of `this` can tell if the node is cancelled: no other handle, no
+    /// descendant, no callback.
+    pub(crate) fn is_alone(this: &Arc<Self>) -> bool {
+        if Arc::strong_count(this) > 1 {
+            return false;
+        }
+        // Acquires what those did who dropped the other references: they may have left a callback.
+        fence(Ordering::Acquire);
+        this.detached.is_empty()
+    }
+
     /// Makes a step of the word, if there is one to make, and gives what was there before.
     fn step(&self, step: impl Fn(Word) -> Option<Word>) -> Option<Word> {
         let mut now = self.load();
@@ -241,7 +255,8 @@ impl Node {
 
     /// Keeps a registration that nobody will take back.
     pub(crate) fn keep(&self, parked: Parked<Aim>) {
-        if parked.is_live() {
+        let spent = matches!(parked.target(), Aim::Call(callback) if callback.is_spent());
+        if parked.is_live() && !spent {
             self.detached.push(parked);
         }
     }
@@ -304,24 +319,22 @@ impl Source for Arc<Node> {
 impl Drop for Node {
     /// Leaves nothing in the parent, and drops the chain above in a loop as far as it is ours alone.
     fn drop(&mut self) {
-        self.unlink();
-        let mut next = self.parent.take();
-        while let Some(node) = next {
-            next = Arc::into_inner(node).and_then(|mut node| {
-                node.unlink();
-                node.parent.take()
-            });
-        }
-        let word = Word(self.word.replace_mut(Word::OPEN.0));
-        // SAFETY: an owned reason came from `keeping`; the node is going, and with it all borrowers.
-        drop(unsafe { word.take() });
-    }
-}
-
-impl Node {
-    fn unlink(&mut self) {
+        // Values and errors are foreign code, whose drop may panic.
+        let mut panic = FirstPanic::none();
         // SAFETY: `&mut self` makes this the only access.
         drop(unsafe { (*self.link.write_ptr()).take() });
+        let mut next = self.parent.take();
+        while let Some(mut node) = next.take().and_then(Arc::into_inner) {
+            next = node.parent.take();
+            panic.catch(|| drop(node));
+        }
+        let value = self.value.take();
+        panic.catch(|| drop(value));
+        let word = Word(self.word.replace_mut(Word::OPEN.0));
+        // SAFETY: an owned reason came from `keeping`; the node is going, and with it all borrowers.
+        let reason = unsafe { word.take() };
+        panic.catch(|| drop(reason));
+        panic.resume();
     }
 }
 

@@ -36,7 +36,8 @@ impl Registration {
         self.take_back()
     }
 
-    /// Leaves the callback registered for as long as any handle or descendant of its scope lives.
+    /// Leaves the callback registered for as long as any handle or descendant of its scope lives. (A
+    /// token of `with_value` or `shielded` is a scope of its own: keep it, or its callbacks go.)
     pub fn detach(mut self) {
         if let Some((parked, node)) = self.registered.take() {
             node.keep(parked);
@@ -44,7 +45,7 @@ impl Registration {
     }
 
     fn take_back(&mut self) -> bool {
-        let Some((parked, _node)) = self.registered.take() else { return false };
+        let Some((parked, _node)) = self.registered.take() else { return true };
         let Aim::Call(callback) = parked.target() else { return false };
         let closure = callback.take();
         // Out of the list first: dropping what the closure captured is foreign code.

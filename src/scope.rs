@@ -154,11 +154,12 @@ impl CancelToken {
     /// earlier. `timer` is any runtime's timer that is ready at `at`.
     ///
     /// **Somebody has to drive the time:** poll the [`Expiry`] (spawn it, or give it to
-    /// `work.until(expiry)`). A blocking wait on a token of the scope, or below it, fires the
-    /// deadline by itself. A look never reads a clock, and an async wait whose expiry nobody polls
-    /// does not wake at the deadline.
+    /// `work.until(expiry)`). **A blocking wait on a token** of the scope, or below it, fires the
+    /// deadline by itself; one that has the token as its limit (`group.wait().until(token).block()`)
+    /// does not. A look never reads a clock, and an async wait whose expiry nobody polls does not
+    /// wake at the deadline.
     ///
-    /// A time that is past cancels the scope at birth.
+    /// A time that is past, its own or one above, cancels the scope at birth.
     ///
     /// # Examples
     ///
@@ -186,7 +187,7 @@ impl CancelToken {
     ) -> (CancelScope, Expiry<L::IntoFuture>) {
         let traits = Traits { deadline: Some(at), ..Traits::default() };
         let scope = CancelScope::below(Some(self), traits);
-        if at <= Instant::now() {
+        if scope.token().deadline().is_some_and(|at| at <= Instant::now()) {
             let _ = scope.cancel_with(Reason::Deadline);
         }
         let expiry = scope.cancel_after(timer);
@@ -202,8 +203,13 @@ impl Default for CancelScope {
 
 impl Drop for CancelScope {
     fn drop(&mut self) {
-        if let Some(canceller) = self.canceller.take() {
-            let _ = canceller.cancel_with(Reason::Dropped);
+        // Nobody would hear of it if the scope is alone; then it need not ask those above, and a chain
+        // of scopes is dropped in a time that grows with its length alone.
+        match self.canceller.take() {
+            Some(canceller) if !canceller.token.is_alone() => {
+                let _ = canceller.cancel_with(Reason::Dropped);
+            }
+            _ => {}
         }
     }
 }
@@ -250,9 +256,11 @@ pin_project! {
     /// timer is ready, and is ready itself, with the [`Cancelled`], as soon as the scope is cancelled
     /// for whatever reason. So `work.until(expiry).await?` says why the work was stopped.
     ///
+    /// It is ready again after it was ready.
+    ///
     /// # Panics
     ///
-    /// Never: it is ready again after it was ready.
+    /// Only with the panic of a waker or callback that it ran by cancelling.
     ///
     /// # Cancel safety
     ///

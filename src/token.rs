@@ -275,6 +275,11 @@ impl Clone for CancelToken {
 }
 
 impl CancelToken {
+    /// Whether nobody else can tell if the scope is cancelled.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.node.as_ref().is_some_and(Node::is_alone)
+    }
+
     fn id(&self) -> *const Node {
         self.node.as_ref().map_or(core::ptr::null(), Arc::as_ptr)
     }

@@ -91,13 +91,12 @@ async fn fan<R: Runtime>(server: &CancelToken, setup: &Setup, uri: &Uri) -> Answ
     // The expiry drives the deadline, and is ready as soon as the scope is cancelled by anybody.
     match page.until(expiry).await {
         Ok(page) => (StatusCode::OK, page),
-        Err(()) => apology(request.token()),
+        Err(cancelled) => apology(cancelled.reason()),
     }
 }
 
 /// What to say instead of an answer: the reason knows.
-fn apology(request: &CancelToken) -> Answer {
-    let reason = request.reason().expect("a cancelled scope has its reason");
+fn apology(reason: &Reason) -> Answer {
     if let Some(failed) = reason.downcast_ref::<UpstreamFailed>() {
         return (StatusCode::BAD_GATEWAY, format!("{failed}\n"));
     }

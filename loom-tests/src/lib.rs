@@ -31,6 +31,7 @@ pub fn check(model: impl Fn() + Send + Sync + 'static) {
 pub fn check_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(preemptions);
+    builder.max_branches = builder.max_branches.max(4_000);
     builder.check(model);
 }
 

@@ -106,6 +106,33 @@ fn waits_are_woken_in_the_order_of_their_registration() {
     });
 }
 
+/// Rule 7, hook condition 7: a list that is longer than one batch is fired to its end, in order.
+///
+/// Edges: F, L.
+///
+/// Mutants: `notify-not-additional`, `notify-one-batch`.
+#[test]
+fn a_long_list_is_fired_to_its_end() {
+    const LONG: usize = 18;
+    check_within(1, || {
+        let signal = Signal::new();
+        // SAFETY: the thread is joined below.
+        let shared = unsafe { lend(&signal) };
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let waits = Vec::from_iter((0..LONG).map(|place| {
+            let order = Arc::clone(&order);
+            let waker = waker_of(move || order.lock().unwrap().push(place), || {});
+            let mut wait = signal.closed();
+            assert!(poll(&mut wait, &waker).is_pending());
+            wait
+        }));
+        let closer = thread::spawn(move || shared.close());
+        closer.join().unwrap();
+        assert!(order.lock().unwrap().iter().copied().eq(0..LONG));
+        unexplored(|| drop(waits));
+    });
+}
+
 /// Rule 18: the slot of a lone waiter is not for one who comes while somebody listens.
 ///
 /// Edges: S, F, L.
@@ -352,7 +379,7 @@ alone_and_in_a_crowd!(a_waker_may_end_another_round_inline);
 ///
 /// Edges: F, L.
 ///
-/// Mutants: none of its own.
+/// Mutants: none alone; `condition-5-hook-first` says why.
 fn a_waker_may_use_the_signal_when_it_is_dropped(crowded: bool) {
     check(move || {
         let signal = Signal::new();

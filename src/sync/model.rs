@@ -113,6 +113,11 @@ impl<T> Arc<T> {
         Weak { block: this.block, _owns: PhantomData }
     }
 
+    /// How many references keep the value.
+    pub fn strong_count(this: &Self) -> usize {
+        this.block().strong.load(Ordering::Relaxed)
+    }
+
     /// Whether both point to the same block.
     pub fn ptr_eq(this: &Self, other: &Self) -> bool {
         this.block == other.block

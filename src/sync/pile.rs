@@ -23,6 +23,11 @@ impl<T> Pile<T> {
         }
     }
 
+    /// Whether nothing has been pushed that this thread has heard of.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.top.load(Ordering::Relaxed).is_null()
+    }
+
     pub(crate) fn push(&self, value: T) {
         let layer = Box::into_raw(Box::new(Layer { _value: value, below: ptr::null_mut() }));
         let mut below = self.top.load(Ordering::Relaxed);

@@ -41,6 +41,15 @@ impl Cancelled {
     }
 }
 
+/// Equal if they are of the same scope.
+impl PartialEq for Cancelled {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.node, &other.node)
+    }
+}
+
+impl Eq for Cancelled {}
+
 impl fmt::Debug for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Cancelled").field(self.reason()).finish()

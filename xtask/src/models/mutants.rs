@@ -60,7 +60,7 @@ struct Mutant {
     name: String,
     /// The edge or condition that it breaks.
     why: String,
-    file: PathBuf,
+    /// What is changed: it occurs once in all of `src`, so that code may move between its files.
     find: String,
     replace: String,
     /// Further changes, where one is not enough.
@@ -78,7 +78,6 @@ struct Mutant {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
-    file: PathBuf,
     find: String,
     replace: String,
 }
@@ -89,10 +88,9 @@ impl Mutant {
             && (self.core || !args.bounded)
     }
 
-    fn changes(&self) -> impl Iterator<Item = (&Path, &str, &str)> {
-        let first = (self.file.as_path(), self.find.as_str(), self.replace.as_str());
-        let more = self.also.iter().map(|it| (it.file.as_path(), &*it.find, &*it.replace));
-        iter::once(first).chain(more)
+    fn changes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let first = (self.find.as_str(), self.replace.as_str());
+        iter::once(first).chain(self.also.iter().map(|it| (&*it.find, &*it.replace)))
     }
 
     fn check(&self) -> Result<()> {
@@ -198,7 +196,8 @@ impl Outcomes {
 /// A copy of what the models are built from.
 struct Tree {
     root: PathBuf,
-    original: PathBuf,
+    /// The files of `src`, as they are without a mutant.
+    sources: BTreeMap<PathBuf, String>,
 }
 
 impl Tree {
@@ -214,20 +213,22 @@ impl Tree {
             copy(&original.join(it), &root.join(it))?;
         }
         fs::write(root.join("Cargo.toml"), alone(&original.join("Cargo.toml"))?)?;
-        Ok(Self { root, original })
+        let mut sources = BTreeMap::new();
+        read_all(&root.join("src"), &mut sources)?;
+        Ok(Self { root, sources })
     }
 
     /// The files that `mutant` changes, as they are then.
-    fn changed<'a>(&self, mutant: &'a Mutant) -> Result<BTreeMap<&'a Path, String>> {
+    fn changed(&self, mutant: &Mutant) -> Result<BTreeMap<&Path, String>> {
         let mut files = BTreeMap::new();
-        for (file, find, replace) in mutant.changes() {
-            if !files.contains_key(file) {
-                let text = fs::read_to_string(self.original.join(file));
-                files.insert(file, text.with_context(|| file.display().to_string())?);
-            }
-            let Some(text) = files.get_mut(file) else { unreachable!("it was just put in") };
-            let found = text.matches(find).count();
-            ensure!(found == 1, "{}: found {found} times, not once: {find}", file.display());
+        for (find, replace) in mutant.changes() {
+            let count = |text: &String| text.matches(find).count();
+            let found: usize = self.sources.values().map(count).sum();
+            ensure!(found == 1, "found {found} times, not once: {find}");
+            let mut all = self.sources.iter();
+            let Some((file, text)) = all.find(|(_, text)| count(text) == 1) else { continue };
+            let text = files.entry(file.as_path()).or_insert_with(|| text.clone());
+            ensure!(count(text) == 1, "two changes overlap: {find}");
             *text = text.replace(find, replace);
         }
         Ok(files)
@@ -248,12 +249,11 @@ impl Tree {
     fn try_mutant<'a>(&self, mutant: &'a Mutant) -> Result<Tried<'a>> {
         let changed = self.changed(mutant)?;
         for (file, text) in &changed {
-            fs::write(self.root.join(file), text)?;
+            fs::write(file, text)?;
         }
         let tried = self.run(mutant.models.iter().map(String::as_str));
         for file in changed.keys() {
-            // Not copied: the copy must be newer than what was built from the mutant.
-            fs::write(self.root.join(file), fs::read(self.original.join(file))?)?;
+            fs::write(file, &self.sources[*file])?;
         }
         tried
     }
@@ -333,6 +333,20 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// Reads a directory's files, with those of the directories in it.
+fn read_all(directory: &Path, files: &mut BTreeMap<PathBuf, String>) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            read_all(&path, files)?;
+        } else {
+            let text = fs::read_to_string(&path)?;
+            files.insert(path, text);
+        }
     }
     Ok(())
 }

@@ -1,160 +1,36 @@
-//! `examples/fan_out`, run as its users run it: by its options, its output, and its exit code.
-
-#![cfg(all(unix, feature = "std", not(loom)))]
+//! `examples/fan_out`.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::collections::HashMap;
-use std::env;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::SystemTime;
 
-/// No test takes as long; who hangs is killed, and fails by that.
-const HANGS: Duration = Duration::from_secs(100);
+use crate::program::{Ended, Running};
 
 /// Longer than any test: a deadline that does not pass.
 const FOR_EVER_MS: &str = "3600000";
 
-/// The example's program, which cargo puts beside the folder of the tests' programs.
-fn program() -> &'static PathBuf {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let tests = env::current_exe().unwrap();
-        let profile = tests.parent().and_then(|deps| deps.parent()).unwrap();
-        let program = profile.join("examples").join("fan_out");
-        // `cargo test` has built it just now; `cargo test --test examples_fan_out` has not.
-        let built = modified(&program).ok();
-        if built.is_none() || built < newest_source() {
-            build(profile);
-        }
-        program
-    })
+fn start(args: &[&str]) -> Running {
+    Running::start("fan_out", args)
 }
 
-fn modified(path: &Path) -> io::Result<SystemTime> {
-    path.metadata()?.modified()
+fn listening(runtime: &str, deadline_ms: &str) -> (Running, SocketAddr) {
+    let more = ["--runtime", runtime, "--deadline-ms", deadline_ms, "--upstreams", "3"];
+    Running::listening("fan_out", &more)
 }
 
-fn newest_source() -> Option<SystemTime> {
-    let mut newest = None;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![root.join("src"), root.join("examples")];
-    while let Some(folder) = folders.pop() {
-        for entry in folder.read_dir().unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                newest = newest.max(modified(&path).ok());
-            }
-        }
-    }
-    newest
-}
-
-/// Builds the program into the folder of this profile.
-fn build(profile: &Path) {
-    let name = match profile.file_name().unwrap().to_str().unwrap() {
-        "debug" => "dev",
-        name => name,
-    };
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", "fan_out", "--profile", name, "--target-dir"])
-        .arg(profile.parent().unwrap())
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .unwrap();
-    assert!(status.success(), "the example does not build");
-}
-
-/// The example, running.
-struct Running {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    /// The end of the test; until then a thread watches the time.
-    _over: Sender<()>,
-}
-
-/// The example, ended.
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Running {
-    fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(program())
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (over, watched) = channel::<()>();
-        let id = child.id();
-        thread::spawn(move || {
-            if watched.recv_timeout(HANGS) == Err(RecvTimeoutError::Timeout) {
-                signal(id, "KILL");
-            }
-        });
-        Self { child, stdout, _over: over }
-    }
-
-    /// Started with `--listen`, and the address where it listens.
-    fn listening(runtime: &str, deadline_ms: &str) -> (Self, SocketAddr) {
-        let deadline = ["--deadline-ms", deadline_ms, "--upstreams", "3"];
-        let listen = ["--listen", "127.0.0.1:0", "--runtime", runtime];
-        let mut running = Self::start(&[listen, deadline].concat());
-        let mut line = String::new();
-        running.stdout.read_line(&mut line).unwrap();
-        let url = line.split_whitespace().nth(1).unwrap_or_else(|| panic!("{line:?}"));
-        let addr = url.strip_prefix("http://").unwrap().parse().unwrap();
-        (running, addr)
-    }
-
-    fn signal(&self, name: &str) {
-        signal(self.child.id(), name);
-    }
-
-    fn end(mut self) -> Ended {
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        self.stdout.read_to_string(&mut stdout).unwrap();
-        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        Ended { code: self.child.wait().unwrap().code(), stdout, stderr }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn summary(ended: &Ended) -> HashMap<&str, u64> {
+    let names = ["requests", "ok", "failed", "timed_out", "abandoned", "left_behind"];
+    ended.summary("fanned_out:", &names)
 }
 
 impl Ended {
-    /// The numbers of the last line, which must name these, in this order.
-    fn summary(&self) -> HashMap<&str, u64> {
-        let last = self.stdout.lines().last().expect("some output");
-        let fields = last.strip_prefix("fanned_out: ").unwrap_or_else(|| panic!("{last:?}"));
-        let fields: Vec<_> =
-            fields.split(' ').map(|field| field.split_once('=').unwrap()).collect();
-        let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["requests", "ok", "failed", "timed_out", "abandoned", "left_behind"]);
-        fields.into_iter().map(|(name, number)| (name, number.parse().unwrap())).collect()
-    }
-
     /// Ended well: nothing to complain about, and nothing left.
     fn assert_clean(&self) {
         assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
         assert_eq!(self.stderr, "");
-        assert_eq!(self.summary()["left_behind"], 0);
+        assert_eq!(summary(self)["left_behind"], 0);
         assert!(self.stdout.contains(" connections, 0 still open\n"), "{}", self.stdout);
     }
 
@@ -164,11 +40,6 @@ impl Ended {
         assert_ne!(before.len(), self.stdout.len(), "no {text:?} in {}", self.stdout);
         before.split_whitespace().last().unwrap().parse().unwrap()
     }
-}
-
-fn signal(process: u32, name: &str) {
-    let status = Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status();
-    assert!(status.unwrap().success());
 }
 
 /// Sends a request, whose answer ends with the connection.
@@ -198,9 +69,9 @@ fn until_calls(addr: SocketAddr, tasks: u32) {
 /// request, and no others.
 fn every_kind(runtime: &str) {
     let args = ["--runtime", runtime, "--requests", "16", "--deadline-ms", "3000"];
-    let ended = Running::start(&args).end();
+    let ended = start(&args).end();
     ended.assert_clean();
-    let summary = ended.summary();
+    let summary = summary(&ended);
     assert_eq!((summary["requests"], summary["ok"], summary["failed"]), (16, 4, 4));
     assert_eq!((summary["timed_out"], summary["abandoned"]), (4, 4));
     assert!(ended.stdout.contains("stopping: all requests are done\n"), "{}", ended.stdout);
@@ -228,9 +99,9 @@ fn every_request_ends_as_its_kind_must_on_smol() {
 fn stop_in_the_middle(runtime: &str) {
     let load = ["--requests", "10000", "--clients", "16", "--deadline-ms", FOR_EVER_MS];
     let stop = ["--runtime", runtime, "--stop-after-ms", "300"];
-    let ended = Running::start(&[load.as_slice(), &stop].concat()).end();
+    let ended = start(&[load.as_slice(), &stop].concat()).end();
     ended.assert_clean();
-    let summary = ended.summary();
+    let summary = summary(&ended);
     assert!(ended.stdout.contains("stopping: the server's time is up\n"), "{}", ended.stdout);
     // Each client is held by a request that is too slow, sooner or later, until the stop.
     assert_eq!(ended.number_before("; wrong: 0\n"), 16);
@@ -251,7 +122,7 @@ fn a_stop_in_the_middle_leaves_nothing_behind_on_smol() {
 
 /// Rule 8: a signal reaches a request that waits for ever, and tells it why.
 fn stops_by_signal(runtime: &str, name: &str) {
-    let (running, addr) = Running::listening(runtime, FOR_EVER_MS);
+    let (running, addr) = listening(runtime, FOR_EVER_MS);
     let busy = get(addr, "/fan?slow=3");
     // Each of 3 calls is a task, and so is hyper's half of its connection.
     until_calls(addr, 6);
@@ -260,8 +131,8 @@ fn stops_by_signal(runtime: &str, name: &str) {
     let ended = running.end();
     ended.assert_clean();
     assert_eq!(ended.number_before(" by the stop\n"), 3);
-    assert_eq!(ended.summary()["requests"], 1);
-    assert_eq!(ended.summary()["abandoned"], 0);
+    assert_eq!(summary(&ended)["requests"], 1);
+    assert_eq!(summary(&ended)["abandoned"], 0);
 }
 
 #[test]
@@ -276,7 +147,7 @@ fn sigterm_stops_the_calls_of_a_request_on_smol() {
 
 /// Rule 9: a client that goes away takes its request's calls with it, and the server goes on.
 fn client_goes_away(runtime: &str) {
-    let (running, addr) = Running::listening(runtime, FOR_EVER_MS);
+    let (running, addr) = listening(runtime, FOR_EVER_MS);
     let busy = get(addr, "/fan?slow=3");
     until_calls(addr, 6);
     busy.shutdown(Shutdown::Both).unwrap();
@@ -287,7 +158,7 @@ fn client_goes_away(runtime: &str) {
     let ended = running.end();
     ended.assert_clean();
     assert_eq!(ended.number_before(" by a client that went away"), 3);
-    let summary = ended.summary();
+    let summary = summary(&ended);
     assert_eq!((summary["requests"], summary["ok"], summary["abandoned"]), (2, 1, 1));
 }
 
@@ -304,12 +175,12 @@ fn a_client_that_goes_away_stops_its_calls_on_smol() {
 #[test]
 fn an_answer_tells_why_there_is_none() {
     for runtime in ["tokio", "smol"] {
-        let (running, addr) = Running::listening(runtime, "100");
+        let (running, addr) = listening(runtime, "100");
         assert_eq!(answer(get(addr, "/fan?slow=1")), (504, "deadline exceeded\n".to_owned()));
         running.signal("INT");
         running.end().assert_clean();
 
-        let (running, addr) = Running::listening(runtime, FOR_EVER_MS);
+        let (running, addr) = listening(runtime, FOR_EVER_MS);
         let failed = "upstream 0 failed: 500 Internal Server Error\n".to_owned();
         assert_eq!(answer(get(addr, "/fan?fail=1&slow=2")), (502, failed));
         assert_eq!(answer(get(addr, "/fun")).0, 404);
@@ -325,7 +196,7 @@ fn an_address_in_use_is_an_error_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     for runtime in ["tokio", "smol"] {
-        let ended = Running::start(&["--listen", &addr, "--runtime", runtime]).end();
+        let ended = start(&["--listen", &addr, "--runtime", runtime]).end();
         assert_eq!(ended.code, Some(1));
         let error = format!("fan_out: cannot listen on {addr}: ");
         assert!(ended.stderr.starts_with(&error), "{}", ended.stderr);
@@ -343,7 +214,7 @@ fn senseless_options_are_refused() {
         (&["--listen", "127.0.0.1:0", "--requests", "1"], "cannot be used with"),
         (&["--runtime", "none"], "tokio, smol"),
     ] {
-        let ended = Running::start(args).end();
+        let ended = start(args).end();
         assert_eq!(ended.code, Some(2), "{args:?}");
         assert!(ended.stderr.contains(word), "{args:?}: {}", ended.stderr);
     }

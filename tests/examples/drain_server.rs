@@ -1,0 +1,210 @@
+//! `examples/drain_server`.
+
+use core::net::SocketAddr;
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use crate::program::{Ended, Running};
+
+/// Longer than any test: a request that is never answered.
+const FOR_EVER_MS: u64 = 1_000_000;
+
+fn start(args: &[&str]) -> Running {
+    Running::start("drain_server", args)
+}
+
+fn listening(runtime: &str, more: &[&str]) -> (Running, SocketAddr) {
+    let often = ["--every", "0.02", "--runtime", runtime];
+    Running::listening("drain_server", &[&often, more].concat())
+}
+
+fn summary(ended: &Ended) -> HashMap<&str, u64> {
+    ended.summary("drained:", &["accepted", "completed", "refused", "lost", "drain_ms"])
+}
+
+/// Sends a request on a connection that stays open.
+fn get(addr: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {addr}\r\n\r\n").unwrap();
+    stream
+}
+
+/// What the server sends until it closes the connection.
+fn rest(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Rules 2 and 3: the drain under load waits for every request that was accepted.
+fn load_is_drained(runtime: &str) {
+    let args = ["--runtime", runtime, "--seconds", "0.5", "--connections", "16"];
+    let ended = start(&args).end();
+    let summary = summary(&ended);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("stopping: time is up"), "{}", ended.stdout);
+    assert_eq!(ended.stderr, "");
+    assert!(summary["accepted"] > 0);
+    assert_eq!(summary["completed"], summary["accepted"]);
+    assert_eq!(summary["refused"], 16, "each client goes on until it is turned away");
+    assert_eq!(summary["lost"], 0);
+}
+
+#[test]
+fn under_load_nothing_is_lost_on_tokio() {
+    load_is_drained("tokio");
+}
+
+#[test]
+fn under_load_nothing_is_lost_on_smol() {
+    load_is_drained("smol");
+}
+
+/// Rule 7: the stop reaches the accept loop, the idle connection and the busy one.
+fn stops_by_signal(runtime: &str, name: &str) {
+    let (mut running, addr) = listening(runtime, &[]);
+    let fresh = TcpStream::connect(addr).unwrap();
+    let idle = get(addr, "/");
+    running.line_with("1 completed");
+    let busy = get(addr, "/slow?ms=2000");
+    running.line_with("1 in flight");
+
+    running.signal(name);
+    running.line_with(&format!("stopping: SIG{name}; 1 in flight"));
+    assert_eq!(rest(fresh), "");
+    assert!(rest(idle).starts_with("HTTP/1.1 200 OK\r\n"));
+    running.line_with("draining 1 in flight");
+    assert!(TcpStream::connect(addr).is_err(), "the door is shut during the drain");
+    let answer = rest(busy);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nslept for 2000 ms\n"), "{answer}");
+
+    let ended = running.end();
+    let summary = summary(&ended);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!((summary["accepted"], summary["completed"]), (2, 2));
+    assert_eq!((summary["refused"], summary["lost"]), (0, 0));
+}
+
+#[test]
+fn ctrl_c_lets_the_request_in_hand_be_answered_on_tokio() {
+    stops_by_signal("tokio", "INT");
+}
+
+#[test]
+fn sigterm_lets_the_request_in_hand_be_answered_on_smol() {
+    stops_by_signal("smol", "TERM");
+}
+
+fn second_signal(runtime: &str) {
+    let (mut running, addr) = listening(runtime, &["--drain-limit", "1000"]);
+    let busy = get(addr, &format!("/slow?ms={FOR_EVER_MS}"));
+    running.line_with("1 in flight");
+    running.signal("INT");
+    running.line_with("stopping: SIGINT");
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.stdout);
+    assert!(
+        ended.stderr.contains("told to stop again; unanswered requests: 1"),
+        "{}",
+        ended.stderr
+    );
+    drop(busy);
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait_on_tokio() {
+    second_signal("tokio");
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait_on_smol() {
+    second_signal("smol");
+}
+
+fn limit(runtime: &str) {
+    let (mut running, addr) = listening(runtime, &["--drain-limit", "0.1"]);
+    let busy = get(addr, &format!("/slow?ms={FOR_EVER_MS}"));
+    running.line_with("1 in flight");
+    running.signal("TERM");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(1), "{}", ended.stdout);
+    let left = "requests in flight: 1, connections open: 1";
+    assert!(ended.stderr.contains(left), "{}", ended.stderr);
+    let summary = summary(&ended);
+    assert_eq!((summary["accepted"], summary["completed"], summary["lost"]), (1, 0, 1));
+    drop(busy);
+}
+
+#[test]
+fn who_is_not_done_by_the_limit_is_counted_and_fails_the_drain_on_tokio() {
+    limit("tokio");
+}
+
+#[test]
+fn who_is_not_done_by_the_limit_is_counted_and_fails_the_drain_on_smol() {
+    limit("smol");
+}
+
+#[test]
+fn a_client_that_hangs_up_is_not_lost() {
+    let (mut running, addr) = listening("tokio", &[]);
+    let busy = get(addr, &format!("/slow?ms={FOR_EVER_MS}"));
+    running.line_with("1 in flight");
+    drop(busy);
+    running.line_with("0 in flight");
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("requests whose client hung up: 1\n"), "{}", ended.stdout);
+    let summary = summary(&ended);
+    assert_eq!((summary["accepted"], summary["completed"], summary["lost"]), (1, 0, 0));
+}
+
+#[test]
+fn half_a_request_does_not_hold_up_the_drain() {
+    for runtime in ["tokio", "smol"] {
+        let (mut running, addr) = listening(runtime, &["--drain-limit", "1000"]);
+        let mut half = TcpStream::connect(addr).unwrap();
+        write!(half, "GET /slow").unwrap();
+        // Behind it, so that the server has read the half when this one is answered.
+        let whole = get(addr, "/");
+        running.line_with("1 completed");
+        running.signal("INT");
+        let ended = running.end();
+        assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+        assert_eq!((summary(&ended)["accepted"], summary(&ended)["completed"]), (1, 1));
+        drop((half, whole));
+    }
+}
+
+#[test]
+fn an_address_in_use_is_an_error_that_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for runtime in ["tokio", "smol"] {
+        let ended = start(&["--listen", &addr, "--runtime", runtime]).end();
+        assert_eq!(ended.code, Some(1));
+        let error = format!("drain_server: cannot listen on {addr}: ");
+        assert!(ended.stderr.starts_with(&error), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
+}
+
+#[test]
+fn senseless_options_are_refused() {
+    for (args, word) in [
+        (["--connections", "0"].as_slice(), "--connections"),
+        (&["--seconds", "-1"], "-1"),
+        (&["--seconds", "soon"], "not a number of seconds"),
+        (&["--listen", "here"], "--listen"),
+        (&["--listen", "127.0.0.1:0", "--seconds", "1"], "cannot be used with"),
+        (&["--runtime", "none"], "tokio, smol"),
+    ] {
+        let ended = start(args).end();
+        assert_eq!(ended.code, Some(2), "{args:?}");
+        assert!(ended.stderr.contains(word), "{args:?}: {}", ended.stderr);
+    }
+}

@@ -1,0 +1,7 @@
+//! The examples, run as their users run them: by their options, their output, and their exit codes.
+
+#![cfg(all(unix, feature = "std", not(loom)))]
+
+mod drain_server;
+mod fan_out;
+mod program;
