@@ -77,7 +77,7 @@ pub(crate) fn longest_answer(scale: Scale) -> Family {
         "A root with children, each waited on. One thread cancels the root; meanwhile another asks \
          `is_cancelled`, each question between two readings of the clock; the longest of a round is \
          its number. A try in which the system took the asking thread off its core is repeated, \
-         up to eight times. Floor: a load of a word in place of the question, while our tree is \
+         up to eight times; if all were, the shortest counts. Floor: a load of a word in place of the question, while our tree is \
          cancelled: what the clock and the machine add.",
     );
     let children = scale.ops(100_000);
@@ -107,12 +107,18 @@ fn add_longest<T: Token>(family: &mut Family, column: usize, children: usize, of
     });
 }
 
-/// Tries again where the scheduler, and not the answer, took long.
+/// Tries again where the scheduler, and not the answer, took long; on a machine that is too busy for
+/// that, the try that was disturbed least counts.
 fn longest<T: Tree>(children: usize, ask: impl Fn(&[T]) -> bool + Sync) -> f64 {
-    let mut tries = (0..8).map(|_| one_cancel(children, &ask));
-    let first = tries.next().expect("more than none");
-    let undisturbed = core::iter::once(first).chain(tries).find(|(_, disturbed)| !disturbed);
-    undisturbed.unwrap_or(first).0
+    let mut least = f64::INFINITY;
+    for _ in 0..8 {
+        let (longest, disturbed) = one_cancel(children, &ask);
+        if !disturbed {
+            return longest;
+        }
+        least = least.min(longest);
+    }
+    least
 }
 
 /// The longest answer, and whether the asking thread was taken off its core.
