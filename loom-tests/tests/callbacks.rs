@@ -11,20 +11,27 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 use winddown::{CancelScope, Canceller, Registration};
 use winddown_loom_tests::{
-    Work, alone_and_in_a_crowd, check, check_within, crowd, lend, unexplored,
+    Turns, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, unexplored,
 };
 
 /// A root and a scope below it.
 struct Pair {
     root: Canceller,
     leaf: Canceller,
+    turns: Turns,
 }
 
 impl Pair {
     fn new() -> Self {
         let root = CancelScope::new().detach();
         let leaf = root.token().child().detach();
-        Self { root, leaf }
+        Self { root, leaf, turns: Turns::default() }
+    }
+
+    /// Takes a turn and cancels the root.
+    fn cancel(&self) {
+        self.turns.take();
+        assert!(self.root.cancel());
     }
 }
 
@@ -70,7 +77,8 @@ fn a_callback_runs_once_or_is_taken_back(crowded: bool) {
         let _crowd = crowded.then(|| crowd(|| pair.leaf.token().clone().cancelled_owned()));
         let run = Run::new();
         let registration = unexplored(|| run.register(&pair.leaf));
-        let canceller = thread::spawn(move || assert!(pair.root.cancel()));
+        let canceller = thread::spawn(move || pair.cancel());
+        pair.turns.take();
         let in_time = registration.deregister();
         canceller.join().unwrap();
         assert_eq!(run.count(), usize::from(!in_time));
@@ -95,10 +103,12 @@ fn a_callback_that_races_with_the_cancel_runs_once(crowded: bool, above: bool) {
             let work = Arc::clone(&work);
             move || {
                 work.finish();
+                pair.turns.take();
                 let scope = if above { &pair.root } else { &pair.leaf };
                 assert!(scope.cancel());
             }
         });
+        pair.turns.take();
         let registration = run.register(&pair.leaf);
         let _sees = pair.leaf.token().on_cancel(move || work.assert_finished());
         canceller.join().unwrap();
@@ -136,11 +146,15 @@ fn one_comes_and_one_goes_while_the_scope_is_cancelled() {
         let pair = unsafe { lend(&pair) };
         let (going, coming) = (Run::new(), Run::new());
         let registration = unexplored(|| going.register(&pair.leaf));
-        let canceller = thread::spawn(move || assert!(pair.root.cancel()));
+        let canceller = thread::spawn(move || pair.cancel());
         let other = thread::spawn({
             let coming = Arc::clone(&coming);
-            move || coming.register(&pair.leaf).detach()
+            move || {
+                pair.turns.take();
+                coming.register(&pair.leaf).detach();
+            }
         });
+        pair.turns.take();
         let in_time = registration.deregister();
         canceller.join().unwrap();
         other.join().unwrap();
@@ -190,7 +204,8 @@ fn callbacks_run_in_the_order_of_their_registration() {
             pair.leaf.token().on_cancel(move || order.lock().unwrap().push(place))
         };
         let early = unexplored(|| [1, 2, 3].map(register));
-        let canceller = thread::spawn(move || assert!(pair.root.cancel()));
+        let canceller = thread::spawn(move || pair.cancel());
+        pair.turns.take();
         let late = register(4);
         canceller.join().unwrap();
         let mut order = order.lock().unwrap();
@@ -220,9 +235,9 @@ fn a_question_runs_nobodys_code() {
                 runs.fetch_add(1, Ordering::Relaxed);
             })
         });
-        let canceller = thread::spawn(move || assert!(pair.root.cancel()));
+        let canceller = thread::spawn(move || pair.cancel());
+        pair.turns.take();
         let _ = pair.leaf.token().reason();
-        let _ = pair.leaf.token().check();
         canceller.join().unwrap();
         assert_eq!(runs.load(Ordering::Relaxed), 1);
     });
@@ -235,21 +250,22 @@ fn a_question_runs_nobodys_code() {
 #[test]
 fn every_scope_is_settled_before_a_callback_runs() {
     check(|| {
-        let Pair { root, leaf } = Pair::new();
+        let pair = Pair::new();
         // SAFETY: the thread is joined below, and the callbacks have run by then.
-        let (shared, below) = unsafe { (lend(&root), lend(&leaf)) };
+        let pair = unsafe { lend(&pair) };
         let busy = Arc::new(AtomicBool::new(false));
-        let _outer = shared.token().on_cancel({
+        let _outer = pair.root.token().on_cancel({
             let busy = Arc::clone(&busy);
             move || {
                 busy.store(true, Ordering::Relaxed);
-                assert!(!below.cancel());
+                assert!(!pair.leaf.cancel());
                 busy.store(false, Ordering::Relaxed);
             }
         });
-        let _inner = below.token().on_cancel(move || assert!(!busy.load(Ordering::Relaxed)));
-        let canceller = thread::spawn(move || assert!(shared.cancel()));
-        let _ = below.token().reason();
+        let _inner = pair.leaf.token().on_cancel(move || assert!(!busy.load(Ordering::Relaxed)));
+        let canceller = thread::spawn(move || pair.cancel());
+        pair.turns.take();
+        let _ = pair.leaf.token().reason();
         canceller.join().unwrap();
     });
 }
@@ -278,7 +294,7 @@ fn a_scope_that_goes_in_a_delivery_goes_when_all_are_settled() {
     }
 
     check(|| {
-        let Pair { root, leaf: sibling } = Pair::new();
+        let Pair { root, leaf: sibling, .. } = Pair::new();
         let busy = Arc::new(AtomicBool::new(false));
         let canceller = Arc::new(Mutex::new(None));
         let going = root.token().with_value(Cancels {

@@ -14,13 +14,14 @@ use loom::thread;
 use winddown::future::WaitCancelled;
 use winddown::{CancelScope, CancelToken, Canceller, Reason};
 use winddown_loom_tests::{
-    Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll, unexplored,
+    Turns, Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll, unexplored,
 };
 
 /// Three scopes, each below the one before, and work that is finished before a cancel.
 struct Line {
     scopes: [Canceller; 3],
     work: Work,
+    turns: Turns,
 }
 
 const ROOT: usize = 0;
@@ -32,7 +33,7 @@ impl Line {
         let root = CancelScope::new().detach();
         let middle = below(&root);
         let leaf = below(&middle);
-        Self { scopes: [root, middle, leaf], work: Work::default() }
+        Self { scopes: [root, middle, leaf], work: Work::default(), turns: Turns::default() }
     }
 
     fn token(&self, height: usize) -> &CancelToken {
@@ -43,8 +44,34 @@ impl Line {
     fn canceller(&'static self, height: usize) -> thread::JoinHandle<()> {
         thread::spawn(move || {
             self.work.finish();
-            assert!(self.scopes[height].cancel());
+            assert!(self.cancel_with(height, Reason::Cancelled));
         })
+    }
+
+    /// Takes a turn and cancels; true if it was the first.
+    fn cancel_with(&self, height: usize, reason: Reason) -> bool {
+        self.turns.take();
+        self.scopes[height].cancel_with(reason).is_ok()
+    }
+
+    /// Takes a turn and looks.
+    fn is_cancelled(&self, height: usize) -> bool {
+        self.turns.take();
+        self.token(height).is_cancelled()
+    }
+
+    /// Takes a turn and asks where the reason is: equal for two who are told the same.
+    fn told(&self, height: usize) -> Option<usize> {
+        self.turns.take();
+        told(self.token(height))
+    }
+
+    /// Takes a turn and polls a new wait once; whether it was over by then.
+    fn wait(&self, height: usize, waker: &Waker) -> (WaitCancelled<&CancelToken>, bool) {
+        self.turns.take();
+        let mut wait = self.token(height).cancelled();
+        let early = poll(&mut wait, waker).is_ready();
+        (wait, early)
     }
 }
 
@@ -53,7 +80,6 @@ fn below(parent: &Canceller) -> Canceller {
     parent.token().child().detach()
 }
 
-/// Where the reason is that the token tells: equal for two if they were told the same.
 fn told(token: &CancelToken) -> Option<usize> {
     token.reason().map(|reason| core::ptr::from_ref(reason).addr())
 }
@@ -90,11 +116,11 @@ fn a_look_sees_what_came_before_the_cancel(height: usize) {
         let line = unsafe { lend(&line) };
         let canceller = line.canceller(height);
         let asker = thread::spawn(move || {
-            if line.token(LEAF).reason().is_some() {
+            if line.told(LEAF).is_some() {
                 line.work.assert_finished();
             }
         });
-        if line.token(LEAF).is_cancelled() {
+        if line.is_cancelled(LEAF) {
             line.work.assert_finished();
         }
         canceller.join().unwrap();
@@ -114,6 +140,7 @@ fn a_wait_sees_what_came_before_the_cancel(height: usize) {
         // SAFETY: the thread is joined below.
         let line = unsafe { lend(&line) };
         let canceller = line.canceller(height);
+        line.turns.take();
         block_on(line.token(LEAF).cancelled());
         line.work.assert_finished();
         canceller.join().unwrap();
@@ -133,8 +160,7 @@ fn a_wait_below_is_woken(crowded: bool) {
         let _crowd = crowded.then(|| crowd(|| line.token(ROOT).cancelled()));
         let canceller = line.canceller(ROOT);
         let wakes = Wakes::new();
-        let mut wait = line.token(MIDDLE).cancelled();
-        let early = poll(&mut wait, &wakes.waker()).is_ready();
+        let (mut wait, early) = line.wait(MIDDLE, &wakes.waker());
         canceller.join().unwrap();
         assert!(early || wakes.count() > 0);
         assert!(poll(&mut wait, Waker::noop()).is_ready());
@@ -142,13 +168,6 @@ fn a_wait_below_is_woken(crowded: bool) {
 }
 
 alone_and_in_a_crowd!(a_wait_below_is_woken);
-
-/// A first wait on the leaf of `line`, polled once, and whether it was over by then.
-fn first_wait(line: &'static Line, waker: &Waker) -> (WaitCancelled<&'static CancelToken>, bool) {
-    let mut wait = line.token(LEAF).cancelled();
-    let early = poll(&mut wait, waker).is_ready();
-    (wait, early)
-}
 
 /// Rule 7: whoever hooks a leaf up may stall at any step of it, while another wait, which relies on
 /// it, parks and the line is cancelled; both are woken.
@@ -162,11 +181,11 @@ fn a_wait_may_rely_on_one_that_hooks_up(height: usize) {
         let wakes = [Wakes::new(), Wakes::new()];
         let first = thread::spawn({
             let waker = wakes[0].waker();
-            move || first_wait(line, &waker)
+            move || line.wait(LEAF, &waker)
         });
-        let (_second, early) = first_wait(line, &wakes[1].waker());
+        let (_second, early) = line.wait(LEAF, &wakes[1].waker());
         assert!(!early);
-        assert!(line.scopes[height].cancel());
+        assert!(line.cancel_with(height, Reason::Cancelled));
         let (_first, first_early) = first.join().unwrap();
         assert!(first_early || wakes[0].count() > 0, "the first");
         assert!(wakes[1].count() > 0, "the second");
@@ -218,14 +237,12 @@ fn waits_at_two_heights_are_both_woken() {
         let upper = thread::spawn({
             let waker = wakes[0].waker();
             move || {
-                let mut wait = line.token(MIDDLE).cancelled();
-                let early = poll(&mut wait, &waker).is_ready();
+                let (mut wait, early) = line.wait(MIDDLE, &waker);
                 (wait, early)
             }
         });
         let canceller = line.canceller(ROOT);
-        let mut wait = line.token(LEAF).cancelled();
-        let early = poll(&mut wait, &wakes[1].waker()).is_ready();
+        let (mut wait, early) = line.wait(LEAF, &wakes[1].waker());
         canceller.join().unwrap();
         let (_upper, upper_early) = upper.join().unwrap();
         assert!(upper_early || wakes[0].count() > 0, "on the middle");
@@ -243,7 +260,7 @@ fn a_child_is_born_cancelled_or_is_cancelled_later(height: usize) {
         // SAFETY: the thread is joined below.
         let line = unsafe { lend(&line) };
         let canceller = line.canceller(height);
-        let parent_was = line.token(LEAF).is_cancelled();
+        let parent_was = line.is_cancelled(LEAF);
         let child = line.token(LEAF).child().detach();
         let wakes = Wakes::new();
         let mut wait = child.token().cancelled();
@@ -252,19 +269,18 @@ fn a_child_is_born_cancelled_or_is_cancelled_later(height: usize) {
         canceller.join().unwrap();
         assert!(early || wakes.count() > 0);
         assert!(!child.cancel());
-        assert_eq!(told(child.token()), told(line.token(LEAF)));
+        assert_eq!(told(child.token()), line.told(LEAF));
     });
 }
 
 from_each_height!(a_child_is_born_cancelled_or_is_cancelled_later);
 
-/// Rule 8: once one reader has seen the middle cancelled, a reader after it finds everything below
+/// Rule 8: once one reader has seen a scope cancelled, a reader after it finds everything below
 /// cancelled, by every question; and a cancel below comes second.
 ///
 /// Edges: D.
-#[test]
-fn a_tree_is_cancelled_in_one_instant() {
-    check(|| {
+fn a_tree_is_cancelled_in_one_instant(height: usize) {
+    check(move || {
         let line = Line::new();
         // SAFETY: the threads are joined below.
         let line = unsafe { lend(&line) };
@@ -273,7 +289,7 @@ fn a_tree_is_cancelled_in_one_instant() {
         let seen = unsafe { lend(&seen) };
         let canceller = line.canceller(ROOT);
         let reader = thread::spawn(move || {
-            if line.token(MIDDLE).is_cancelled() {
+            if line.is_cancelled(height) {
                 seen.store(true, Ordering::Release);
             }
         });
@@ -282,15 +298,41 @@ fn a_tree_is_cancelled_in_one_instant() {
             assert!(leaf.is_cancelled());
             assert!(leaf.child().token().is_cancelled());
             assert!(poll(&mut leaf.cancelled(), Waker::noop()).is_ready());
-            assert!(!line.scopes[LEAF].cancel());
+            assert!(!line.cancel_with(LEAF, Reason::Cancelled));
             assert!(leaf.check().is_err());
-            assert_eq!(told(leaf), told(line.token(ROOT)));
+            assert_eq!(told(leaf), line.told(ROOT));
             line.work.assert_finished();
         }
         canceller.join().unwrap();
         reader.join().unwrap();
     });
 }
+
+from_each_height!(a_tree_is_cancelled_in_one_instant);
+
+/// Rules 5 and 6: of two cancels one is the first, and the other one sees what came before that.
+///
+/// Edges: D.
+fn a_cancel_that_comes_second_sees_what_came_before_the_first(height: usize) {
+    check(move || {
+        let line = Line::new();
+        // SAFETY: the thread is joined below.
+        let line = unsafe { lend(&line) };
+        let other = thread::spawn(move || {
+            line.work.finish();
+            line.cancel_with(height, Reason::Cancelled)
+        });
+        let first = line.cancel_with(LEAF, Reason::Cancelled);
+        if !first {
+            line.work.assert_finished();
+        }
+        let other = other.join().unwrap();
+        assert!(first || other);
+        assert!(height != LEAF || first != other);
+    });
+}
+
+from_each_height!(a_cancel_that_comes_second_sees_what_came_before_the_first);
 
 /// Rule 8: with two cancellers, what one reader is told is the reason for ever, to the other one too.
 ///
@@ -301,15 +343,15 @@ fn a_reason_is_the_same_to_all_for_ever(height: usize) {
         // SAFETY: the threads are joined below.
         let line = unsafe { lend(&line) };
         let above = thread::spawn(move || {
-            line.scopes[ROOT].cancel_with(Reason::Deadline).unwrap();
+            assert!(line.cancel_with(ROOT, Reason::Deadline));
         });
-        let here = thread::spawn(move || line.scopes[height].cancel_with(Reason::Failed).is_ok());
-        let reader = thread::spawn(move || told(line.token(LEAF)));
-        let mine = told(line.token(LEAF));
+        let here = thread::spawn(move || line.cancel_with(height, Reason::Failed));
+        let reader = thread::spawn(move || line.told(LEAF));
+        let mine = line.told(LEAF);
         let theirs = reader.join().unwrap();
         above.join().unwrap();
         let was_first = here.join().unwrap();
-        let at_last = told(line.token(LEAF));
+        let at_last = line.told(LEAF);
         assert!(at_last.is_some());
         assert!(mine.is_none() || mine == at_last);
         assert!(theirs.is_none() || theirs == at_last);
@@ -343,16 +385,16 @@ fn two_cancels_at_once_wake_a_wait_below(height: usize) {
         let mut wait = line.token(LEAF).cancelled();
         unexplored(|| assert!(poll(&mut wait, &wakes.waker()).is_pending()));
         let above = thread::spawn(move || {
-            line.scopes[ROOT].cancel_with(Reason::Deadline).unwrap();
+            assert!(line.cancel_with(ROOT, Reason::Deadline));
         });
         let here = thread::spawn(move || {
-            let _ = line.scopes[height].cancel_with(Reason::Failed);
+            line.cancel_with(height, Reason::Failed);
         });
-        let asked = told(line.token(LEAF));
+        let asked = line.told(LEAF);
         above.join().unwrap();
         here.join().unwrap();
         assert_eq!(wakes.count(), 1);
-        let at_last = told(line.token(LEAF));
+        let at_last = line.told(LEAF);
         assert!(at_last.is_some());
         assert!(asked.is_none() || asked == at_last);
     });
@@ -384,12 +426,12 @@ fn a_question_takes_nobodys_wake() {
         let mut wait = line.token(LEAF).cancelled();
         unexplored(|| assert!(poll(&mut wait, &wakes.waker()).is_pending()));
         let canceller = line.canceller(ROOT);
-        let asker = thread::spawn(move || told(line.token(LEAF)));
-        let mine = told(line.token(MIDDLE));
+        let asker = thread::spawn(move || line.told(LEAF));
+        let mine = line.told(MIDDLE);
         let theirs = asker.join().unwrap();
         canceller.join().unwrap();
         assert_eq!(wakes.count(), 1);
-        let reason = told(line.token(ROOT));
+        let reason = line.told(ROOT);
         assert!(mine.is_none() || mine == reason);
         assert!(theirs.is_none() || theirs == reason);
     });
@@ -443,14 +485,20 @@ fn an_error_lives_as_long_as_who_can_read_it() {
         let root = CancelScope::new().detach();
         let leaf = root.token().child().detach().token().child().detach().token().clone();
         let observer = leaf.clone();
+        let turns = Turns::default();
+        // SAFETY: the threads are joined below.
+        let turns = unsafe { lend(&turns) };
         let canceller = thread::spawn(move || {
+            turns.take();
             root.cancel_with(Failure::new()).unwrap();
         });
         let reader = thread::spawn(move || {
+            turns.take();
             if let Some(reason) = leaf.reason() {
                 read(reason);
             }
         });
+        turns.take();
         let cancelled = observer.check();
         drop(observer);
         if let Err(cancelled) = cancelled {
@@ -557,6 +605,7 @@ fn a_dropped_wait_swallows_nothing(crowded: bool) {
         unexplored(|| assert!(poll(&mut dropped, &wakes.waker()).is_pending()));
         let canceller = line.canceller(ROOT);
         let waiter = thread::spawn(move || {
+            line.turns.take();
             line.token(LEAF).cancelled().block();
             line.work.assert_finished();
         });
@@ -607,8 +656,7 @@ fn a_handle_may_be_shared(crowded: bool) {
         let wakes = [Wakes::new(), Wakes::new()];
         let turns = |waker: Waker| {
             let _ = poll(&mut line.token(LEAF).cancelled(), &waker);
-            let mut wait = line.token(LEAF).cancelled();
-            let early = poll(&mut wait, &waker).is_ready();
+            let (mut wait, early) = line.wait(LEAF, &waker);
             (wait, early)
         };
         let other = thread::spawn({
@@ -617,7 +665,7 @@ fn a_handle_may_be_shared(crowded: bool) {
         });
         let (_mine, early) = turns(wakes[1].waker());
         let (_theirs, other_early) = other.join().unwrap();
-        assert!(line.scopes[ROOT].cancel());
+        assert!(line.cancel_with(ROOT, Reason::Cancelled));
         assert!(early || wakes[1].count() > 0);
         assert!(other_early || wakes[0].count() > 0);
     });
