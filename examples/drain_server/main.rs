@@ -4,6 +4,7 @@
 //! drains, and tells what became of every request. With `--listen` it serves others, until Ctrl-C.
 //!
 //! This file has the story; `server.rs` has the server, and how it stops.
+
 mod load;
 mod runtime;
 mod screen;

@@ -6,6 +6,7 @@
 //!
 //! This file has the story. `fan.rs` has the handler: read it first. `http.rs` has connections that
 //! end with their scopes, `peers.rs` the upstreams and the clients.
+
 mod fan;
 mod http;
 mod peers;
