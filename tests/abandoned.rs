@@ -4,7 +4,6 @@
 //! `cargo test --release --test abandoned` abandons them all.
 
 #![cfg(not(loom))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 #[path = "common/heap.rs"]

@@ -1,7 +1,6 @@
 //! Nobody waits, nothing is paid: what allocates, and that all of it is freed.
 
 #![cfg(all(feature = "std", not(loom)))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 #[path = "common/heap.rs"]

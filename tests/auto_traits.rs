@@ -1,7 +1,6 @@
 //! What the types promise to the compiler, both ways.
 
 #![cfg(not(loom))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 use core::cell::Cell;
 use core::error::Error;

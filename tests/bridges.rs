@@ -1,7 +1,6 @@
 //! What a cancellation can reach beyond this crate: blocking sockets, C, and the tokens of others.
 
 #![cfg(all(feature = "std", not(loom)))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -2,7 +2,6 @@
 //! wait is lost, no callback runs twice, nothing is left behind.
 
 #![cfg(all(feature = "std", not(loom)))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 

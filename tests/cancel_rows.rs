@@ -2,7 +2,6 @@
 //! that no other test shows by itself.
 
 #![cfg(all(feature = "std", not(loom)))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 

@@ -2,7 +2,6 @@
 //! runtime's timer, loops that select anew each turn, cancels from foreign threads.
 
 #![cfg(all(feature = "std", not(loom)))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 use core::future::{Future, pending};
 use core::sync::atomic::{AtomicUsize, Ordering};

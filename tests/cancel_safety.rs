@@ -1,7 +1,6 @@
 //! Every future is dropped at every point, or forgotten; the others never notice.
 
 #![cfg(not(loom))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 

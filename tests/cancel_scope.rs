@@ -1,7 +1,6 @@
 //! Who may cancel, whom a cancellation reaches, and why it says that it happened.
 
 #![cfg(not(loom))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 

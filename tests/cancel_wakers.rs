@@ -4,7 +4,6 @@
 //! a waker that runs under it hangs or panics.
 
 #![cfg(all(feature = "std", not(loom)))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 

@@ -2,7 +2,6 @@
 //! allocates: the allocator runs it there, so nothing is left to chance.
 
 #![cfg(all(feature = "std", not(loom)))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 

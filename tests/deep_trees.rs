@@ -5,7 +5,6 @@
 //! so that the whole suite stays quick: `cargo test --release --test deep_trees` takes the million.
 
 #![cfg(all(feature = "std", not(loom)))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 
@@ -292,6 +291,26 @@ fn a_chain_is_dropped_by_several_threads() {
         for (nodes, order) in [(nodes, Order::Random), (lower, Order::LeavesFirst)] {
             let thread = thread::Builder::new().stack_size(STACK);
             thread.spawn_scoped(threads, move || order.sort(nodes).for_each(drop)).unwrap();
+        }
+    });
+}
+
+/// Rule 9: scopes that cancel when they are dropped, from any end, in a time that grows with their
+/// number alone; whether or not somebody waited once.
+#[test]
+fn a_chain_of_scopes_is_dropped_in_each_order() {
+    on_a_small_stack(|| {
+        for (order, waited) in ORDERS.into_iter().flat_map(|order| [(order, false), (order, true)])
+        {
+            let mut scopes = vec![CancelScope::new()];
+            for at in 1..NODES {
+                scopes.push(scopes[at - 1].token().child());
+            }
+            if waited {
+                let mut wait = scopes[NODES - 1].token().cancelled();
+                assert!(poll(&mut wait, Waker::noop()).is_pending());
+            }
+            order.sort(scopes).for_each(drop);
         }
     });
 }

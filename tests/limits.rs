@@ -4,7 +4,6 @@
 //! word to four and two bits, so that the margin and the wrap of the round come into reach, too.
 
 #![cfg(not(loom))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 

@@ -1,7 +1,6 @@
 //! A real `#![no_std]` program depends on this crate, links without std, and does what it should.
 
 #![cfg(not(loom))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -2,7 +2,6 @@
 //! as limits, abandoned waits, wakers from foreign threads, `select!` without a pin.
 
 #![cfg(not(loom))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 use core::future::Future;
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -4,7 +4,6 @@
 //! million: `cargo test --release --test token_allocation` turns them all.
 
 #![cfg(all(feature = "std", not(loom)))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 #[path = "common/heap.rs"]
@@ -64,6 +63,36 @@ mod nothing_is_paid {
             drop(root.detach());
         });
         assert_eq!(count, 2);
+    }
+
+    /// Rule 12: a callback that has run is not kept by its node.
+    #[test]
+    fn a_callback_detached_from_a_cancelled_token_leaves_nothing_behind() {
+        let scope = CancelScope::new();
+        scope.cancel();
+        scope.token().on_cancel(|| {}).detach();
+        let detach = || scope.token().on_cancel(|| {}).detach();
+        assert_eq!(leaked(|| (0..1000).for_each(|_| detach())), (0, 0));
+    }
+
+    /// Rules 11, 12: a value whose drop panics takes nobody with it.
+    #[test]
+    fn a_value_may_panic_in_its_drop() {
+        struct Bad;
+        impl Drop for Bad {
+            fn drop(&mut self) {
+                panic_quietly("the drop");
+            }
+        }
+        let leak = leaked(|| {
+            let root = CancelScope::new();
+            let leaf = root.token().with_value(Bad).with_value(1).child().detach();
+            leaf.cancel_with("x").unwrap();
+            assert_eq!(panic_of(|| drop(leaf)), "the drop");
+            let own = root.token().with_value(Bad);
+            assert_eq!(panic_of(|| drop(own)), "the drop");
+        });
+        assert_eq!(leak, (0, 0));
     }
 
     /// S2.12.

@@ -1,7 +1,6 @@
 //! Waiting for tokens in every form, and tokens as the limit of something else.
 
 #![cfg(all(feature = "std", not(loom)))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 

@@ -1,7 +1,6 @@
 //! `WaitGroup`, its guards and its waits.
 
 #![cfg(not(loom))]
-#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod common;
 

@@ -4,11 +4,6 @@
 //! drains, and tells what became of every request. With `--listen` it serves others, until Ctrl-C.
 //!
 //! This file has the story; `server.rs` has the server, and how it stops.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    reason = "an ordinary program, with std"
-)]
 
 mod load;
 mod runtime;

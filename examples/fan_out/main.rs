@@ -6,11 +6,6 @@
 //!
 //! This file has the story. `fan.rs` has the handler: read it first. `http.rs` has connections that
 //! end with their scopes, `peers.rs` the upstreams and the clients.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::std_instead_of_alloc,
-    reason = "an ordinary program, with std"
-)]
 
 mod fan;
 mod http;

@@ -53,7 +53,7 @@ pub(crate) fn features(sh: &Shell) -> Result<()> {
 
 /// What takes too long for every change.
 pub(crate) fn soak(sh: &Shell) -> Result<()> {
-    Ok(cmd!(sh, "cargo test --release --test abandoned").run()?)
+    Ok(cmd!(sh, "cargo test --release --test abandoned --test token_allocation --test deep_trees --test cancel_races").run()?)
 }
 
 /// The count and the round reach their limits by a few calls. In a package without heavy

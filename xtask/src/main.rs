@@ -22,7 +22,7 @@ enum Task {
     Features,
     /// Builds and tests with the oldest compiler that the crate promises.
     Msrv,
-    /// Ten million abandoned waits; a debug build abandons one million in `test`.
+    /// Ten million abandoned waits, trees of a million scopes: what `test` does with fewer.
     Soak,
     /// The benchmark table.
     Bench {
