@@ -3,7 +3,9 @@
 
 #![cfg(loom)]
 
-use std::sync::Arc;
+extern crate alloc;
+
+use alloc::sync::Arc;
 
 use loom::alloc::Track;
 use loom::sync::Mutex;

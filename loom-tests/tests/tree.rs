@@ -203,7 +203,9 @@ fn two_first_waits_are_both_woken() {
         let root = CancelScope::new().detach();
         let leaf = below(&root);
         // SAFETY: the threads are joined below.
-        let (root, leaf) = unsafe { (lend(&root), lend(&leaf)) };
+        let root = unsafe { lend(&root) };
+        // SAFETY: as above.
+        let leaf = unsafe { lend(&leaf) };
         let wakes = [Wakes::new(), Wakes::new()];
         let park = |waker: Waker| {
             let mut wait = leaf.token().cancelled();
@@ -236,13 +238,10 @@ fn waits_at_two_heights_are_both_woken() {
         let wakes = [Wakes::new(), Wakes::new()];
         let upper = thread::spawn({
             let waker = wakes[0].waker();
-            move || {
-                let (mut wait, early) = line.wait(MIDDLE, &waker);
-                (wait, early)
-            }
+            move || line.wait(MIDDLE, &waker)
         });
         let canceller = line.canceller(ROOT);
-        let (mut wait, early) = line.wait(LEAF, &wakes[1].waker());
+        let (_lower, early) = line.wait(LEAF, &wakes[1].waker());
         canceller.join().unwrap();
         let (_upper, upper_early) = upper.join().unwrap();
         assert!(upper_early || wakes[0].count() > 0, "on the middle");
@@ -656,8 +655,7 @@ fn a_handle_may_be_shared(crowded: bool) {
         let wakes = [Wakes::new(), Wakes::new()];
         let turns = |waker: Waker| {
             let _ = poll(&mut line.token(LEAF).cancelled(), &waker);
-            let (mut wait, early) = line.wait(LEAF, &waker);
-            (wait, early)
+            line.wait(LEAF, &waker)
         };
         let other = thread::spawn({
             let waker = wakes[0].waker();
