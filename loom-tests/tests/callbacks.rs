@@ -71,6 +71,9 @@ impl Run {
 /// Rule 10: a callback runs exactly once, or `deregister` is true exactly if it never does.
 ///
 /// Edges: B, C, D, R, S.
+///
+/// Mutants: `callback-taken-in-two-steps`, `registration-keeps-the-closure`,
+/// `registration-says-in-time-always`.
 fn a_callback_runs_once_or_is_taken_back(crowded: bool) {
     check(move || {
         let pair = Pair::new();
@@ -94,6 +97,8 @@ alone_and_in_a_crowd!(a_callback_runs_once_or_is_taken_back);
 /// once; it sees what came before its registration, whoever runs it, and what came before the cancel.
 ///
 /// Edges: B, C, D, G, R.
+///
+/// Mutants: `register-does-not-run-what-it-missed`.
 fn a_callback_that_races_with_the_cancel_runs_once(crowded: bool, above: bool) {
     check(move || {
         let pair = Pair::new();
@@ -169,6 +174,8 @@ fn one_comes_and_one_goes_while_the_scope_is_cancelled() {
 /// and what they held goes with the scope.
 ///
 /// Edges: B, C, D, R.
+///
+/// Mutants: `pile-push-in-two-steps`.
 #[test]
 fn callbacks_that_stay_run_once() {
     check(|| {
@@ -222,6 +229,8 @@ fn callbacks_run_in_the_order_of_their_registration() {
 /// delivers nothing, though it finds the scope above cancelled.
 ///
 /// Edges: B, C, D.
+///
+/// Mutants: `node-question-delivers`.
 #[test]
 fn a_question_runs_nobodys_code() {
     check(|| {
@@ -249,6 +258,8 @@ fn a_question_runs_nobodys_code() {
 /// cancelled with it finds nothing to deliver there, and does not nest.
 ///
 /// Edges: C, L, S.
+///
+/// Mutants: `spread-runs-as-it-goes`.
 #[test]
 fn every_scope_is_settled_before_a_callback_runs() {
     check(|| {
@@ -276,6 +287,8 @@ fn every_scope_is_settled_before_a_callback_runs() {
 /// delivery only when every scope is settled: what it held may be foreign code.
 ///
 /// Edges: C, L, S.
+///
+/// Mutants: `descent-keeps-nothing`.
 #[test]
 fn a_scope_that_goes_in_a_delivery_goes_when_all_are_settled() {
     /// Cancels another scope when it is dropped by the thread that cancels.

@@ -109,6 +109,8 @@ macro_rules! from_each_height {
 /// Rule 5: whoever finds a leaf cancelled, by whichever question, sees what came before the cancel.
 ///
 /// Edges: D.
+///
+/// Mutants: `node-load-relaxed`, `node-step-does-not-release`.
 fn a_look_sees_what_came_before_the_cancel(height: usize) {
     check(move || {
         let line = Line::new();
@@ -152,6 +154,8 @@ from_each_height!(a_wait_sees_what_came_before_the_cancel);
 /// Rule 7: the hook of a node stands among others in its parent, and is fired like them.
 ///
 /// Edges: B, C, D, G, L, S.
+///
+/// Mutants: `descent-does-not-settle`, `hook-up-does-not-announce`, `hook-up-keeps-no-link`.
 fn a_wait_below_is_woken(crowded: bool) {
     check(move || {
         let line = Line::new();
@@ -173,6 +177,8 @@ alone_and_in_a_crowd!(a_wait_below_is_woken);
 /// it, parks and the line is cancelled; both are woken.
 ///
 /// Edges: B, C, D, G.
+///
+/// Mutants: `hook-up-announces-first`, `hook-up-claims-nothing`, `hook-up-does-not-deliver`.
 fn a_wait_may_rely_on_one_that_hooks_up(height: usize) {
     check_within(2, move || {
         let line = Line::new();
@@ -197,6 +203,9 @@ from_each_height!(a_wait_may_rely_on_one_that_hooks_up);
 /// Rule 7: two first waits on a leaf and a cancel of the root, all at once.
 ///
 /// Edges: B, C, D, G.
+///
+/// Mutants: `hook-up-announces-first`, `hook-up-claims-nothing`, `hook-up-does-not-deliver`,
+/// `node-step-does-not-release`.
 #[test]
 fn two_first_waits_are_both_woken() {
     check_within(2, || {
@@ -278,6 +287,8 @@ from_each_height!(a_child_is_born_cancelled_or_is_cancelled_later);
 /// cancelled, by every question; and a cancel below comes second.
 ///
 /// Edges: D.
+///
+/// Mutants: `node-cancel-does-not-look-up`, `node-looks-at-itself-alone`.
 fn a_tree_is_cancelled_in_one_instant(height: usize) {
     check(move || {
         let line = Line::new();
@@ -312,6 +323,8 @@ from_each_height!(a_tree_is_cancelled_in_one_instant);
 /// Rules 5 and 6: of two cancels one is the first, and the other one sees what came before that.
 ///
 /// Edges: D.
+///
+/// Mutants: `node-step-failure-relaxed`.
 fn a_cancel_that_comes_second_sees_what_came_before_the_first(height: usize) {
     check(move || {
         let line = Line::new();
@@ -336,6 +349,8 @@ from_each_height!(a_cancel_that_comes_second_sees_what_came_before_the_first);
 /// Rule 8: with two cancellers, what one reader is told is the reason for ever, to the other one too.
 ///
 /// Edges: D.
+///
+/// Mutants: `node-question-gives-what-it-found`, `node-reason-not-fixed`.
 fn a_reason_is_the_same_to_all_for_ever(height: usize) {
     check(move || {
         let line = Line::new();
@@ -415,6 +430,9 @@ mod two_cancels_at_once_wake_a_wait_below {
 /// still woken by it.
 ///
 /// Edges: B, C, D.
+///
+/// Mutants: `hook-up-one-step-only`, `node-fix-drops-waiters`, `node-question-settles`,
+/// `node-settle-leaves-a-fixed-one`.
 #[test]
 fn a_question_takes_nobodys_wake() {
     check(|| {
@@ -478,6 +496,8 @@ fn read(reason: &Reason) {
 /// while the other handles go; and it is dropped once, after that.
 ///
 /// Edges: D.
+///
+/// Mutants: `node-load-relaxed`.
 #[test]
 fn an_error_lives_as_long_as_who_can_read_it() {
     check(|| {
@@ -511,6 +531,8 @@ fn an_error_lives_as_long_as_who_can_read_it() {
 /// Rule 8: the error of a cancel that came second goes back to its caller, and the first one's is read.
 ///
 /// Edges: D.
+///
+/// Mutants: `node-refused-reason-taken-from-above`, `node-settle-overwrites`.
 #[test]
 fn of_two_errors_the_first_stays_and_the_second_goes_back() {
     check(|| {
@@ -564,6 +586,8 @@ alone_and_in_a_crowd!(a_child_that_goes_takes_nobodys_wake);
 /// once, and who still waits is woken.
 ///
 /// Edges: B, C, D, G.
+///
+/// Mutants: `descent-never-released`.
 fn handles_go_while_the_line_is_cancelled(height: usize) {
     check(move || {
         let Line { scopes: [root, middle, leaf], .. } = Line::new();
@@ -646,6 +670,9 @@ alone_and_in_a_crowd!(a_registration_that_is_taken_up_is_woken);
 /// pending is woken.
 ///
 /// Edges: B, C, D, T.
+///
+/// Mutants: `kept-replace-does-not-acquire`, `kept-replace-does-not-release`,
+/// `kept-taken-up-by-anybody`.
 fn a_handle_may_be_shared(crowded: bool) {
     check(move || {
         let line = Line::new();
