@@ -198,6 +198,43 @@ fn callbacks_that_stay_run_once() {
     });
 }
 
+/// Rule 10: a scope that is dropped runs the callback that another thread has left behind, whether or
+/// not that thread's token went first, and with it the last sign that somebody else could tell.
+///
+/// Edges: B, C, D, R.
+///
+/// Mutants: `node-alone-beside-a-token`, `node-alone-with-a-callback`,
+/// `node-alone-without-a-fence`.
+#[test]
+fn a_scope_that_goes_runs_what_was_left_behind() {
+    check(|| {
+        let scope = CancelScope::new();
+        let (run, turns) = (Run::new(), Turns::default());
+        // SAFETY: the thread is joined below.
+        let turns = unsafe { lend(&turns) };
+        let token = scope.token().clone();
+        let other = thread::spawn({
+            let run = Arc::clone(&run);
+            move || {
+                run.before.finish();
+                let callback = Arc::clone(&run);
+                let registration = token.on_cancel(move || {
+                    callback.before.assert_finished();
+                    callback.count.fetch_add(1, Ordering::AcqRel);
+                });
+                registration.detach();
+                drop(token);
+                turns.take();
+            }
+        });
+        turns.take();
+        drop(scope);
+        other.join().unwrap();
+        assert_eq!(run.count(), 1);
+        assert_eq!(Arc::strong_count(&run), 1, "what the callback held is gone");
+    });
+}
+
 /// Rule 10: callbacks run in the order of their registration, while another one comes.
 ///
 /// Edges: C, F, L, S.
