@@ -199,7 +199,7 @@ impl<T: Target> Hook<T> {
     /// Marks the hook as fired.
     ///
     /// Relaxed: this only tells a later poll of the wait that its hook is spent. A poll that reads a
-    /// stale false returns pending; then `waker` is still to be woken, or was woken while that poll
+    /// stale false returns pending; then the target is still to be run, or was run while that poll
     /// ran, and the executor polls again, with that wake before it.
     fn spend(&self) {
         self.fired.store(true, Ordering::Relaxed);

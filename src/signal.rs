@@ -14,8 +14,8 @@
 //!
 //! Edges:
 //!
-//! * **D** (close to observer): what came before a close is seen by whoever sees either bit, since
-//!   both steps release, and every step after them is a read-modify-write of the same word.
+//! * **D** (close to observer): what came before a close is seen by whoever sees either bit, a refused
+//!   closer included, since both steps release, and every step after them is a read-modify-write of the same word.
 //! * **E** (publish to reader): the value is seen by whoever acquires `PUBLISHED`.
 //! * **B**, **C** as for the wait group: announcement and publication are read-modify-writes of one
 //!   word, so one of them is second; and the publisher acquires what was announced.
@@ -50,7 +50,7 @@ const PUBLISHED: usize = 1 << 2;
 /// # Memory ordering
 ///
 /// What happened before a close happens before the return of whatever observes it: a look that finds
-/// it closed, and a wait that is over.
+/// it closed, a wait that is over, a later close that is refused.
 ///
 /// # Size
 ///
@@ -160,8 +160,9 @@ impl<T> Signal<T> {
     /// the two steps of that one the interrupt finds the signal closed and without a value.
     pub fn close_with(&self, value: T) -> Result<(), T> {
         let claim = if Self::ONE_STEP { CLAIMED | PUBLISHED } else { CLAIMED };
-        // D: publishes what came before. B, for a close in one step.
-        let mut before = self.word.fetch_or(claim, Ordering::Release);
+        // D: publishes what came before, or, if refused, acquires what came before the first close.
+        // B, for a close in one step.
+        let mut before = self.word.fetch_or(claim, Ordering::AcqRel);
         if before & CLAIMED != 0 {
             return Err(value);
         }

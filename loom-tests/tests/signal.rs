@@ -66,18 +66,27 @@ fn a_close_wakes_a_task_and_a_blocked_thread() {
     });
 }
 
-/// Rule 6: of two closers exactly one is first, and a wait is over whichever it is.
+/// Rules 5 and 6: of two closers exactly one is first, and a wait is over whichever it is. The other
+/// sees what came before the first close.
 ///
 /// Edges: B, C, D.
 ///
-/// Mutants: `signal-no-fire`.
+/// Mutants: `signal-no-fire`, `signal-refused-close-sees-nothing`.
 #[test]
 fn of_two_closers_exactly_one_is_first() {
     check_within(2, || {
         let signal = Arc::new(Signal::new());
-        let closers = [(), ()].map(|()| {
-            let signal = Arc::clone(&signal);
-            thread::spawn(move || signal.close())
+        let works = Arc::new([Work::default(), Work::default()]);
+        let closers = [(0, 1), (1, 0)].map(|(own, other)| {
+            let (signal, works) = (Arc::clone(&signal), Arc::clone(&works));
+            thread::spawn(move || {
+                works[own].finish();
+                let first = signal.close();
+                if !first {
+                    works[other].assert_finished();
+                }
+                first
+            })
         });
         signal.closed().block();
         assert!(signal.is_closed());

@@ -6,7 +6,7 @@ use core::mem::ManuallyDrop;
 use core::ptr;
 
 use super::{Hook, Parked, Target};
-use crate::sync::{Arc, AtomicPtr, Ordering, const_unless_loom};
+use crate::sync::{Arc, AtomicPtr, Exclusive as _, Ordering, const_unless_loom};
 
 /// Where a registration outlives its wait, for the next wait of the same task to take up.
 pub(crate) struct Kept<T: Target> {
@@ -41,6 +41,10 @@ impl<T: Target> Kept<T> {
 
 impl<T: Target> Drop for Kept<T> {
     fn drop(&mut self) {
-        drop(self.replace(None));
+        let hook = self.hook.replace_mut(ptr::null_mut()).cast_const();
+        if !hook.is_null() {
+            // SAFETY: it came from `replace`, and `&mut self` makes the reference ours.
+            drop(Parked { hook: unsafe { Arc::from_raw(hook) } });
+        }
     }
 }

@@ -7,7 +7,7 @@
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
-use core::ptr::{NonNull, addr_of_mut};
+use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 use alloc::boxed::Box;
@@ -174,10 +174,11 @@ impl<T> Drop for Arc<T> {
         }
         fence(Ordering::Acquire);
         let _block = Weak { block: self.block, _owns: PhantomData };
-        // SAFETY: the block lives until `_block` goes, and the pointer is never null.
-        let value = unsafe { addr_of_mut!((*self.block.as_ptr()).value) };
-        // SAFETY: the count was one, so nobody reads the value, now or later.
-        unsafe { ManuallyDrop::drop(&mut *value) };
+        // The value is the block's first field, and dropped in place.
+        let value = self.block.as_ptr().cast::<T>();
+        // SAFETY: the block lives until `_block` goes; the count was one, so nobody reads the value,
+        //   now or later.
+        unsafe { core::ptr::drop_in_place(value) };
     }
 }
 

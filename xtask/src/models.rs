@@ -52,7 +52,7 @@ pub(crate) fn clippy(sh: &Shell) -> Result<()> {
     let target = target_dir();
     let clippy = cmd!(
         sh,
-        "cargo clippy --quiet --no-deps -p winddown-loom-tests --all-targets --target-dir {target} -- -D warnings"
+        "cargo clippy --quiet -p winddown-loom-tests --all-targets --target-dir {target} -- -D warnings"
     );
     Ok(with_flags(clippy, LOOM).run()?)
 }
