@@ -145,6 +145,8 @@ mod a_callback_that_races_with_the_cancel_runs_once {
 /// one is registered; each runs once, or not at all if it was taken back in time.
 ///
 /// Edges: B, C, D, R.
+///
+/// Mutants: `node-step-does-not-release`.
 #[test]
 fn one_comes_and_one_goes_while_the_scope_is_cancelled() {
     check_within(2, || {
@@ -238,6 +240,8 @@ fn a_scope_that_goes_runs_what_was_left_behind() {
 /// Rule 10: callbacks run in the order of their registration, while another one comes.
 ///
 /// Edges: C, F, L, S.
+///
+/// Mutants: `node-step-does-not-release`.
 #[test]
 fn callbacks_run_in_the_order_of_their_registration() {
     check(|| {

@@ -136,6 +136,8 @@ from_each_height!(a_look_sees_what_came_before_the_cancel);
 /// ends, and sees what came before the cancel.
 ///
 /// Edges: B, C, D, G, P.
+///
+/// Mutants: `node-step-does-not-release`.
 fn a_wait_sees_what_came_before_the_cancel(height: usize) {
     check(move || {
         let line = Line::new();
@@ -238,6 +240,8 @@ fn two_first_waits_are_both_woken() {
 /// round.
 ///
 /// Edges: B, C, D, G.
+///
+/// Mutants: `node-step-does-not-release`.
 #[test]
 fn waits_at_two_heights_are_both_woken() {
     check_within(2, || {
@@ -262,6 +266,8 @@ fn waits_at_two_heights_are_both_woken() {
 /// parent's reason, or is cancelled like the others.
 ///
 /// Edges: B, C, D, G.
+///
+/// Mutants: `node-step-does-not-release`.
 fn a_child_is_born_cancelled_or_is_cancelled_later(height: usize) {
     check(move || {
         let line = Line::new();
@@ -390,6 +396,8 @@ mod a_reason_is_the_same_to_all_for_ever {
 /// is asked for meanwhile is the one that the wait gives.
 ///
 /// Edges: B, C, D, G.
+///
+/// Mutants: `node-fix-drops-waiters`.
 fn two_cancels_at_once_wake_a_wait_below(height: usize) {
     check(move || {
         let line = Line::new();
@@ -557,6 +565,8 @@ fn of_two_errors_the_first_stays_and_the_second_goes_back() {
 /// its sibling is woken.
 ///
 /// Edges: B, C, D, L, S.
+///
+/// Mutants: `descent-does-not-settle`.
 fn a_child_that_goes_takes_nobodys_wake(crowded: bool) {
     check(move || {
         let root = CancelScope::new().detach();
@@ -617,6 +627,8 @@ from_each_height!(handles_go_while_the_line_is_cancelled);
 /// wake, and its waker goes.
 ///
 /// Edges: B, C, D, S.
+///
+/// Mutants: `node-step-does-not-release`.
 fn a_dropped_wait_swallows_nothing(crowded: bool) {
     check_within(2, move || {
         let line = Line::new();
@@ -644,6 +656,8 @@ alone_and_in_a_crowd!(a_dropped_wait_swallows_nothing);
 /// ready, or is woken.
 ///
 /// Edges: B, C, D, T.
+///
+/// Mutants: `descent-does-not-settle`.
 fn a_registration_that_is_taken_up_is_woken(crowded: bool) {
     check(move || {
         let line = Line::new();
@@ -702,6 +716,8 @@ alone_and_in_a_crowd!(a_handle_may_be_shared);
 /// cancelled, frees it once; a clone has none, and its wait is woken by one of its own.
 ///
 /// Edges: B, C, D, T.
+///
+/// Mutants: `node-step-does-not-release`.
 fn a_kept_registration_goes_while_the_scope_is_cancelled(crowded: bool) {
     check(move || {
         let line = Line::new();
