@@ -261,11 +261,6 @@ impl Node {
         }
     }
 
-    #[inline]
-    pub(crate) fn is_kept_here(&self, parked: &Parked<Aim>) -> bool {
-        parked.is_live() && parked.is_in(&self.waiters)
-    }
-
     /// The nearest value of type `V`.
     pub(crate) fn value<V: Any>(&self) -> Option<&V> {
         self.line().find_map(|node| node.value.as_ref()?.downcast_ref())
@@ -311,7 +306,8 @@ impl Source for Arc<Node> {
             return Announced::Over;
         }
         Node::hook_up(self);
-        // An ancestor may have been cancelled above the part of the chain that was hooked then.
+        // An ancestor may have been cancelled above the part of the chain that was hooked then. Whoever
+        // claimed that part delivers, but we need not wait for it.
         if self.found().is_some() { Announced::Over } else { Announced::Parked(()) }
     }
 }

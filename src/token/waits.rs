@@ -96,11 +96,10 @@ impl<P: Borrow<CancelToken>> Future for WaitCancelled<P> {
         let token = this.token.borrow();
         let Some(node) = &token.node else { return Poll::Pending };
         if let Waiting::New = this.waiting {
-            // Takes up what the last wait left, if it was registered where we would be.
+            // Takes up what the last wait left. A hook that is spent, or of another task, is replaced
+            // by the poll like any other.
             if let Some(parked) = token.kept.replace(None) {
-                if node.is_kept_here(&parked) {
-                    this.waiting = Waiting::Parked(parked, ());
-                }
+                this.waiting = Waiting::Parked(parked, ());
             }
         }
         this.waiting.poll(node, cx.waker())
@@ -114,10 +113,8 @@ impl<P: Borrow<CancelToken>> Drop for WaitCancelled<P> {
         else {
             return;
         };
-        let token = self.token.borrow();
-        let stays = token.node.as_ref().is_some_and(|node| node.is_kept_here(&parked));
-        if stays {
-            drop(token.kept.replace(Some(parked)));
+        if parked.is_live() {
+            drop(self.token.borrow().kept.replace(Some(parked)));
         }
     }
 }
