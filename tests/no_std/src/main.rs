@@ -171,12 +171,12 @@ fn an_interrupt_in_a_poll_is_not_lost() {
     assert!((4..10).contains(&came), "two sections at least, and none for ever");
 }
 
-/// Rule 11: a delivery in several batches may be interrupted between any two of them by a second
+/// Rules 11 and 14: a delivery in several batches may be interrupted between any two of them by a second
 /// round of the same group; every waiter is woken once.
 fn an_interrupt_in_a_delivery_wakes_nobody_twice() {
     let mut came = 0;
     for moment in 0..30 {
-        let bells: Vec<_> = (0..30).map(|_| Arc::new(Bell::default())).collect();
+        let bells: Vec<_> = (0..50).map(|_| Arc::new(Bell::default())).collect();
         INTERRUPTED.add(1).unwrap();
         let mut waits: Vec<_> = bells.iter().map(|_| INTERRUPTED.wait()).collect();
         for (wait, bell) in waits.iter_mut().zip(&bells) {
