@@ -26,7 +26,7 @@ fn closer(signal: &Arc<Signal>, work: &Arc<Work>) -> thread::JoinHandle<()> {
 ///
 /// Edges: B, C, D, P.
 ///
-/// Mutants: `fire-without-a-fence`, `signal-announce-acquire`, `signal-announce-without-a-look`,
+/// Mutants: `signal-announce-acquire`, `signal-announce-without-a-look`,
 /// `signal-claim-relaxed`, `signal-is-published-relaxed`, `signal-no-fire`,
 /// `wait-announce-before-registering`.
 fn a_wait_sees_what_came_before_the_close(crowded: bool) {
@@ -129,7 +129,7 @@ fn a_look_sees_what_came_before_the_claim() {
 ///
 /// Edges: B, C, E.
 ///
-/// Mutants: `signal-fire-before-publishing`, `signal-fire-by-the-claim`, `signal-no-fire`.
+/// Mutants: `fire-without-a-fence`, `signal-fire-before-publishing`, `signal-fire-by-the-claim`, `signal-no-fire`.
 #[test]
 fn a_wait_is_not_over_before_the_value_is_there() {
     check(|| {
