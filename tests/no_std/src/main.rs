@@ -171,7 +171,7 @@ fn an_interrupt_in_a_poll_is_not_lost() {
     assert!((4..10).contains(&came), "two sections at least, and none for ever");
 }
 
-/// Rules 11 and 14: a delivery in several batches may be interrupted between any two of them by a second
+/// Rules 11, 14: a delivery in several batches may be interrupted between any two of them by a second
 /// round of the same group; every waiter is woken once.
 fn an_interrupt_in_a_delivery_wakes_nobody_twice() {
     let mut came = 0;
