@@ -25,7 +25,7 @@
 //! * **S** (slot): publishes a hook in the `first` slot to whoever takes it from there.
 //! * **L** (event-listener's lock): a listener that is in the list when a notifier takes the lock is
 //!   notified. That a parked wait's listener is in the list by then is the word's business
-//!   (`announce` in `wait_group.rs` and `signal.rs`).
+//!   (`announce` in `wait_group.rs`, `signal.rs` and `node.rs`).
 
 mod due;
 mod kept;
@@ -159,9 +159,7 @@ impl<T: Target> Waiters<T> {
             Self { list: LazyArc::new() }
         }
     }
-}
 
-impl<T: Target> Waiters<T> {
     /// Fires the hooks of all who announced themselves in the word, and gives them, to be run when
     /// the caller's own work is finished.
     #[cold]

@@ -146,6 +146,10 @@ impl CancelToken {
     ///
     /// A child of a cancelled scope is cancelled from birth, with the same reason. Making one costs
     /// an allocation and a reference count; it stands in no list until somebody waits on it.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. It allocates.
     pub fn child(&self) -> CancelScope {
         CancelScope::below(Some(self), Traits::default())
     }
@@ -160,6 +164,10 @@ impl CancelToken {
     /// wake at the deadline.
     ///
     /// A time that is past, its own or one above, cancels the scope at birth.
+    ///
+    /// # Availability
+    ///
+    /// With the feature `std`; without it see [`CancelScope::cancel_after`]. It allocates.
     ///
     /// # Examples
     ///
@@ -226,7 +234,7 @@ impl Canceller {
         &self.token
     }
 
-    /// As [`CancelScope::cancel`].
+    /// As [`CancelScope::cancel`], interrupts included.
     pub fn cancel(&self) -> bool {
         self.cancel_with(Reason::Cancelled).is_ok()
     }
@@ -244,7 +252,7 @@ impl Canceller {
     }
 
     /// Cancels for the reason of another scope's cancellation, without holding that scope: the
-    /// reason is copied, and of an error its text.
+    /// reason is copied, and of an error its text, which allocates. True if this call was the one.
     pub fn cancel_like(&self, other: &Cancelled) -> bool {
         self.cancel_with(other.reason().copy()).is_ok()
     }

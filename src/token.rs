@@ -122,6 +122,10 @@ impl CancelToken {
     /// # Errors
     ///
     /// [`Cancelled`], with the reason, if the scope or one above it is cancelled.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; it does not allocate.
     pub fn check(&self) -> Result<(), Cancelled> {
         self.cancellation().map_or(Ok(()), Err)
     }
@@ -172,6 +176,10 @@ impl CancelToken {
 
     /// Gives up the registration that this handle may keep of its last abandoned wait. For handles
     /// that live for ever, as in a `static`.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts: it frees, and may take event-listener's lock.
     pub fn forget_wait(&self) {
         drop(self.kept.replace(None));
     }
@@ -179,6 +187,10 @@ impl CancelToken {
     /// When the time of the scope, or of one above it, is up: the earliest of them.
     ///
     /// This is data only: whether the scope is cancelled is another question.
+    ///
+    /// # Availability
+    ///
+    /// With the feature `std`. One step for each scope above.
     #[cfg(feature = "std")]
     pub fn deadline(&self) -> Option<std::time::Instant> {
         Some(self.node.as_ref()?.nearest_deadline()?.0)
@@ -186,6 +198,10 @@ impl CancelToken {
 
     /// The same scope with a value, as a scope of its own that nobody can cancel alone. It hides
     /// values of the same type from further up.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. It allocates the scope and the value.
     pub fn with_value<V: Any + Send + Sync>(&self, value: V) -> CancelToken {
         let value: Option<Box<dyn Any + Send + Sync>> = Some(Box::new(value));
         Self::new(Some(self), Traits { value, ..Traits::default() })
@@ -193,12 +209,20 @@ impl CancelToken {
 
     /// The nearest value of type `V`, of this scope or of one above. Types of different crates never
     /// collide; make a type of your own for what you put in.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included. One step for each scope above.
     pub fn value<V: Any>(&self) -> Option<&V> {
         self.node.as_ref()?.value()
     }
 
     /// A token with the same values that is cut off from cancellation and deadline: for work that
     /// must be finished even so, like writing a log on the way out.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. It allocates the scope.
     pub fn shielded(&self) -> CancelToken {
         Self::new(Some(self), Traits { shielded: true, ..Traits::default() })
     }
@@ -248,6 +272,8 @@ impl CancelToken {
     /// Waits for the first of several tokens, as a limit like a single one; no task, nothing left
     /// behind. Its output is the [`Cancelled`] of the first in the array among those that are found
     /// cancelled in one look. With no token at all it never ends.
+    ///
+    /// Cancel safety and availability are those of [`cancelled`](Self::cancelled).
     pub fn any<const N: usize>(tokens: [&CancelToken; N]) -> WaitAny<'_, N> {
         WaitAny::new(tokens)
     }
@@ -259,6 +285,10 @@ impl CancelToken {
     ///
     /// The output is [`Cancelled`] if the token came first; the future is dropped with the
     /// [`Until`].
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `future`; the wait for the token may be dropped at any point.
     pub fn run_until_cancelled<F: IntoFuture>(
         &self,
         future: F,
