@@ -1,0 +1,67 @@
+//! The heap, from the end of the statics to what the stack may need.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use embedded_alloc::LlffHeap;
+
+use crate::{board, section};
+
+/// What the stack may need. Every image looks whether it did.
+pub const STACK: usize = 4096;
+
+static INNER: LlffHeap = LlffHeap::empty();
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+/// `#[global_allocator] static HEAP: Heap = Heap;`
+pub struct Heap;
+
+/// To be called once, before anything allocates.
+pub fn start() {
+    let (first, end) = (board::free_memory().0.next_multiple_of(8), end());
+    // SAFETY: nobody else has this memory, and this is called once.
+    unsafe { INNER.init(first, end - first) };
+}
+
+/// Where the heap ends and the stack must not come to.
+pub(crate) fn end() -> usize {
+    board::free_memory().1 - STACK
+}
+
+/// How many bytes are in use, with what the heap adds to each block.
+pub fn in_use() -> usize {
+    INNER.used()
+}
+
+/// How many bytes are not in use.
+pub fn free() -> usize {
+    INNER.free()
+}
+
+/// How many blocks were taken or given back so far.
+pub fn calls() -> usize {
+    CALLS.load(Relaxed)
+}
+
+// SAFETY: the inner heap's.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        section::unmeasured(|| {
+            count();
+            // SAFETY: the caller's.
+            unsafe { INNER.alloc(layout) }
+        })
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        section::unmeasured(|| {
+            count();
+            // SAFETY: the caller's.
+            unsafe { INNER.dealloc(block, layout) };
+        });
+    }
+}
+
+fn count() {
+    critical_section::with(|_| CALLS.store(CALLS.load(Relaxed) + 1, Relaxed));
+}

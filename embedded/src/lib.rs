@@ -1,0 +1,55 @@
+//! What the firmware images share: a small board layer, a heap and a critical section that measure, and
+//! interrupts that come when they hurt.
+//!
+//! An image prints one line for each scenario, `ok <scenario>: <what was measured>`, and exits with
+//! status 0; or it panics, prints why, and exits with status 1.
+
+#![no_std]
+
+extern crate alloc;
+
+#[cfg_attr(target_arch = "arm", path = "board/cortex_m.rs")]
+#[cfg_attr(target_arch = "riscv32", path = "board/riscv.rs")]
+pub mod board;
+
+pub mod bell;
+pub mod heap;
+pub mod interrupt;
+pub mod section;
+pub mod stack;
+pub mod time;
+
+use core::fmt::Write as _;
+use core::panic::PanicInfo;
+
+/// Prints a line.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => { $crate::print(format_args!($($text)*)) };
+}
+
+/// Makes `run` what the image does; it passes when that returns.
+#[macro_export]
+macro_rules! image {
+    ($run:expr) => {
+        #[cfg_attr(target_arch = "arm", $crate::board::runtime::entry)]
+        #[cfg_attr(target_arch = "riscv32", $crate::board::runtime::entry)]
+        fn main() -> ! {
+            $crate::board::start();
+            $run();
+            $crate::board::exit(true)
+        }
+    };
+}
+
+/// Prints a line; see [`say!`].
+pub fn print(text: core::fmt::Arguments<'_>) {
+    let _ = writeln!(board::Console, "{text}");
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    say!("{info}");
+    interrupt::last_words();
+    board::exit(false)
+}

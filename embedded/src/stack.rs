@@ -1,0 +1,35 @@
+//! How far down the stack has been: it is painted, and later the paint is looked for.
+
+use core::ptr;
+
+use crate::{board, heap};
+
+const PAINT: u32 = 0x5EA1_ED00;
+/// The painter's own frames.
+const MARGIN: usize = 256;
+
+/// Paints what the stack has not reached.
+pub fn paint() {
+    let here = 0u32;
+    let top = ((&raw const here).addr() - MARGIN) & !3;
+    for word in (heap::end()..top).step_by(4) {
+        // SAFETY: between the end of the heap and the stack nobody keeps anything.
+        unsafe { ptr::without_provenance_mut::<u32>(word).write_volatile(PAINT) };
+    }
+}
+
+/// How many bytes of the stack were in use at most since it was painted.
+///
+/// # Panics
+///
+/// If the stack came to the heap.
+pub fn high_water() -> usize {
+    let (bottom, top) = (heap::end(), board::free_memory().1);
+    let untouched = (bottom..top).step_by(4).take_while(|&word| {
+        // SAFETY: memory that this program has.
+        unsafe { ptr::without_provenance::<u32>(word).read_volatile() == PAINT }
+    });
+    let reached = bottom + 4 * untouched.count();
+    assert!(reached > bottom, "the stack came to the heap");
+    top - reached
+}
