@@ -8,7 +8,6 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use crate::section;
 
 /// Counts how often it was rung; outside of every critical section.
-#[derive(Default)]
 pub struct Bell(AtomicU32);
 
 const VTABLE: RawWakerVTable = RawWakerVTable::new(clone, ring, ring, |_| ());
@@ -19,7 +18,7 @@ fn clone(bell: *const ()) -> RawWaker {
 
 fn ring(bell: *const ()) {
     assert!(!section::is_masked(), "a waker ran in a critical section");
-    // SAFETY: a bell outlives its wakers; `Bell::waker` says so.
+    // SAFETY: from `Bell::waker`.
     let Bell(rings) = unsafe { &*bell.cast::<Bell>() };
     critical_section::with(|_| rings.store(rings.load(Relaxed) + 1, Relaxed));
 }
@@ -30,9 +29,9 @@ impl Bell {
         Self(AtomicU32::new(0))
     }
 
-    /// A waker that rings this bell. All its clones must be gone before the bell is.
-    pub fn waker(&self) -> Waker {
-        // SAFETY: the four functions are for a pointer to a bell, which outlives the waker; and any
+    /// A waker that rings this bell.
+    pub fn waker(&'static self) -> Waker {
+        // SAFETY: the four functions are for a pointer to a bell that is always there; and any
         //   context may ring it.
         unsafe { Waker::from_raw(clone((&raw const *self).cast())) }
     }
@@ -52,12 +51,12 @@ impl Bell {
     }
 
     /// Polls with this bell's waker.
-    pub fn poll<F: Future + ?Sized>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+    pub fn poll<F: Future + ?Sized>(&'static self, future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(&self.waker()))
     }
 
     /// The whole of an executor: polls whenever the bell has rung, and sleeps until then.
-    pub fn block_on<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
+    pub fn block_on<F: Future>(&'static self, mut future: Pin<&mut F>) -> F::Output {
         loop {
             if let Poll::Ready(output) = self.poll(future.as_mut()) {
                 return output;

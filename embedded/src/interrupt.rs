@@ -11,6 +11,15 @@ use critical_section::Mutex;
 
 use crate::{board, heap};
 
+/// How many ticks a [`sweep`]'s interrupt comes later each time: `WINDDOWN_STEP`, or 1.
+const STEP: u32 = match option_env!("WINDDOWN_STEP") {
+    None => 1,
+    Some(step) => match u32::from_str_radix(step, 10) {
+        Ok(step) => step,
+        Err(_) => panic!("WINDDOWN_STEP is a number of ticks"),
+    },
+};
+
 type Handler<'a> = &'a (dyn Fn() + Sync);
 
 static HANDLER: Mutex<Cell<Option<Handler<'static>>>> = Mutex::new(Cell::new(None));
@@ -81,7 +90,7 @@ impl Moment {
     }
 }
 
-/// Runs `round` again and again, with its interrupt a tick later each time, until it comes only
+/// Runs `round` again and again, with its interrupt [`STEP`] ticks later each time, until it comes only
 /// behind what it should have struck. Gives the number of rounds.
 pub fn sweep(mut round: impl FnMut(&Moment)) -> u32 {
     /// The last of them might have been late by chance only.
@@ -89,7 +98,7 @@ pub fn sweep(mut round: impl FnMut(&Moment)) -> u32 {
     let (mut rounds, mut late) = (0, 0);
     while late < LATE {
         rounds += 1;
-        let moment = Moment { delay: rounds, late: Cell::new(false) };
+        let moment = Moment { delay: rounds * STEP, late: Cell::new(false) };
         round(&moment);
         late = if moment.late.get() { late + 1 } else { 0 };
     }

@@ -5,15 +5,15 @@ use core::ptr;
 use crate::{board, heap};
 
 const PAINT: u32 = 0x5EA1_ED00;
-/// The painter's own frames.
+/// For interrupts while painting.
 const MARGIN: usize = 256;
 
 /// Paints what the stack has not reached.
+#[inline(never)]
 pub fn paint() {
-    let here = 0u32;
-    let top = ((&raw const here).addr() - MARGIN) & !3;
-    for word in (heap::end()..top).step_by(4) {
-        // SAFETY: between the end of the heap and the stack nobody keeps anything.
+    for word in (heap::end()..board::stack_pointer() - MARGIN).step_by(4) {
+        // SAFETY: between the end of the heap and the stack nobody keeps anything, and this calls
+        //   nobody who would.
         unsafe { ptr::without_provenance_mut::<u32>(word).write_volatile(PAINT) };
     }
 }

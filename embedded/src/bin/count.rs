@@ -27,6 +27,7 @@ static HEAP: NoHeap = NoHeap;
 
 static IN_FLIGHT: WaitGroup = WaitGroup::new();
 static STOP: Signal<u32> = Signal::typed();
+static BELL: Bell = Bell::new();
 
 image!(count);
 
@@ -46,10 +47,9 @@ fn count() {
     assert_eq!(STOP.close_with(8), Err(8));
     drop((guard, clone));
     assert!(IN_FLIGHT.is_idle() && IN_FLIGHT.done().is_err());
-    let bell = Bell::new();
-    assert!(bell.poll(pin!(IN_FLIGHT.wait())).is_ready());
-    assert!(bell.poll(pin!(STOP.closed())).is_ready());
-    assert_eq!(bell.poll(pin!(STOP.value())), Poll::Ready(&7));
-    assert_eq!(bell.rings(), 0);
+    assert!(BELL.poll(pin!(IN_FLIGHT.wait())).is_ready());
+    assert!(BELL.poll(pin!(STOP.closed())).is_ready());
+    assert_eq!(BELL.poll(pin!(STOP.value())), Poll::Ready(&7));
+    assert_eq!(BELL.rings(), 0);
     say!("ok count: counted, closed by an interrupt and polled without a heap");
 }

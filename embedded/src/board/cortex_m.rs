@@ -107,6 +107,14 @@ pub fn sleep() {
     cortex_m::asm::wfi();
 }
 
+/// How far down the stack is.
+pub fn stack_pointer() -> usize {
+    let here;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, sp", out(reg) here, options(nomem, nostack)) };
+    here
+}
+
 /// Behind the statics, and where the stack begins, downwards.
 pub fn free_memory() -> (usize, usize) {
     ((&raw mut __sheap).addr(), (&raw mut _stack_start).addr())
