@@ -5,10 +5,16 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use embedded_alloc::LlffHeap;
 
-use crate::{board, section};
+use crate::section;
 
 /// What the stack may need. Every image looks whether it did.
 pub const STACK: usize = 4096;
+
+// The linker script's. The stack begins where the memory ends, and grows towards the heap.
+unsafe extern "C" {
+    static __sheap: u8;
+    static _stack_start: u8;
+}
 
 static INNER: LlffHeap = LlffHeap::empty();
 static CALLS: AtomicUsize = AtomicUsize::new(0);
@@ -18,14 +24,18 @@ pub struct Heap;
 
 /// To be called once, before anything allocates.
 pub fn start() {
-    let (first, end) = (board::free_memory().0.next_multiple_of(8), end());
+    let (first, end) = ((&raw const __sheap).addr().next_multiple_of(8), end());
     // SAFETY: nobody else has this memory, and this is called once.
     unsafe { INNER.init(first, end - first) };
 }
 
 /// Where the heap ends and the stack must not come to.
 pub(crate) fn end() -> usize {
-    board::free_memory().1 - STACK
+    stack_start() - STACK
+}
+
+pub(crate) fn stack_start() -> usize {
+    (&raw const _stack_start).addr()
 }
 
 /// How many bytes are in use, with what the heap adds to each block.

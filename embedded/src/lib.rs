@@ -28,16 +28,28 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::print(format_args!($($text)*)) };
 }
 
-/// Makes `run` what the image does; it passes when that returns.
+/// Makes `run` what the image does; it passes when that returns. A `quiet` one is smaller, and does not
+/// say why it fails.
 #[macro_export]
 macro_rules! image {
     ($run:expr) => {
-        #[cfg_attr(target_arch = "arm", $crate::board::runtime::entry)]
-        #[cfg_attr(target_arch = "riscv32", $crate::board::runtime::entry)]
+        $crate::image!($run, |info| $crate::fail(info));
+    };
+    ($run:expr, quiet) => {
+        $crate::image!($run, |_| $crate::board::exit(false));
+    };
+    ($run:expr, $panic:expr) => {
+        #[$crate::board::runtime::entry]
         fn main() -> ! {
             $crate::board::start();
             $run();
             $crate::board::exit(true)
+        }
+
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+            let panic: fn(&core::panic::PanicInfo<'_>) -> ! = $panic;
+            panic(info)
         }
     };
 }
@@ -47,8 +59,8 @@ pub fn print(text: core::fmt::Arguments<'_>) {
     let _ = writeln!(board::Console, "{text}");
 }
 
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
+/// Says why the image fails, and ends it.
+pub fn fail(info: &PanicInfo<'_>) -> ! {
     say!("{info}");
     interrupt::last_words();
     board::exit(false)

@@ -4,6 +4,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use crate::board;
 
+/// Not seen from interrupts that come with the mask set, as RISC-V's do.
+static INSIDE: AtomicBool = AtomicBool::new(false);
 static SINCE: AtomicU32 = AtomicU32::new(0);
 static LONGEST: AtomicU32 = AtomicU32::new(0);
 static PAUSED: AtomicBool = AtomicBool::new(false);
@@ -16,30 +18,28 @@ unsafe impl critical_section::Impl for Section {
     unsafe fn acquire() -> bool {
         let outermost = board::mask();
         if outermost {
+            INSIDE.store(true, Relaxed);
             SINCE.store(board::now(), Relaxed);
         }
         outermost
     }
 
     unsafe fn release(outermost: bool) {
-        if outermost {
-            if !PAUSED.load(Relaxed) {
-                LONGEST.store(LONGEST.load(Relaxed).max(board::since(SINCE.load(Relaxed))), Relaxed);
-            }
-            // SAFETY: they were not masked when this section began.
-            unsafe { board::unmask() };
+        if !outermost {
+            return;
         }
+        if !PAUSED.load(Relaxed) {
+            LONGEST.store(LONGEST.load(Relaxed).max(board::since(SINCE.load(Relaxed))), Relaxed);
+        }
+        INSIDE.store(false, Relaxed);
+        // SAFETY: they were not masked when this section began.
+        unsafe { board::unmask() };
     }
 }
 
-/// Whether interrupts are masked.
-pub fn is_masked() -> bool {
-    let unmasked = board::mask();
-    if unmasked {
-        // SAFETY: masked by the line above.
-        unsafe { board::unmask() };
-    }
-    !unmasked
+/// Whether this is a critical section.
+pub fn is_inside() -> bool {
+    INSIDE.load(Relaxed)
 }
 
 /// The longest time with interrupts masked while `f` ran, in ticks of the clock, which must run.

@@ -24,7 +24,7 @@ pub fn paint() {
 ///
 /// If the stack came to the heap.
 pub fn high_water() -> usize {
-    let (bottom, top) = (heap::end(), board::free_memory().1);
+    let (bottom, top) = (heap::end(), heap::stack_start());
     let untouched = (bottom..top).step_by(4).take_while(|&word| {
         // SAFETY: memory that this program has.
         unsafe { ptr::without_provenance::<u32>(word).read_volatile() == PAINT }

@@ -14,11 +14,6 @@ const CORE_CLOCK: u32 = 1 << 2;
 const CLEAR_PENDING: u32 = 1 << 25;
 const MAX: u32 = 0x00FF_FFFF;
 
-unsafe extern "C" {
-    static mut __sheap: u32;
-    static mut _stack_start: u32;
-}
-
 /// Nothing to do: interrupts are on, and none is enabled.
 pub fn start() {}
 
@@ -113,11 +108,6 @@ pub fn stack_pointer() -> usize {
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, sp", out(reg) here, options(nomem, nostack)) };
     here
-}
-
-/// Behind the statics, and where the stack begins, downwards.
-pub fn free_memory() -> (usize, usize) {
-    ((&raw mut __sheap).addr(), (&raw mut _stack_start).addr())
 }
 
 #[cortex_m_rt::exception]

@@ -19,11 +19,6 @@ const TIME: *mut u32 = ptr::without_provenance_mut(0x0200_BFF8);
 const COMPARE: *mut [u32; 2] = ptr::without_provenance_mut(0x0200_4000);
 const NEVER: u32 = u32::MAX;
 
-unsafe extern "C" {
-    static mut _sheap: u32;
-    static mut _stack_start: u32;
-}
-
 /// Ticks between interrupts.
 static PERIOD: AtomicU32 = AtomicU32::new(0);
 
@@ -131,11 +126,6 @@ pub fn stack_pointer() -> usize {
     // SAFETY: reads a register.
     unsafe { asm!("mv {}, sp", out(reg) here, options(nomem, nostack)) };
     here
-}
-
-/// Behind the statics, and where the stack begins, downwards.
-pub fn free_memory() -> (usize, usize) {
-    ((&raw mut _sheap).addr(), (&raw mut _stack_start).addr())
 }
 
 #[riscv_rt::core_interrupt(Interrupt::MachineTimer)]
