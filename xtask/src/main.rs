@@ -1,6 +1,7 @@
 //! `cargo xtask …`: the checks of this repository, each under its own name.
 
 mod checks;
+mod embedded;
 mod models;
 mod msrv;
 
@@ -24,6 +25,8 @@ enum Task {
     Msrv,
     /// Ten million abandoned waits, trees of a million scopes: what `test` does with fewer.
     Soak,
+    /// Firmware under QEMU, for targets with and without compare-and-swap.
+    Embedded(embedded::EmbeddedArgs),
     /// The benchmark table.
     Bench {
         /// Passed on to the benchmark.
@@ -43,6 +46,7 @@ fn main() -> Result<()> {
         Task::Features => checks::features(&sh),
         Task::Msrv => msrv::msrv(&sh),
         Task::Soak => checks::soak(&sh),
+        Task::Embedded(args) => embedded::embedded(&sh, &args),
         Task::Bench { args } => {
             Ok(cmd!(sh, "cargo run --quiet --release -p winddown-benches -- {args...}").run()?)
         }
