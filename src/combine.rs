@@ -1,6 +1,7 @@
 //! What can be put around a future of somebody else: a guard that counts it, or a limit.
 
 use core::future::{Future, IntoFuture};
+use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -11,8 +12,8 @@ pin_project! {
     /// A future that holds a guard until it is done. Made by [`Guard::track`](crate::Guard::track).
     ///
     /// When the future is ready, it is dropped, then the guard, and then the output is returned: who
-    /// waits for the count finds nothing of the future left. Dropped earlier, also by a panic of the
-    /// future, both go in the same order.
+    /// waits for the count finds nothing of the future left. Dropped earlier, both go in the same order;
+    /// and so they do as soon as the future panics.
     ///
     /// It is `Send`, `Unpin` and `'static` if the future and the guard are.
     ///
@@ -35,18 +36,49 @@ impl<F, G> Tracked<F, G> {
     }
 }
 
+impl<F: Future, G> Tracked<F, G> {
+    /// Polls; when the future is ready, drops it, does `then`, and drops the guard.
+    pub(crate) fn poll_then<R>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        then: impl FnOnce(F::Output, &G) -> R,
+    ) -> Poll<R> {
+        let this = self.project();
+        // Also if anything here panics: the work is over, whether or not somebody drops us soon.
+        let mut end = End { future: this.future, guard: this.guard };
+        let (Some(future), Some(_)) = (end.future.as_mut().as_pin_mut(), &end.guard) else {
+            panic!("a tracked future was polled again after it was ready")
+        };
+        let Poll::Ready(output) = future.poll(cx) else {
+            mem::forget(end);
+            return Poll::Pending;
+        };
+        end.future.set(None);
+        Poll::Ready(match &end.guard {
+            Some(guard) => then(output, guard),
+            None => unreachable!("the guard is there for as long as the future"),
+        })
+    }
+}
+
+/// Drops a tracked future, and then its guard.
+struct End<'a, F, G> {
+    future: Pin<&'a mut Option<F>>,
+    guard: &'a mut Option<G>,
+}
+
+impl<F, G> Drop for End<'_, F, G> {
+    fn drop(&mut self) {
+        self.future.set(None);
+        drop(self.guard.take());
+    }
+}
+
 impl<F: Future, G> Future for Tracked<F, G> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
-        let Some(future) = this.future.as_mut().as_pin_mut() else {
-            panic!("a tracked future was polled again after it was ready")
-        };
-        let output = ready!(future.poll(cx));
-        this.future.set(None);
-        drop(this.guard.take());
-        Poll::Ready(output)
+        self.poll_then(cx, |output, _| output)
     }
 }
 

@@ -33,6 +33,64 @@ impl fmt::Display for Unbalanced {
 
 impl Error for Unbalanced {}
 
+/// Why nobody could enter a group. Nothing was counted, and no task need have been made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The group is closed: it takes no new work, for ever.
+    Closed,
+    /// The group has reached its limit, or others wait for room already. A group without a limit
+    /// says so at half of the range of its count, where guards must have been leaked.
+    Full,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the group is closed: it takes no new work",
+            Self::Full => "the group is full: wait for room, or come back when a task has left",
+        })
+    }
+}
+
+impl Error for Refused {}
+
+/// Why a group got no child. Nothing was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ChildError {
+    /// The parent refused the guard that the child holds.
+    Refused(Refused),
+    /// The builder has a parent token or a link, which only groups without a parent have.
+    NotARoot,
+}
+
+impl fmt::Display for ChildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refused) => refused.fmt(f),
+            Self::NotARoot => f.write_str(
+                "the builder has a parent token or a link: only a group without a parent has those",
+            ),
+        }
+    }
+}
+
+impl Error for ChildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused(refused) => Some(refused),
+            Self::NotARoot => None,
+        }
+    }
+}
+
+impl From<Refused> for ChildError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
 /// What a wait with a limit says when the limit came first.
 ///
 /// [`left`](Self::left) tells how much work was still in flight (always 0 for a signal, which has

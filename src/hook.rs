@@ -120,6 +120,27 @@ impl<T: Target> WaitList<T> {
         due
     }
 
+    /// Fires the hook that was registered first, if there is one.
+    ///
+    /// Requires that nobody else notifies meanwhile.
+    fn notify_one(&self) -> Option<Arc<Hook<T>>> {
+        if let Some(first) = self.take_first() {
+            return Some(first);
+        }
+        // As in `notify`.
+        while self.listening.load(Ordering::Relaxed) > 0 {
+            let notified = self.event.notify(1.additional().relaxed());
+            if let Some(hook) = self.take_fired().pop() {
+                return Some(hook);
+            }
+            if notified == 0 {
+                return None;
+            }
+            // It was a wait between listening and registering, which has not announced itself.
+        }
+        None
+    }
+
     fn take_first(&self) -> Option<Arc<Hook<T>>> {
         // S: acquires the hook.
         let first = self.first.swap(ptr::null_mut(), Ordering::Acquire).cast_const();
@@ -167,6 +188,14 @@ impl<T: Target> Waiters<T> {
         // C: the caller's step has read the announcements; this acquires what they registered.
         fence(Ordering::Acquire);
         self.list.get().map_or_else(Due::default, WaitList::notify)
+    }
+
+    /// Fires the hook that was registered first among those who announced themselves, if there is
+    /// one. The caller makes sure that nobody else fires meanwhile.
+    pub(crate) fn fire_one(&self) -> Option<Arc<Hook<T>>> {
+        // C: as in `fire`.
+        fence(Ordering::Acquire);
+        self.list.get()?.notify_one()
     }
 }
 

@@ -16,6 +16,11 @@ compile_error!(
     "a critical section is invisible to loom: run models without winddown's feature `critical-section`"
 );
 
+#[cfg(all(feature = "holders", not(any(feature = "std", feature = "critical-section"))))]
+compile_error!(
+    "the list of winddown's feature `holders` needs a lock: enable its feature `std`, or `critical-section` on targets without std"
+);
+
 // In dependency order: each knows only those above it.
 mod sync;
 
@@ -42,10 +47,21 @@ mod token;
 
 mod scope;
 
+mod holders;
+mod population;
+
+mod group;
+
+mod err_group;
+
 pub mod future;
 
 pub use combine::{FutureUntil, StreamUntil};
-pub use error::{Overflow, Unbalanced, Unfinished};
+pub use err_group::{ErrGroup, Errors};
+pub use error::{ChildError, Overflow, Refused, Unbalanced, Unfinished};
+pub use group::{Stopped, TaskGroup, TaskGroupBuilder, TaskGuard};
+#[cfg(feature = "holders")]
+pub use holders::{Holder, Holders};
 pub use reason::Reason;
 pub use registration::Registration;
 pub use scope::{CancelScope, Canceller};
@@ -58,4 +74,9 @@ pub use wait_group::{Guard, WaitGroup};
 #[doc(hidden)]
 pub mod model {
     pub use crate::sync::model::{Arc, Weak};
+
+    /// Says which shard of a sharded group this thread counts on: 0 or 1.
+    pub fn count_on_shard(index: usize) {
+        crate::sync::threads::set_index(index);
+    }
 }

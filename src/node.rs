@@ -148,10 +148,16 @@ impl Node {
 
     /// Cancels the node and all below it, unless it is cancelled.
     pub(crate) fn cancel(&self, reason: Reason) -> Result<(), Reason> {
+        let (outcome, due) = self.settle(reason);
+        due.run();
+        outcome
+    }
+
+    /// The own work of a cancellation; the hooks that it gives are run last.
+    pub(crate) fn settle(&self, reason: Reason) -> (Result<(), Reason>, Due<Aim>) {
         // An ancestor's cancellation came first, and its reason is ours.
         if let Some(found) = self.found() {
-            self.deliver(found);
-            return Err(reason);
+            return (Err(reason), self.pass_on(found));
         }
         let word = Word::keeping(reason);
         let before = self.step(|now| now.settle(word));
@@ -160,24 +166,29 @@ impl Node {
             // SAFETY: `word` came from `keeping` and did not get into the node.
             _ => Some(unsafe { word.take() }),
         };
-        self.fire(before);
-        match refused {
+        let outcome = match refused {
             None => Ok(()),
             Some(Some(content)) => Err(*content),
             // SAFETY: not in a box, so static.
             Some(None) => Err(unsafe { &*word.reason() }.copy()),
-        }
+        };
+        (outcome, self.fire(before))
     }
 
     /// Passes an ancestor's cancellation on to this node and all below it.
     fn deliver(&self, reason: &Reason) {
-        self.fire(self.step(|now| now.settle(Word::borrowed(reason))));
+        self.pass_on(reason).run();
     }
 
-    /// Runs those who wait here and below, if the step from `before` took `WAITERS` away.
-    fn fire(&self, before: Option<Word>) {
-        if before.is_some_and(Word::has_waiters) {
-            spread(self.waiters.fire());
+    fn pass_on(&self, reason: &Reason) -> Due<Aim> {
+        self.fire(self.step(|now| now.settle(Word::borrowed(reason))))
+    }
+
+    /// Gives those who wait here and below, if the step from `before` took `WAITERS` away.
+    fn fire(&self, before: Option<Word>) -> Due<Aim> {
+        match before {
+            Some(before) if before.has_waiters() => spread(self.waiters.fire()),
+            _ => Due::default(),
         }
     }
 
@@ -239,15 +250,18 @@ impl Node {
         }
     }
 
-    /// Registers `callback` to be run when the node is cancelled; runs it at once if it is.
-    pub(crate) fn register(this: &Arc<Self>, callback: Callback) -> Parked<Aim> {
-        let (Ok(parked) | Err(parked)) = Parked::new(&this.waiters, Aim::Call(callback));
+    /// Registers `aim` to be run when the node is cancelled; runs it at once if it is.
+    pub(crate) fn register(this: &Arc<Self>, aim: Aim) -> Parked<Aim> {
+        let (Ok(parked) | Err(parked)) = Parked::new(&this.waiters, aim);
         // Also where nothing was registered: a node is fired only when it is cancelled.
         if let Announced::Over = this.announce(None) {
             if let Some(reason) = this.found() {
                 this.deliver(reason);
             }
             // A delivery that came before our hook has passed it by.
+            if let Aim::Follow(follower) = parked.target() {
+                follower.settle();
+            }
             parked.target().run();
         }
         parked
@@ -257,7 +271,8 @@ impl Node {
     pub(crate) fn keep(&self, parked: Parked<Aim>) {
         let spent = matches!(parked.target(), Aim::Call(callback) if callback.is_spent());
         if parked.is_live() && !spent {
-            self.detached.push(parked);
+            // Never sealed.
+            let _ = self.detached.push(parked);
         }
     }
 
@@ -273,17 +288,19 @@ impl Node {
     }
 }
 
-/// Does the rest of a cancellation: settles all children among the hooks, and theirs, and then runs
-/// the tasks and callbacks of all.
-fn spread(mut work: Due<Aim>) {
-    let mut foreign = Due::default();
+/// Does the rest of a cancellation's own work: settles all children among the hooks, and theirs, and
+/// gives the hooks of all, to be run.
+fn spread(mut work: Due<Aim>) -> Due<Aim> {
+    let mut settled = Due::default();
     while let Some(hook) = work.pop() {
-        if let Aim::Child(child) = hook.target() {
-            work.append(child.descend());
+        match hook.target() {
+            Aim::Child(child) => work.append(child.descend()),
+            Aim::Follow(follower) => follower.settle(),
+            Aim::Task(_) | Aim::Call(_) => {}
         }
-        foreign.push(hook);
+        settled.push(hook);
     }
-    foreign.run();
+    settled
 }
 
 impl Source for Arc<Node> {
@@ -349,6 +366,18 @@ pub(crate) enum Aim {
     Child(Descent),
     /// Runs a callback.
     Call(Callback),
+    /// Does what follows from a cancellation.
+    Follow(Box<dyn Follower>),
+}
+
+/// What follows from the cancellation of a node, beside waking those who wait.
+pub(crate) trait Follower: Send + Sync {
+    /// Own work: runs nobody's code.
+    fn settle(&self);
+
+    /// What may be foreign code, after `settle` and everybody else's. Where a registration and a
+    /// delivery race, both call both.
+    fn run(&self);
 }
 
 impl From<Waker> for Aim {
@@ -363,6 +392,7 @@ impl Target for Aim {
             Self::Task(waker) => waker.wake_by_ref(),
             Self::Child(child) => child.release(),
             Self::Call(callback) => callback.run(),
+            Self::Follow(follower) => follower.run(),
         }
     }
 

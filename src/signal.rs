@@ -28,7 +28,7 @@ use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::task::Waker;
 
-use crate::hook::Waiters;
+use crate::hook::{Due, Waiters};
 use crate::sync::{AtomicUsize, Exclusive as _, Ordering, UnsafeCell, const_unless_loom};
 use crate::wait::{Announced, Source, Waiting};
 
@@ -159,6 +159,11 @@ impl<T> Signal<T> {
     /// As `close`. In an interrupt it must not interrupt a `close_with` of the same signal: between
     /// the two steps of that one the interrupt finds the signal closed and without a value.
     pub fn close_with(&self, value: T) -> Result<(), T> {
+        self.settle(value).map(Due::run)
+    }
+
+    /// The own work of a close; the hooks that it gives are run last.
+    pub(crate) fn settle(&self, value: T) -> Result<Due<Waker>, T> {
         let claim = if Self::ONE_STEP { CLAIMED | PUBLISHED } else { CLAIMED };
         // D: publishes what came before, or, if refused, acquires what came before the first close.
         // B, for a close in one step.
@@ -175,10 +180,7 @@ impl<T> Signal<T> {
             // E: publishes the value. B: takes announcements along, or comes before them.
             before = self.word.fetch_or(PUBLISHED, Ordering::Release);
         }
-        if before & WAITERS != 0 {
-            self.waiters.fire().run();
-        }
-        Ok(())
+        Ok(if before & WAITERS == 0 { Due::default() } else { self.waiters.fire() })
     }
 
     /// Whether the signal is closed. True from the moment when the first closer has won, which for a

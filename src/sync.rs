@@ -9,9 +9,11 @@ mod lazy;
 #[cfg(loom)]
 pub(crate) mod model;
 mod pile;
+mod slot;
 
 pub(crate) use lazy::LazyArc;
-pub(crate) use pile::Pile;
+pub(crate) use pile::{Layers, Pile};
+pub(crate) use slot::Slot;
 
 pub(crate) use core::sync::atomic::Ordering;
 
@@ -122,9 +124,101 @@ impl<T> UnsafeCell<T> {
     }
 }
 
+/// A value that starts a cache line, where there are caches.
+#[cfg_attr(feature = "std", repr(align(64)))]
+pub(crate) struct Line<T>(pub(crate) T);
+
+/// How many threads are worth counting apart, and which of them this one is.
+#[cfg(all(feature = "std", not(loom)))]
+pub(crate) mod threads {
+    use core::cell::Cell;
+    use core::sync::atomic::{AtomicUsize, Ordering};
+
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+    std::thread_local! {
+        // Without a destructor, it is there until the thread is gone.
+        static INDEX: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn count() -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    #[inline]
+    pub(crate) fn index() -> usize {
+        let index = INDEX.try_with(|it| it.get().unwrap_or_else(|| assign(it)));
+        index.unwrap_or(0)
+    }
+
+    #[cold]
+    fn assign(cell: &Cell<Option<usize>>) -> usize {
+        let index = NEXT.fetch_add(1, Ordering::Relaxed);
+        cell.set(Some(index));
+        index
+    }
+}
+#[cfg(not(feature = "std"))]
+pub(crate) mod threads {
+    pub(crate) fn count() -> usize {
+        1
+    }
+
+    pub(crate) fn index() -> usize {
+        0
+    }
+}
+/// A model says which thread counts where.
+#[cfg(loom)]
+pub(crate) mod threads {
+    use core::cell::Cell;
+
+    loom::thread_local! {
+        static INDEX: Cell<usize> = Cell::new(0);
+    }
+
+    pub(crate) fn count() -> usize {
+        2
+    }
+
+    pub(crate) fn index() -> usize {
+        INDEX.with(Cell::get)
+    }
+
+    pub(crate) fn set_index(index: usize) {
+        INDEX.with(|it| it.set(index));
+    }
+}
+
+/// A short lock, for the one list of the crate that has one.
+#[cfg(all(feature = "holders", feature = "std"))]
+#[derive(Default)]
+pub(crate) struct Lock<T>(std::sync::Mutex<T>);
+
+#[cfg(all(feature = "holders", feature = "std"))]
+impl<T> Lock<T> {
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// A critical section in place of a lock.
+#[cfg(all(feature = "holders", not(feature = "std"), feature = "critical-section"))]
+#[derive(Default)]
+pub(crate) struct Lock<T>(critical_section::Mutex<core::cell::RefCell<T>>);
+
+#[cfg(all(feature = "holders", not(feature = "std"), feature = "critical-section"))]
+impl<T> Lock<T> {
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        critical_section::with(|section| f(&mut self.0.borrow_ref_mut(section)))
+    }
+}
+
 /// Threads and unwinding: what blocking waits and panic safety need of `std`.
 #[cfg(feature = "std")]
 pub(crate) mod host {
+    pub(crate) use std::thread::panicking;
+
     #[cfg(not(loom))]
     pub(crate) use std::thread::{Thread, current, park, park_timeout};
 

@@ -196,6 +196,14 @@ impl CancelToken {
         Some(self.node.as_ref()?.nearest_deadline()?.0)
     }
 
+    /// Cancels the scope whose time is up first, and all below it.
+    #[cfg(feature = "std")]
+    pub(crate) fn fire_deadline(&self) {
+        if let Some((_, node)) = self.node.as_ref().and_then(|node| node.nearest_deadline()) {
+            let _ = node.cancel(Reason::Deadline);
+        }
+    }
+
     /// The same scope with a value, as a scope of its own that nobody can cancel alone. It hides
     /// values of the same type from further up.
     ///

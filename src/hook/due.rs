@@ -24,6 +24,11 @@ impl<T: Target> Default for Due<T> {
 }
 
 impl<T: Target> Due<T> {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
     /// Puts `hook` behind all others.
     pub(crate) fn push(&mut self, hook: Arc<Hook<T>>) {
         let hook = Arc::into_raw(hook).cast_mut();
@@ -33,10 +38,10 @@ impl<T: Target> Due<T> {
     /// Puts all of `more` behind all others.
     pub(crate) fn append(&mut self, more: Self) {
         let more = ManuallyDrop::new(more);
-        if more.first.is_null() {
+        if more.is_empty() {
             return;
         }
-        if self.first.is_null() {
+        if self.is_empty() {
             self.first = more.first;
         } else {
             // SAFETY: the list is not empty, and holds a reference to its last hook.
@@ -47,7 +52,7 @@ impl<T: Target> Due<T> {
 
     /// Takes the first hook out.
     pub(crate) fn pop(&mut self) -> Option<Arc<Hook<T>>> {
-        if self.first.is_null() {
+        if self.is_empty() {
             return None;
         }
         // SAFETY: the list holds one reference to its first hook, which this takes out.

@@ -107,6 +107,20 @@ impl<T> Arc<T> {
         Some(value)
     }
 
+    /// The value, if this is the only strong reference; otherwise the reference itself.
+    pub fn try_unwrap(this: Self) -> Result<T, Self> {
+        let strong = &this.block().strong;
+        if strong.compare_exchange(1, 0, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return Err(this);
+        }
+        fence(Ordering::Acquire);
+        let this = ManuallyDrop::new(this);
+        // SAFETY: the count was one and ours, so nobody else reads the value, now or later.
+        let value = unsafe { core::ptr::read(this.block.as_ptr().cast::<T>()) };
+        drop(Weak { block: this.block, _owns: PhantomData });
+        Ok(value)
+    }
+
     /// A reference that does not keep the value.
     pub fn downgrade(this: &Self) -> Weak<T> {
         this.block().weak.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,6 @@
-//! Values that are kept until their owner goes.
+//! Values that pile up until somebody takes them all.
+//!
+//! Edge **Q** (pile): a layer is published by its push to whoever seals or drops the pile.
 
 use core::ptr;
 
@@ -6,17 +8,22 @@ use alloc::boxed::Box;
 
 use super::{AtomicPtr, Exclusive as _, Ordering, const_unless_loom};
 
-/// A pile that grows by one value at a time and is dropped as a whole.
+/// A pile that grows by one value at a time and is taken, or dropped, as a whole.
 pub(crate) struct Pile<T> {
+    /// The last layer, or null, or `SEALED` for ever.
     top: AtomicPtr<Layer<T>>,
 }
 
-struct Layer<T> {
-    _value: T,
+/// One value of a pile.
+pub(crate) struct Layer<T> {
+    pub(crate) value: T,
     below: *mut Layer<T>,
 }
 
 impl<T> Pile<T> {
+    /// No layer is at this address.
+    const SEALED: *mut Layer<T> = ptr::without_provenance_mut(1);
+
     const_unless_loom! {
         pub(crate) const fn new() -> Self {
             Self { top: AtomicPtr::new(ptr::null_mut()) }
@@ -28,30 +35,74 @@ impl<T> Pile<T> {
         self.top.load(Ordering::Relaxed).is_null()
     }
 
-    pub(crate) fn push(&self, value: T) {
-        let layer = Box::into_raw(Box::new(Layer { _value: value, below: ptr::null_mut() }));
-        let mut below = self.top.load(Ordering::Relaxed);
-        loop {
+    /// Puts `value` on top; gives it back if the pile is sealed.
+    pub(crate) fn push(&self, value: T) -> Result<(), T> {
+        let layer = Box::into_raw(Box::new(Layer { value, below: ptr::null_mut() }));
+        // Acquire: a refused push has what came before the seal.
+        let mut top = self.top.load(Ordering::Acquire);
+        while top != Self::SEALED {
             // SAFETY: the layer is ours until the exchange succeeds.
-            unsafe { (*layer).below = below };
-            // Release: publishes the layer to the drop, together with those below: each exchange
-            // continues the release sequence of the one before.
-            match self.top.compare_exchange_weak(below, layer, Ordering::Release, Ordering::Relaxed)
-            {
-                Ok(_) => return,
-                Err(now) => below = now,
+            unsafe { (*layer).below = top };
+            // Q: publishes the layer, together with those below: each exchange continues the release
+            // sequence of the one before.
+            match self.top.compare_exchange_weak(top, layer, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => return Ok(()),
+                Err(now) => top = now,
             }
         }
+        // SAFETY: from `Box::into_raw` above, and nobody has seen it.
+        Err(unsafe { Box::from_raw(layer) }.value)
+    }
+
+    /// Takes all that was pushed; from now on nothing can be.
+    pub(crate) fn seal(&self) -> Layers<T> {
+        // Q: acquires the layers. Release: what came before is seen by those who are refused.
+        let top = self.top.swap(Self::SEALED, Ordering::AcqRel);
+        Layers { top: if top == Self::SEALED { ptr::null_mut() } else { top } }
     }
 }
 
 impl<T> Drop for Pile<T> {
     fn drop(&mut self) {
-        let mut top = self.top.replace_mut(ptr::null_mut());
-        while !top.is_null() {
-            // SAFETY: from `Box::into_raw` in `push`; `&mut self` makes the pile ours.
-            let layer = unsafe { Box::from_raw(top) };
-            top = layer.below;
+        let top = self.top.replace_mut(Self::SEALED);
+        if top != Self::SEALED {
+            drop(Layers { top });
         }
+    }
+}
+
+/// What was taken from a pile, the last value on top.
+pub(crate) struct Layers<T> {
+    top: *mut Layer<T>,
+}
+
+// SAFETY: it owns its layers, as a list of boxes would.
+unsafe impl<T: Send> Send for Layers<T> {}
+
+impl<T> Layers<T> {
+    pub(crate) fn none() -> Self {
+        Self { top: ptr::null_mut() }
+    }
+
+    /// Puts a layer on top. Allocates nothing.
+    pub(crate) fn push(&mut self, mut layer: Box<Layer<T>>) {
+        layer.below = self.top;
+        self.top = Box::into_raw(layer);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Box<Layer<T>>> {
+        if self.top.is_null() {
+            return None;
+        }
+        // SAFETY: from `Box::into_raw` in one of the two `push`, and this list owns it.
+        let layer = unsafe { Box::from_raw(self.top) };
+        self.top = layer.below;
+        Some(layer)
+    }
+}
+
+impl<T> Drop for Layers<T> {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
     }
 }

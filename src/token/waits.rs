@@ -137,10 +137,7 @@ impl<P: Borrow<CancelToken>> AnyWait for WaitCancelled<P> {
 
     #[cfg(feature = "std")]
     fn ring(&self) {
-        let node = self.token.borrow().node.as_ref();
-        if let Some((_, node)) = node.and_then(|node| node.nearest_deadline()) {
-            let _ = node.cancel(Reason::Deadline);
-        }
+        self.token.borrow().fire_deadline();
     }
 }
 

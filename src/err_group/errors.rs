@@ -1,0 +1,219 @@
+//! What the tasks of an `ErrGroup` failed with.
+//!
+//! **Invariant: nothing is recorded once the store is sealed**, which the group's finaliser does, last,
+//! before any wait for the drain is over. So all who ask get one answer.
+//!
+//! Two words, each sealed by one step: the pile of errors, and the count of tickets. A ticket below the
+//! bound admits to the pile, whose own seal then decides; a ticket beyond it is itself the record.
+
+use alloc::vec::Vec;
+use core::error::Error;
+use core::fmt;
+
+use crate::callback::Callback;
+use crate::group::{TaskGroup, TaskGroupBuilder};
+use crate::reason::Reason;
+use crate::signal::Signal;
+use crate::sync::{Arc, AtomicUsize, Ordering, Pile};
+
+/// How many errors are kept, if nobody says otherwise.
+const KEEP: usize = 32;
+
+const SEALED: usize = 1;
+const TICKET: usize = 1 << 1;
+
+/// Where errors are recorded.
+pub(super) struct Store<E> {
+    /// `SEALED`, and one `TICKET` for each record.
+    tickets: AtomicUsize,
+    /// The first `keep`.
+    errors: Pile<E>,
+    keep: usize,
+    cancels: bool,
+    /// What there was when the store was sealed.
+    answer: Signal<Arc<Kept<E>>>,
+}
+
+struct Kept<E> {
+    errors: Vec<E>,
+    dropped: usize,
+}
+
+impl<E: Send + Sync + 'static> Store<E> {
+    /// The store of a group that is to be built; the builder's finaliser seals it.
+    pub(super) fn of(builder: &mut TaskGroupBuilder) -> Arc<Self> {
+        let store = Arc::new(Self {
+            tickets: AtomicUsize::new(0),
+            errors: Pile::new(),
+            keep: builder.keep_errors.unwrap_or(KEEP),
+            cancels: !builder.keeps_going,
+            answer: Signal::typed(),
+        });
+        let (seal, finaliser) = (Seal(Arc::clone(&store)), builder.finaliser.take());
+        builder.finaliser = Some(Callback::new(move || {
+            // Also if the finaliser panics.
+            let _seal = seal;
+            if let Some(finaliser) = finaliser {
+                finaliser.run();
+            }
+        }));
+        store
+    }
+}
+
+/// Seals its store when it is dropped.
+struct Seal<E>(Arc<Store<E>>);
+
+impl<E> Drop for Seal<E> {
+    fn drop(&mut self) {
+        self.0.seal();
+    }
+}
+
+impl<E> Store<E> {
+    pub(super) fn record(&self, error: E, group: &TaskGroup) -> Result<(), E> {
+        // Relaxed: the pile publishes what it takes, and a ticket beyond the bound is all there is.
+        let before = self.tickets.fetch_add(TICKET, Ordering::Relaxed);
+        if before & SEALED != 0 {
+            return Err(error);
+        }
+        if before / TICKET < self.keep {
+            self.errors.push(error)?;
+        }
+        if self.cancels {
+            // Who cancelled first has given the reason.
+            let _ = group.cancel_with(Reason::Failed);
+        }
+        Ok(())
+    }
+
+    fn seal(&self) {
+        let mut layers = self.errors.seal();
+        let mut errors: Vec<E> =
+            core::iter::from_fn(|| layers.pop()).map(|layer| layer.value).collect();
+        errors.reverse();
+        // Relaxed: as in `record`.
+        let tickets = self.tickets.fetch_or(SEALED, Ordering::Relaxed) / TICKET;
+        let kept = Kept { errors, dropped: tickets.saturating_sub(self.keep) };
+        let _ = self.answer.close_with(Arc::new(kept));
+    }
+
+    /// How many were recorded so far.
+    pub(super) fn count(&self) -> usize {
+        self.tickets.load(Ordering::Relaxed) / TICKET
+    }
+
+    /// The answer, once the group is drained.
+    pub(super) fn answer(&self, group: &TaskGroup) -> Result<(), Errors<E>> {
+        let Some(kept) = self.answer.get() else {
+            unreachable!("the finaliser has sealed the store")
+        };
+        #[cfg(feature = "std")]
+        let panics = group.panics();
+        #[cfg(not(feature = "std"))]
+        let (panics, _) = (0, group);
+        if kept.errors.is_empty() && kept.dropped == 0 && panics == 0 {
+            return Ok(());
+        }
+        Err(Errors { kept: Arc::clone(kept), panics })
+    }
+}
+
+/// All that the tasks of an [`ErrGroup`](crate::ErrGroup) failed with, first error first.
+///
+/// Clones share the errors. As an `Error` its source is the first.
+pub struct Errors<E> {
+    kept: Arc<Kept<E>>,
+    panics: usize,
+}
+
+impl<E> Errors<E> {
+    /// The first error; none if tasks only panicked, or none was to be kept.
+    pub fn first(&self) -> Option<&E> {
+        self.kept.errors.first()
+    }
+
+    /// The errors that were kept, in the order in which they were recorded.
+    pub fn iter(&self) -> core::slice::Iter<'_, E> {
+        self.kept.errors.iter()
+    }
+
+    /// How many errors came beyond the bound, and were dropped.
+    pub fn dropped(&self) -> usize {
+        self.kept.dropped
+    }
+
+    /// How many tasks panicked. Always 0 without the feature `std`.
+    pub fn panics(&self) -> usize {
+        self.panics
+    }
+
+    /// The errors, by value.
+    ///
+    /// # Errors
+    ///
+    /// This copy, if it is not the last one. The group keeps one for as long as it has a handle.
+    pub fn into_vec(self) -> Result<Vec<E>, Self> {
+        let panics = self.panics;
+        match Arc::try_unwrap(self.kept) {
+            Ok(kept) => Ok(kept.errors),
+            Err(kept) => Err(Self { kept, panics }),
+        }
+    }
+}
+
+impl<'a, E> IntoIterator for &'a Errors<E> {
+    type Item = &'a E;
+    type IntoIter = core::slice::Iter<'a, E>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<E> Clone for Errors<E> {
+    fn clone(&self) -> Self {
+        Self { kept: Arc::clone(&self.kept), panics: self.panics }
+    }
+}
+
+impl<E: PartialEq> PartialEq for Errors<E> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.iter().eq(other.iter()), self.dropped(), self.panics)
+            == (true, other.dropped(), other.panics)
+    }
+}
+
+impl<E: Eq> Eq for Errors<E> {}
+
+impl<E: fmt::Debug> fmt::Debug for Errors<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Errors")
+            .field("errors", &self.kept.errors)
+            .field("dropped", &self.kept.dropped)
+            .field("panics", &self.panics)
+            .finish()
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Errors<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.kept.errors.len() + self.kept.dropped;
+        match (self.first(), all) {
+            (Some(first), 1) => write!(f, "{first}")?,
+            (Some(first), all) => write!(f, "{first} (and {} more errors)", all - 1)?,
+            (None, 0) => return write!(f, "{} tasks panicked", self.panics),
+            (None, all) => write!(f, "{all} errors, none kept")?,
+        }
+        match self.panics {
+            0 => Ok(()),
+            panics => write!(f, "; {panics} tasks panicked"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for Errors<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.first().map(|first| first as _)
+    }
+}

@@ -1,0 +1,68 @@
+//! The future of `ErrGroup::try_track`.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use futures_core::FusedFuture;
+use pin_project_lite::pin_project;
+
+use super::errors::Store;
+use crate::combine::Tracked;
+use crate::group::TaskGuard;
+use crate::sync::Arc;
+
+pin_project! {
+    /// A future that is counted in a group until it is done, and whose error the group records. Made by
+    /// [`ErrGroup::try_track`](crate::ErrGroup::try_track).
+    ///
+    /// When the future is ready, it is dropped, its error is recorded, and then it is counted out.
+    ///
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
+    #[must_use = "does nothing unless awaited or polled"]
+    pub struct TrackedErr<F, E> {
+        #[pin]
+        tracked: Tracked<F, Inside<E>>,
+    }
+}
+
+/// What is held while the future runs.
+pub(super) struct Inside<E> {
+    // Dropped in this order.
+    guard: TaskGuard,
+    store: Arc<Store<E>>,
+}
+
+impl<F, E> TrackedErr<F, E> {
+    pub(super) fn new(future: F, guard: TaskGuard, store: Arc<Store<E>>) -> Self {
+        Self { tracked: Tracked::new(future, Inside { guard, store }) }
+    }
+}
+
+impl<F: Future<Output = Result<(), E>>, E> Future for TrackedErr<F, E> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().tracked.poll_then(cx, |outcome, inside| {
+            if let Err(error) = outcome {
+                // The group is not drained, since we are inside.
+                let _ = inside.store.record(error, inside.guard.group());
+            }
+        })
+    }
+}
+
+impl<F: Future<Output = Result<(), E>>, E> FusedFuture for TrackedErr<F, E> {
+    fn is_terminated(&self) -> bool {
+        self.tracked.is_terminated()
+    }
+}
+
+impl<F, E> fmt::Debug for TrackedErr<F, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrackedErr").finish_non_exhaustive()
+    }
+}

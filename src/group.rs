@@ -1,0 +1,518 @@
+//! `TaskGroup`: a count with a door, a token and a finaliser, in one handle.
+
+mod builder;
+mod drain;
+mod guard;
+mod shared;
+mod waits;
+
+use core::fmt;
+use core::future::IntoFuture;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+
+use crate::combine::Tracked;
+use crate::error::{ChildError, Refused};
+use crate::holders::Caller;
+use crate::reason::Reason;
+use crate::sync::{Arc, Ordering, fence};
+use crate::token::CancelToken;
+use shared::Shared;
+
+pub use builder::TaskGroupBuilder;
+pub use guard::TaskGuard;
+pub use waits::{Stopped, WaitDoor, WaitDrained, WaitRoom, WaitShutdown};
+
+/// The tasks of a service: counts them, refuses what comes too late, tells them to stop, and waits
+/// until the last one has left.
+///
+/// A group has three levels, which only rise:
+///
+/// | level | by | means |
+/// |---|---|---|
+/// | open | | [`guard`](Self::guard) lets tasks in |
+/// | closed | [`close`](Self::close), [`join`](Self::join), [`shutdown`](Self::shutdown), the last handle's drop | no new work; [`closed`](Self::closed) tells tasks that are idle to leave |
+/// | cancelled | [`cancel`](Self::cancel), the end of a grace | stop now: the [`token`](Self::token) is cancelled |
+///
+/// Imperatives act; participles only look: [`closed`](Self::closed), [`drained`](Self::drained) and
+/// the token's `cancelled` wait for what others do.
+///
+/// **The door is exact.** Once `close` has returned, to whoever called it, nobody enters any more, on
+/// any thread; the guard is refused before the task exists. Those who are inside may bring others in
+/// ([`TaskGuard::clone`]). Closed and empty, the group is **drained**, once and for ever: its
+/// [`finally`](TaskGroupBuilder::finally) runs, then the waits are over.
+///
+/// A [`child`](Self::child) group follows its parent's levels at once, and its parent waits for it. A
+/// [link](TaskGroupBuilder::link) waits without following.
+///
+/// # Handles
+///
+/// Clones are handles of one group. Dropping them does nothing, but that **the last one closes the
+/// door**, since nobody can enter any more; the tasks run on. A token that outlives the group is
+/// cancelled with [`Reason::Dropped`].
+///
+/// # Memory ordering
+///
+/// What a task did before it left happens before the finaliser, and before the return of every wait
+/// for the drain. What happened before a close or cancel happens before the return of whatever
+/// observes it, refusals included.
+///
+/// # Size
+///
+/// A handle is a pointer, a [`TaskGuard`] two (three with `holders`). A group takes three allocations, for
+/// itself and for the scopes of its token and its door. Entering and leaving allocate nothing, and
+/// cost one read-modify-write each.
+///
+/// # Compared with
+///
+/// * `tokio_util::task::TaskTracker` and a `CancellationToken`: a tracker lets tasks in after it was
+///   closed, says nothing of what holds it up, and is of no tree.
+/// * Go's `errgroup` and `sync.WaitGroup`: entering late is refused here and a race there; see
+///   [`ErrGroup`](crate::ErrGroup) for errors.
+/// * `tokio::task::JoinSet` keeps every output and is for tokio alone. Use it to collect results.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use winddown::{Refused, Stopped, TaskGroup};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let group = TaskGroup::new();
+/// for _ in 0..3 {
+///     let guard = group.guard().unwrap();
+///     let token = guard.token().clone();
+///     tokio::spawn(guard.track(async move {
+///         // Works until it is told to stop.
+///         token.cancelled().await;
+///     }));
+/// }
+/// let grace = tokio::time::sleep(Duration::from_millis(1));
+/// assert_eq!(group.shutdown(grace).await, Stopped::Forced);
+/// assert_eq!(group.guard().unwrap_err(), Refused::Closed);
+/// # });
+/// ```
+///
+/// # Several groups in order, under one limit
+///
+/// Shut each down under the same limit: first what lets work in, then the work, then what it writes to.
+///
+/// ```
+/// use std::time::Duration;
+/// use winddown::{CancelScope, TaskGroup, Unfinished};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let (listeners, requests, storage) = (TaskGroup::new(), TaskGroup::new(), TaskGroup::new());
+///
+/// let overall = CancelScope::new();
+/// let limit = overall.cancel_after(tokio::time::sleep(Duration::from_secs(30)));
+/// let phases = async {
+///     for group in [&listeners, &requests, &storage] {
+///         let grace = tokio::time::sleep(Duration::from_secs(5));
+///         match group.shutdown(grace).until(overall.token()).await {
+///             Ok(stopped) => println!("{stopped:?}"),
+///             Err(Unfinished { left, .. }) => println!("{left} left behind"),
+///         }
+///     }
+/// };
+/// // The limit is driven beside the phases; those that it has overtaken end at once.
+/// tokio::pin!(phases, limit);
+/// tokio::select! {
+///     () = &mut phases => {}
+///     _ = &mut limit => phases.await,
+/// }
+/// assert!(storage.is_drained());
+/// # });
+/// ```
+pub struct TaskGroup {
+    shared: Arc<Shared>,
+}
+
+impl TaskGroup {
+    /// An open group.
+    pub fn new() -> TaskGroup {
+        Self::builder().build()
+    }
+
+    /// A group with a parent token, links, a limit or a finaliser.
+    pub fn builder() -> TaskGroupBuilder {
+        TaskGroupBuilder::default()
+    }
+
+    /// Lets one task in, until the guard is dropped. It is taken by the one who starts the task, and
+    /// moved into it. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Closed`] once the group, or one above it, is closed; [`Refused::Full`] if its limit
+    /// is reached or others wait for room. Nothing was counted then.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included (not with the feature `holders`); it neither locks nor
+    /// allocates. Below other groups or a token it takes a step for each level.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::{Refused, TaskGroup};
+    ///
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let thread = std::thread::spawn(move || {
+    ///     // ... work ...
+    ///     drop(guard);
+    /// });
+    /// group.join().block();
+    /// assert!(matches!(group.guard(), Err(Refused::Closed)));
+    /// # thread.join().unwrap();
+    /// ```
+    #[track_caller]
+    #[inline]
+    pub fn guard(&self) -> Result<TaskGuard, Refused> {
+        self.enter(Caller::here())
+    }
+
+    /// Lets one task in as soon as there is room: first come, first served. For groups with a
+    /// [limit](TaskGroupBuilder::limit); without one it is ready at once.
+    ///
+    /// # Errors
+    ///
+    /// The output is [`Refused::Closed`] once the group is closed, before the wait or during it.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point. It loses its place in the queue; a place in the group
+    /// that it was granted and did not take goes to the next.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. A wait that has to park allocates and takes event-listener's
+    /// lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use winddown::{Refused, TaskGroup};
+    ///
+    /// # pollster::block_on(async {
+    /// let group = TaskGroup::builder().limit(NonZeroUsize::new(1).unwrap()).build();
+    /// let first = group.guard_when_room().await.unwrap();
+    /// assert_eq!(group.guard().unwrap_err(), Refused::Full);
+    /// drop(first);
+    /// let second = group.guard_when_room().await.unwrap();
+    /// # drop(second);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn guard_when_room(&self) -> WaitRoom<'_> {
+        WaitRoom::new(self, Caller::here())
+    }
+
+    /// [`guard`](Self::guard) and [`TaskGuard::track`] in one. Where making the future costs something
+    /// or has effects, write `group.guard()?.track(future)`, which asks first.
+    ///
+    /// # Errors
+    ///
+    /// As [`guard`](Self::guard); `future` is dropped then.
+    #[track_caller]
+    pub fn track<F: IntoFuture>(
+        &self,
+        future: F,
+    ) -> Result<Tracked<F::IntoFuture, TaskGuard>, Refused> {
+        Ok(self.guard()?.track(future))
+    }
+
+    /// Closes the door: nobody enters any more. True for the first who closes it.
+    ///
+    /// Tasks that are inside go on, and hear of it by [`closed`](Self::closed). If nobody is inside,
+    /// the group is drained here.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker, callback or finaliser that it ran, after all the others ran.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere; in an interrupt only where the finaliser may run there. It does not allocate.
+    pub fn close(&self) -> bool {
+        let (first, rest) = Shared::close(&self.shared);
+        rest.run();
+        first
+    }
+
+    /// Whether the door is closed, here or above.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included. One load, and one more for each level above that is open.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// Waits until the door is closed. It does not close it.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point; nothing is left behind.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. A wait that has to park allocates.
+    pub fn closed(&self) -> WaitDoor<&TaskGroup> {
+        WaitDoor::new(self)
+    }
+
+    /// [`closed`](Self::closed) with a future that owns the handle. The door stays open for as long as
+    /// it lives, if it is the last.
+    pub fn closed_owned(self) -> WaitDoor<TaskGroup> {
+        WaitDoor::new(self)
+    }
+
+    /// Closes the door and cancels the token. True for the first who cancels.
+    ///
+    /// # Panics
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Availability
+    ///
+    /// As [`close`](Self::close).
+    pub fn cancel(&self) -> bool {
+        self.cancel_with(Reason::Cancelled).is_ok()
+    }
+
+    /// [`cancel`](Self::cancel) with a reason: any error, a text, or a [`Reason`].
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the token was cancelled already, by itself or from above.
+    pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
+        let (outcome, rest) = Shared::cancel(&self.shared, reason.into());
+        rest.run();
+        outcome
+    }
+
+    /// The group's token: cancelled with the group, from above, and when the group's state goes.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
+    pub fn token(&self) -> &CancelToken {
+        self.shared.stop.token()
+    }
+
+    /// Waits until the group is drained. **It does not close the group; you probably want
+    /// [`join`](Self::join).**
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point; nothing is left behind.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. A wait that has to park allocates.
+    pub fn drained(&self) -> WaitDrained<&TaskGroup> {
+        WaitDrained::new(self, false)
+    }
+
+    /// [`drained`](Self::drained) with a future that owns the handle. If it is the last one, the door
+    /// stays open until somebody closes it from above, or the future is dropped.
+    pub fn drained_owned(self) -> WaitDrained<TaskGroup> {
+        WaitDrained::new(self, false)
+    }
+
+    /// Whether the group is drained: closed, empty, all that it is linked to drained, and its
+    /// finaliser done.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; one load.
+    pub fn is_drained(&self) -> bool {
+        self.shared.drained.is_closed()
+    }
+
+    /// Closes the door, at the first poll or block, and waits until the group is drained. Any number
+    /// may join; all see the same end.
+    ///
+    /// A task must not join its own group while it is inside: it would wait for itself. It says
+    /// `guard.leave().join()`.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point; nothing is left behind, and the door stays closed.
+    ///
+    /// # Memory ordering
+    ///
+    /// See [`TaskGroup`].
+    ///
+    /// # Availability
+    ///
+    /// As [`drained`](Self::drained).
+    pub fn join(&self) -> WaitDrained<&TaskGroup> {
+        WaitDrained::new(self, true)
+    }
+
+    /// Closes the door, at the first poll; cancels when `grace` is over, if somebody is still inside;
+    /// and waits until the group is drained.
+    ///
+    /// The grace is any future: a timer, a second signal of the user, or either of both. For a hard
+    /// limit on top, say `group.shutdown(grace).until(limit)`: it gives up and says how many are left.
+    /// On threads: `group.join().block_for(grace)`, then [`cancel`](Self::cancel), then
+    /// `group.join().block_for(limit)`.
+    ///
+    /// As with [`join`](Self::join), a task must not await this while it is inside.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point; the door stays closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::{Stopped, TaskGroup};
+    ///
+    /// # pollster::block_on(async {
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let task = guard.clone().track(async move { guard.token().clone().cancelled().await });
+    /// let over = std::future::ready(());
+    /// let stop = group.shutdown(over).until(std::future::pending::<()>());
+    /// # let thread = std::thread::spawn(move || pollster::block_on(task));
+    /// assert_eq!(stop.await.unwrap(), Stopped::Forced);
+    /// # thread.join().unwrap();
+    /// # });
+    /// ```
+    pub fn shutdown<L: IntoFuture>(&self, grace: L) -> WaitShutdown<'_, L::IntoFuture> {
+        WaitShutdown::new(self, grace.into_future())
+    }
+
+    /// A group below this one: this one's levels are its own at once, and this one is drained only
+    /// when it is. A child affects neither its parent nor its siblings, but counts as one task.
+    ///
+    /// # Errors
+    ///
+    /// As [`guard`](Self::guard); no group is built then.
+    #[track_caller]
+    pub fn child(&self) -> Result<TaskGroup, Refused> {
+        let hold = Shared::enter(&self.shared, Caller::here())?;
+        Ok(Self::builder().build_below(self, hold))
+    }
+
+    /// A group below this one with a limit or a finaliser of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ChildError::NotARoot`] if `builder` has a parent token or a link: with those somebody could
+    /// make groups that wait for each other. Otherwise as [`child`](Self::child).
+    #[track_caller]
+    pub fn child_with(&self, builder: TaskGroupBuilder) -> Result<TaskGroup, ChildError> {
+        if builder.parent.is_some() || !builder.links.is_empty() {
+            return Err(ChildError::NotARoot);
+        }
+        let hold = Shared::enter(&self.shared, Caller::here())?;
+        Ok(builder.build_below(self, hold))
+    }
+
+    /// How many tasks are inside, children included: a snapshot.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; one load, or one for each core if the group is sharded.
+    pub fn len(&self) -> usize {
+        self.shared.population.len()
+    }
+
+    /// Whether nobody is inside, at this moment.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many guards were dropped by a panic. Panics are noticed and not caught: a runtime or thread
+    /// reports them as ever.
+    ///
+    /// # Availability
+    ///
+    /// With the feature `std`.
+    ///
+    /// # Examples
+    ///
+    /// A task that carries its panic out:
+    ///
+    /// ```
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    /// use winddown::ErrGroup;
+    ///
+    /// let group = ErrGroup::<String>::new();
+    /// let guard = group.group().guard().unwrap();
+    /// let errors = group.clone();
+    /// let thread = std::thread::spawn(move || {
+    ///     let work = || panic!("the disk is on fire");
+    ///     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+    ///         let text = panic.downcast_ref::<&str>().copied().unwrap_or("a panic");
+    ///         errors.record(text.to_owned()).unwrap();
+    ///     }
+    ///     drop(guard);
+    /// });
+    /// assert_eq!(group.join().block().unwrap_err().first().unwrap(), "the disk is on fire");
+    /// # thread.join().unwrap();
+    /// ```
+    #[cfg(feature = "std")]
+    pub fn panics(&self) -> usize {
+        // Relaxed: a count; who waits for the drain has acquired the steps of those who panicked.
+        self.shared.panics.load(Ordering::Relaxed)
+    }
+
+    /// Who is inside, as data and, printed, as a report. Works from any thread while tasks run.
+    ///
+    /// # Availability
+    ///
+    /// With the feature `holders`. Takes a short lock and allocates.
+    #[cfg(feature = "holders")]
+    pub fn holders(&self) -> crate::holders::Holders {
+        self.shared.register.report()
+    }
+
+    #[inline]
+    fn enter(&self, caller: Caller) -> Result<TaskGuard, Refused> {
+        Shared::enter(&self.shared, caller).map(TaskGuard::new)
+    }
+}
+
+impl Clone for TaskGroup {
+    fn clone(&self) -> Self {
+        // Relaxed: a handle is made by one who has one, or is inside.
+        self.shared.handles.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl Drop for TaskGroup {
+    fn drop(&mut self) {
+        // Release, and then acquire: what was done with any handle comes before the close.
+        if self.shared.handles.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            self.close();
+        }
+    }
+}
+
+impl Default for TaskGroup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for TaskGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskGroup")
+            .field("len", &self.len())
+            .field("closed", &self.is_closed())
+            .field("cancelled", &self.token().is_cancelled())
+            .field("drained", &self.is_drained())
+            .finish()
+    }
+}
+
+impl UnwindSafe for TaskGroup {}
+impl RefUnwindSafe for TaskGroup {}

@@ -1,0 +1,157 @@
+//! How a group is built.
+
+use core::num::NonZeroUsize;
+use core::{fmt, mem};
+
+use alloc::vec::Vec;
+
+use super::TaskGroup;
+use super::guard::Hold;
+use super::shared::{Parts, Shared};
+use crate::callback::Callback;
+use crate::holders::Caller;
+use crate::node::{Node, Traits};
+use crate::population::Population;
+use crate::scope::CancelScope;
+use crate::sync::Arc;
+use crate::token::CancelToken;
+
+/// What a group is to have. Made by [`TaskGroup::builder`].
+#[derive(Default)]
+#[must_use = "nothing is built before `build`"]
+pub struct TaskGroupBuilder {
+    pub(super) parent: Option<CancelToken>,
+    pub(super) links: Vec<TaskGroup>,
+    limit: Option<NonZeroUsize>,
+    is_sharded: bool,
+    pub(crate) finaliser: Option<Callback>,
+    pub(crate) keeps_going: bool,
+    pub(crate) keep_errors: Option<usize>,
+}
+
+impl TaskGroupBuilder {
+    /// Puts the group below `token`: when that is cancelled, the group is closed and cancelled, and
+    /// drains. Under a token that is cancelled already the group is so from birth, and its finaliser
+    /// runs at once.
+    pub fn parent(self, token: &CancelToken) -> Self {
+        Self { parent: Some(token.clone()), ..self }
+    }
+
+    /// Waits for `other`, too: the group counts as drained only when `other` is. It neither closes nor
+    /// cancels it. `other` may have no tasks yet, and may be linked twice.
+    ///
+    /// A link is given here and nowhere else, and only to a group that has no parent: so it points to a
+    /// group that existed before, and nobody can write a cycle.
+    pub fn link(mut self, other: &TaskGroup) -> Self {
+        self.links.push(other.clone());
+        self
+    }
+
+    /// Lets at most `limit` tasks in at a time: then [`guard`](TaskGroup::guard) says
+    /// [`Full`](crate::Refused::Full), and [`guard_when_room`](TaskGroup::guard_when_room) waits its
+    /// turn. A child counts as one task; clones of guards are not held up.
+    pub fn limit(self, limit: NonZeroUsize) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+
+    /// Counts tasks on a cache line for each core, for groups that many threads enter and leave all
+    /// the time. It takes 64 bytes a core, closing takes a step for each, and
+    /// [`len`](TaskGroup::len) one more load.
+    ///
+    /// Without `std`, on one core, and together with a [`limit`](Self::limit), it changes nothing.
+    pub fn sharded(self) -> Self {
+        Self { is_sharded: true, ..self }
+    }
+
+    /// Runs `finaliser` once, when the group is closed, empty, and all that it is linked to is
+    /// drained: on the thread that made it so (the last guard's drop, or the close of an empty
+    /// group), in no lock, before any wait for the drain is over, and even if nobody waits.
+    ///
+    /// It must not wait for its own group. One that panics counts as run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use winddown::{Signal, TaskGroup};
+    ///
+    /// let flushed = Arc::new(Signal::new());
+    /// let group = TaskGroup::builder()
+    ///     .finally({
+    ///         let flushed = Arc::clone(&flushed);
+    ///         move || { flushed.close(); }
+    ///     })
+    ///     .build();
+    /// let guard = group.guard().unwrap();
+    /// group.close();
+    /// assert!(!flushed.is_closed());
+    /// drop(guard);
+    /// assert!(flushed.is_closed() && group.is_drained());
+    /// ```
+    pub fn finally(self, finaliser: impl FnOnce() + Send + 'static) -> Self {
+        Self { finaliser: Some(Callback::new(finaliser)), ..self }
+    }
+
+    /// Builds the group. Allocates it, its token's scope and its door's.
+    #[track_caller]
+    pub fn build(mut self) -> TaskGroup {
+        let caller = Caller::here();
+        let parent = self.parent.take();
+        let links = mem::take(&mut self.links);
+        let stop = CancelScope::below(parent.as_ref(), Traits::default());
+        let door = stop.token().node().cloned();
+        let group = self.make(stop, door, parent.is_some(), links.len());
+        for other in links {
+            let link = Hold::link(&group.shared, caller);
+            if let Err(mut link) = other.shared.followers.push(link) {
+                // It is drained already. Nobody has closed the new group, so this is not its end.
+                let _ = link.end();
+            }
+        }
+        if parent.is_some() {
+            Shared::follow(&group.shared);
+        }
+        group
+    }
+
+    /// Builds the group below `parent`, which `hold` holds up.
+    pub(super) fn build_below(self, parent: &TaskGroup, hold: Hold) -> TaskGroup {
+        let stop = CancelScope::below(Some(parent.token()), Traits::default());
+        let group = self.make(stop, Some(parent.shared.door.clone()), true, 0);
+        hold.label("a child group");
+        // Nobody has the new group yet, so it is not drained.
+        let _ = group.shared.followers.push(hold);
+        Shared::follow(&group.shared);
+        group
+    }
+
+    /// `above` is what closes the door when it is cancelled.
+    fn make(
+        self,
+        stop: CancelScope,
+        above: Option<Arc<Node>>,
+        is_below: bool,
+        links: usize,
+    ) -> TaskGroup {
+        let shared = Shared::new(Parts {
+            population: Population::new(self.limit, self.is_sharded),
+            is_below,
+            door: Node::new(above, Traits::default()),
+            stop,
+            finaliser: self.finaliser,
+            links,
+        });
+        TaskGroup { shared }
+    }
+}
+
+impl fmt::Debug for TaskGroupBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskGroupBuilder")
+            .field("parent", &self.parent)
+            .field("links", &self.links)
+            .field("limit", &self.limit)
+            .field("sharded", &self.is_sharded)
+            .finish_non_exhaustive()
+    }
+}

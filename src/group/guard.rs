@@ -1,0 +1,241 @@
+//! `TaskGuard`: one who is inside a group.
+
+use core::fmt;
+use core::future::IntoFuture;
+use core::mem::ManuallyDrop;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::ptr;
+use core::task::Waker;
+
+use super::TaskGroup;
+use super::drain::{Drain, Rest};
+use super::shared::Shared;
+use super::waits::WaitDoor;
+use crate::combine::Tracked;
+use crate::holders::{Caller, Ticket};
+use crate::hook::Due;
+use crate::population::Left;
+use crate::reason::Reason;
+use crate::sync::Arc;
+#[cfg(feature = "std")]
+use crate::sync::{Ordering, host::panicking};
+use crate::token::CancelToken;
+
+/// What holds a group up, to be ended once: a task inside, or a link.
+pub(crate) struct Hold {
+    /// A handle that is not counted as one, and holds no reference: the group has one to itself for as
+    /// long as something holds it up.
+    group: ManuallyDrop<TaskGroup>,
+    ticket: Ticket,
+    is_link: bool,
+}
+
+impl Hold {
+    /// For a task that the population has counted in.
+    pub(super) fn task(shared: &Arc<Shared>, caller: Caller) -> Self {
+        Self::new(shared, caller, false)
+    }
+
+    /// For one of the links of a new group.
+    pub(super) fn link(shared: &Arc<Shared>, caller: Caller) -> Self {
+        let hold = Self::new(shared, caller, true);
+        hold.label("a linked group");
+        hold
+    }
+
+    fn new(shared: &Arc<Shared>, caller: Caller, is_link: bool) -> Self {
+        let ticket = shared.register.enter(caller);
+        // SAFETY: the copy is never dropped, and is not used after `end`, before which the group has
+        //   a reference to itself.
+        let shared = unsafe { ptr::read(shared) };
+        Self { group: ManuallyDrop::new(TaskGroup { shared }), ticket, is_link }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.group.shared
+    }
+
+    pub(super) fn label(&self, label: &'static str) {
+        self.shared().register.label(&self.ticket, label);
+    }
+
+    /// Ends it, once. After `Done` the group may be gone.
+    pub(super) fn end(&mut self) -> (Left, Due<Waker>) {
+        let shared = self.shared();
+        shared.register.leave(&self.ticket);
+        if self.is_link { (shared.end_one(), Due::default()) } else { shared.leave() }
+    }
+}
+
+/// One task inside a group: counts out when it is dropped. Made by [`TaskGroup::guard`].
+///
+/// It is taken before its task is started, by the one who starts it, and moved into it. It is dropped
+/// on every way out, panics included; `mem::forget` of it means "never done".
+///
+/// # Panics
+///
+/// Its drop panics only with the panic of a waker, callback or finaliser that it ran, after all the
+/// others ran, and not while the thread is unwinding. Its clone panics if half of the range of the
+/// count is inside, with nothing counted.
+///
+/// # Availability
+///
+/// It may be dropped in an interrupt while another guard or a handle lives, or where the finaliser may
+/// run there.
+#[must_use = "dropping it counts the task out"]
+pub struct TaskGuard {
+    hold: Hold,
+    on_drop: bool,
+    #[cfg(feature = "std")]
+    on_panic: bool,
+    /// Whether the thread was unwinding when the guard was made: then its drop tells of no new panic.
+    #[cfg(feature = "std")]
+    was_panicking: bool,
+}
+
+impl TaskGuard {
+    pub(super) fn new(hold: Hold) -> Self {
+        Self {
+            hold,
+            on_drop: false,
+            #[cfg(feature = "std")]
+            on_panic: false,
+            #[cfg(feature = "std")]
+            was_panicking: panicking(),
+        }
+    }
+
+    /// The group's token.
+    pub fn token(&self) -> &CancelToken {
+        self.group().token()
+    }
+
+    /// The group. A handle that is cloned from it after the last handle has gone is one of a group
+    /// that is closed.
+    pub fn group(&self) -> &TaskGroup {
+        &self.hold.group
+    }
+
+    /// Waits until the group is closed: what a task that is idle does. See [`TaskGroup::closed`].
+    pub fn closed(&self) -> WaitDoor<&TaskGroup> {
+        self.group().closed()
+    }
+
+    /// Wraps `future`, so that the guard is held until it is done: when the future is ready, it is
+    /// dropped first, then the guard, and then its output is returned. If it panics, both are dropped
+    /// in the same order, while the panic unwinds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::TaskGroup;
+    ///
+    /// let group = TaskGroup::new();
+    /// let task = group.guard().unwrap().track(async { 7 });
+    /// assert_eq!(group.len(), 1);
+    /// assert_eq!(pollster::block_on(task), 7);
+    /// assert!(group.is_empty());
+    /// ```
+    pub fn track<F: IntoFuture>(self, future: F) -> Tracked<F::IntoFuture, Self> {
+        Tracked::new(future.into_future(), self)
+    }
+
+    /// Counts the task out and gives a handle, so that a task can wait for its own group:
+    /// `guard.leave().join().await`. (A wait for the group by somebody who is inside waits for
+    /// himself.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::TaskGroup;
+    ///
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// std::thread::spawn(move || guard.leave().join().block()).join().unwrap();
+    /// assert!(group.is_drained());
+    /// ```
+    pub fn leave(self) -> TaskGroup {
+        // The handle comes first: by it the group outlives the guard.
+        let group = self.group().clone();
+        drop(self);
+        group
+    }
+
+    /// Says what the task is, for [`TaskGroup::holders`]. Without the feature `holders` it does
+    /// nothing.
+    pub fn label(self, label: &'static str) -> Self {
+        self.hold.label(label);
+        self
+    }
+
+    /// Cancels the group when the guard is dropped, with [`Reason::Dropped`]: whatever ends this task
+    /// stops all.
+    ///
+    /// A task that may be done before the others have entered must not have this: the group would be
+    /// closed before them.
+    pub fn cancel_on_drop(mut self) -> Self {
+        self.on_drop = true;
+        self
+    }
+
+    /// Cancels the group when the guard is dropped by a panic, with [`Reason::Panicked`].
+    ///
+    /// # Availability
+    ///
+    /// With the feature `std`.
+    #[cfg(feature = "std")]
+    pub fn cancel_on_panic(mut self) -> Self {
+        self.on_panic = true;
+        self
+    }
+
+    /// Notices a panic, and says why the group is to be cancelled, if it is.
+    fn reason(&self) -> Option<Reason> {
+        #[cfg(feature = "std")]
+        if panicking() && !self.was_panicking {
+            // Relaxed: the step that counts this guard out publishes it.
+            self.hold.shared().panics.fetch_add(1, Ordering::Relaxed);
+            if self.on_panic {
+                return Some(Reason::Panicked);
+            }
+        }
+        self.on_drop.then_some(Reason::Dropped)
+    }
+}
+
+impl Drop for TaskGuard {
+    #[inline]
+    fn drop(&mut self) {
+        let mut rest = match self.reason() {
+            Some(reason) => Shared::cancel(self.hold.shared(), reason).1,
+            None => Rest::nothing(),
+        };
+        let (left, wakes) = self.hold.end();
+        rest.wakes = wakes;
+        if let Left::Last = left {
+            rest.drain = Drain::of(self.hold.shared(), left);
+        }
+        rest.run();
+    }
+}
+
+impl Clone for TaskGuard {
+    /// Counts one more task in, past the door and the limit: who is inside may always bring somebody
+    /// in. What `label`, `cancel_on_drop` and `cancel_on_panic` said stays with the original.
+    #[track_caller]
+    fn clone(&self) -> Self {
+        match Shared::join_in(self.hold.shared(), Caller::here()) {
+            Ok(hold) => Self::new(hold),
+            Err(refused) => panic!("{refused}"),
+        }
+    }
+}
+
+impl fmt::Debug for TaskGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskGuard").field("group", self.group()).finish()
+    }
+}
+
+impl UnwindSafe for TaskGuard {}
+impl RefUnwindSafe for TaskGuard {}

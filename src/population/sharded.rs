@@ -1,0 +1,113 @@
+//! A count that is spread over the cores until the door closes. The Windows kernel calls this
+//! cache-aware run-down protection, Linux percpu_ref.
+//!
+//! Each shard has the layout of the central word: a count, and `CLOSED`. A task may enter on one core
+//! and leave on another, so the count of a shard means nothing alone and may wrap; the sum of all,
+//! modulo the width of the field, is exact.
+//!
+//! **Invariant: while a shard is open, what happens on it is not in the central word; the step that
+//! closes it takes its count over.** The central word is closed before the first shard, and holds
+//! `BIAS` until the last one is folded: then, and not before, it counts everybody, and can reach zero.
+//!
+//! Edges: **A** and **D** as in the module above. On a shard, A goes from each leave to the folder,
+//! which acquires the shard, and on by the folder's last step of the central word.
+
+use alloc::boxed::Box;
+
+use super::word::{BIAS, CLOSED, ONE, Word};
+use super::{Left, close, last_if, load};
+use crate::error::Refused;
+use crate::sync::{AtomicUsize, Line, Ordering, threads};
+
+/// More would take longer to fold than they save.
+const MOST: usize = 64;
+
+pub(super) struct Sharded {
+    /// Only read, until the door closes; then all count here.
+    pub(super) word: AtomicUsize,
+    /// The counts of the cores; their number is a power of two.
+    shards: Box<[Line<AtomicUsize>]>,
+}
+
+impl Sharded {
+    /// None where there is one core.
+    pub(super) fn new() -> Option<Self> {
+        let number = threads::count().next_power_of_two().min(MOST);
+        (number > 1).then(|| Self {
+            word: AtomicUsize::new(Word::BIASED.0),
+            shards: (0..number).map(|_| Line(AtomicUsize::new(0))).collect(),
+        })
+    }
+
+    /// Adds `step` on this core's shard and says so; false if the shard is closed.
+    #[inline]
+    fn add(&self, step: usize) -> bool {
+        let shard = &self.shards[threads::index() & (self.shards.len() - 1)].0;
+        // D: a closed shard acquires what came before the close.
+        let mut now = shard.load(Ordering::Acquire);
+        while now & CLOSED == 0 {
+            let next = now.wrapping_add(step);
+            // A: a leave publishes what was done inside.
+            match shard.compare_exchange_weak(now, next, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(other) => now = other,
+            }
+        }
+        false
+    }
+
+    #[inline]
+    pub(super) fn enter(&self) -> Result<(), Refused> {
+        // D: who comes after the return of any close reads a closed word here. Who reads an open one
+        // came before that; his shard is folded after his step on it, or is closed already.
+        if load(&self.word).is_closed() || !self.add(ONE) {
+            return Err(Refused::Closed);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn join_in(&self) {
+        if !self.add(ONE) {
+            // Relaxed: somebody is inside, so the count stays above zero.
+            self.word.fetch_add(ONE, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    pub(super) fn leave(&self) -> Left {
+        if self.add(ONE.wrapping_neg()) {
+            return Left::Done;
+        }
+        // A: publishes what was done inside.
+        last_if(Word(self.word.fetch_sub(ONE, Ordering::Release).wrapping_sub(ONE)))
+    }
+
+    #[cold]
+    pub(super) fn close(&self) -> Left {
+        if close(&self.word).is_none() {
+            return Left::Done;
+        }
+        for shard in &*self.shards {
+            // A: acquires the leaves. D: publishes what came before the close.
+            let count = shard.0.swap(CLOSED, Ordering::AcqRel);
+            // Relaxed: the last step publishes.
+            self.word.fetch_add(count, Ordering::Relaxed);
+        }
+        // A: publishes the leaves of all shards to whoever makes the last step.
+        let before = self.word.fetch_sub(Word::BIASED.0, Ordering::Release);
+        last_if(Word(before.wrapping_sub(Word::BIASED.0)))
+    }
+
+    /// How many are inside, if nobody moves meanwhile.
+    pub(super) fn len(&self) -> usize {
+        let of = |word: &AtomicUsize| Word(word.load(Ordering::Relaxed)).count();
+        let sum =
+            self.shards.iter().map(|shard| of(&shard.0)).fold(of(&self.word), usize::wrapping_add);
+        // Modulo the width of the field; and with `BIAS` in it, or without.
+        let sum = sum & (usize::MAX / ONE);
+        let inside = if sum > BIAS / 2 { sum.wrapping_sub(BIAS) } else { sum };
+        // Who moves from one shard to another may have been counted out only.
+        if inside > BIAS { 0 } else { inside }
+    }
+}
