@@ -18,7 +18,6 @@ pub(crate) use off::{Caller, Register, Ticket};
 #[cfg(not(feature = "holders"))]
 mod off {
     /// Who holds what: nobody asks.
-    #[derive(Default)]
     pub(crate) struct Register;
 
     /// An entry of the register.
@@ -36,6 +35,10 @@ mod off {
     }
 
     impl Register {
+        pub(crate) fn new() -> Self {
+            Self
+        }
+
         #[inline]
         pub(crate) fn enter(&self, _: Caller) -> Ticket {
             Ticket

@@ -47,7 +47,7 @@ enum Form {
 }
 
 /// What a step out, or a close, has led to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) enum Left {
     /// Nothing to do; for who left: nothing to touch either.

@@ -192,11 +192,14 @@ pub(crate) mod threads {
 
 /// A short lock, for the one list of the crate that has one.
 #[cfg(all(feature = "holders", feature = "std"))]
-#[derive(Default)]
 pub(crate) struct Lock<T>(std::sync::Mutex<T>);
 
 #[cfg(all(feature = "holders", feature = "std"))]
 impl<T> Lock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
@@ -204,11 +207,14 @@ impl<T> Lock<T> {
 
 /// A critical section in place of a lock.
 #[cfg(all(feature = "holders", not(feature = "std"), feature = "critical-section"))]
-#[derive(Default)]
 pub(crate) struct Lock<T>(critical_section::Mutex<core::cell::RefCell<T>>);
 
 #[cfg(all(feature = "holders", not(feature = "std"), feature = "critical-section"))]
 impl<T> Lock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(critical_section::Mutex::new(core::cell::RefCell::new(value)))
+    }
+
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         critical_section::with(|section| f(&mut self.0.borrow_ref_mut(section)))
     }

@@ -91,7 +91,7 @@ impl Shared {
             finaliser: parts.finaliser,
             was_forced: AtomicBool::new(false),
             drained: Signal::new(),
-            register: Register::default(),
+            register: Register::new(),
             is_due: AtomicBool::new(false),
             #[cfg(feature = "std")]
             panics: AtomicUsize::new(0),

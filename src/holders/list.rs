@@ -70,7 +70,6 @@ impl fmt::Display for Holders {
 }
 
 /// Who holds what.
-#[derive(Default)]
 pub(crate) struct Register {
     list: Lock<List>,
 }
@@ -100,6 +99,10 @@ impl Caller {
 }
 
 impl Register {
+    pub(crate) fn new() -> Self {
+        Self { list: Lock::new(List::default()) }
+    }
+
     pub(crate) fn enter(&self, caller: Caller) -> Ticket {
         #[cfg(feature = "std")]
         let since = Some(Instant::now());
