@@ -2,6 +2,7 @@
 
 mod checks;
 mod embedded;
+mod executors;
 mod models;
 mod msrv;
 
@@ -21,6 +22,8 @@ enum Task {
     Mutants(models::MutantArgs),
     /// Every feature set that makes sense, built, and tested where the host can.
     Features,
+    /// One suite on every executor.
+    Executors(executors::ExecutorArgs),
     /// Builds and tests with the oldest compiler that the crate promises.
     Msrv,
     /// Ten million abandoned waits, trees of a million scopes: what `test` does with fewer.
@@ -44,6 +47,7 @@ fn main() -> Result<()> {
         Task::Loom(args) => models::loom(&sh, &args),
         Task::Mutants(args) => models::mutants(&sh, &args),
         Task::Features => checks::features(&sh),
+        Task::Executors(args) => executors::executors(&sh, &args),
         Task::Msrv => msrv::msrv(&sh),
         Task::Soak => checks::soak(&sh),
         Task::Embedded(args) => embedded::embedded(&sh, &args),

@@ -1,0 +1,70 @@
+//! What runtimes must do that take tasks which stay on their thread.
+
+use core::cell::{Cell, RefCell};
+use core::future::pending;
+use core::time::Duration;
+use std::rc::Rc;
+
+use winddown::{CancelScope, Canceller, Signal, WaitGroup};
+
+use super::{run, sleep, spawn};
+use crate::report::Report;
+
+const SHORT: Duration = Duration::from_millis(1);
+/// Comes only if a scenario hangs.
+const LONG: Duration = Duration::from_secs(60);
+const TASKS: usize = 6;
+
+pub(super) fn check(report: &mut Report) {
+    crate::report::check!(report:
+        guards_and_values_may_stay_on_their_thread,
+        cancelled_work_may_stay_on_its_thread,
+    );
+}
+
+/// Rules 3, 6: nothing in here is `Send`.
+async fn guards_and_values_may_stay_on_their_thread() {
+    let group = Rc::new(WaitGroup::new());
+    let stop = Rc::new(Signal::<Rc<str>>::typed());
+    let log = Rc::new(RefCell::new(Vec::new()));
+    for _ in 0..TASKS {
+        let (stop, log) = (Rc::clone(&stop), Rc::clone(&log));
+        let task = WaitGroup::guard_in(Rc::clone(&group)).track(async move {
+            let why = Rc::clone(stop.value().await);
+            log.borrow_mut().push(why);
+        });
+        spawn(task);
+    }
+    let unfinished = WaitGroup::wait_in(Rc::clone(&group)).until(sleep(SHORT)).await.unwrap_err();
+    assert_eq!(unfinished.left, TASKS);
+    stop.close_with(Rc::from("enough")).unwrap();
+    group.wait().until(sleep(LONG)).await.expect("they were told to stop");
+    assert_eq!(Rc::strong_count(&group), 1, "the guards gave their pointers back");
+    assert!(log.borrow().iter().map(|why| &**why).eq(["enough"; TASKS]));
+}
+
+/// Rules 8, 12: what a cancelled task holds is dropped on its thread.
+async fn cancelled_work_may_stay_on_its_thread() {
+    let service = CancelScope::new();
+    let stopped = Rc::new(Cell::new(0));
+    let tasks = Rc::new(WaitGroup::new());
+    let fail: Canceller = service.canceller();
+    for id in 0..TASKS {
+        let (stopped, fail) = (Rc::clone(&stopped), fail.clone());
+        let scope = service.token().child();
+        let guard = WaitGroup::guard_in(Rc::clone(&tasks));
+        spawn(guard.track(async move {
+            let work = async {
+                sleep(SHORT).await;
+                if id == 3 {
+                    fail.cancel();
+                }
+                pending::<()>().await;
+            };
+            assert!(scope.token().run_until_cancelled(work).await.is_err());
+            stopped.set(stopped.get() + 1);
+        }));
+    }
+    tasks.wait().until(sleep(LONG)).await.expect("they were told to stop");
+    assert_eq!((stopped.get(), Rc::strong_count(&tasks)), (TASKS, 1));
+}

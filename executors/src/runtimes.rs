@@ -1,0 +1,65 @@
+//! The runtimes. Each has the same few functions, which the scenarios call:
+//!
+//! - `run` starts a runtime, waits in it for one future, and lets the runtime go;
+//! - `spawn` starts a task that nobody joins;
+//! - `sleep` is the runtime's timer, or that of a crate, where it has none;
+//! - `FORGETS` says whether tasks that are left behind by `run` may never be dropped, nor run.
+
+use crate::report::Report;
+
+mod async_std_local;
+mod async_std_threads;
+#[cfg(target_os = "linux")]
+mod compio;
+mod embassy;
+mod futures_pool;
+mod futures_threads;
+#[cfg(target_os = "linux")]
+mod glommio;
+#[cfg(target_os = "linux")]
+mod monoio_epoll;
+#[cfg(target_os = "linux")]
+mod monoio_uring;
+mod pollster;
+mod smol_local;
+mod smol_threads;
+mod tokio_local;
+mod tokio_thread;
+mod tokio_threads;
+
+pub(crate) fn all(report: &mut Report) {
+    tokio_threads::check(report);
+    tokio_thread::check(report);
+    tokio_local::check(report);
+    smol_threads::check(report);
+    smol_local::check(report);
+    async_std_threads::check(report);
+    async_std_local::check(report);
+    futures_threads::check(report);
+    futures_pool::check(report);
+    pollster::check(report);
+    embassy::check(report);
+    linux(report);
+}
+
+#[cfg(target_os = "linux")]
+fn linux(report: &mut Report) {
+    glommio::check(report);
+    compio::check(report);
+    monoio_uring::check(report);
+    monoio_epoll::check(report);
+}
+
+/// Asks the kernel for a ring, as glommio and monoio do.
+#[cfg(target_os = "linux")]
+fn uring() -> std::io::Result<()> {
+    let ring = io_uring::IoUring::new(8)?;
+    ring.submitter().register_probe(&mut io_uring::Probe::new())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn linux(report: &mut Report) {
+    for runtime in ["glommio", "compio", "monoio on io_uring", "monoio on epoll"] {
+        report.skip(runtime, "needs Linux");
+    }
+}

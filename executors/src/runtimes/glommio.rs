@@ -1,0 +1,39 @@
+use core::time::Duration;
+
+use glommio::LocalExecutorBuilder;
+
+use crate::report::Report;
+
+#[path = "../local.rs"]
+mod local;
+#[path = "../scenarios.rs"]
+mod scenarios;
+
+/// An executor that goes leaks the tasks that wait for something.
+const FORGETS: bool = true;
+
+fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
+    LocalExecutorBuilder::default().make().unwrap().run(main());
+}
+
+fn spawn(task: impl Future<Output = ()> + 'static) {
+    glommio::spawn_local(task).detach();
+}
+
+fn sleep(time: Duration) -> impl Future<Output = ()> {
+    glommio::timer::sleep(time)
+}
+
+pub(super) fn check(report: &mut Report) {
+    const NAME: &str = "glommio";
+    // First the kernel: without io_uring, glommio panics.
+    if let Err(reason) = super::uring() {
+        return report.skip(NAME, format_args!("no io_uring here: {reason}"));
+    }
+    if let Err(reason) = LocalExecutorBuilder::default().make() {
+        return report.skip(NAME, reason);
+    }
+    report.on(NAME);
+    scenarios::check(report);
+    local::check(report);
+}

@@ -1,0 +1,40 @@
+use core::cell::RefCell;
+use core::time::Duration;
+use std::rc::Rc;
+
+use futures_util::FutureExt as _;
+use smol::LocalExecutor;
+
+use crate::report::Report;
+
+#[path = "../local.rs"]
+mod local;
+#[path = "../scenarios.rs"]
+mod scenarios;
+
+const FORGETS: bool = false;
+
+thread_local! {
+    static CURRENT: RefCell<Rc<LocalExecutor<'static>>> = RefCell::default();
+}
+
+fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
+    let executor = CURRENT.with_borrow(Rc::clone);
+    smol::block_on(executor.run(async { main().await }));
+    drop(executor);
+    CURRENT.take();
+}
+
+fn spawn(task: impl Future<Output = ()> + 'static) {
+    CURRENT.with_borrow(|executor| executor.spawn(task).detach());
+}
+
+fn sleep(time: Duration) -> impl Future<Output = ()> {
+    smol::Timer::after(time).map(drop)
+}
+
+pub(super) fn check(report: &mut Report) {
+    report.on("smol, a LocalExecutor");
+    scenarios::check(report);
+    local::check(report);
+}

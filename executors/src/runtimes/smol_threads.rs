@@ -1,0 +1,28 @@
+use core::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use crate::report::Report;
+
+#[path = "../scenarios.rs"]
+mod scenarios;
+
+/// Its threads are for ever.
+const FORGETS: bool = false;
+
+fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
+    smol::block_on(main());
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    smol::spawn(task).detach();
+}
+
+fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
+    smol::Timer::after(time).map(drop)
+}
+
+pub(super) fn check(report: &mut Report) {
+    report.on("smol, threads");
+    scenarios::check(report);
+}

@@ -1,0 +1,33 @@
+//! The suite of `executors/`, on every runtime that this machine can run.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use xshell::{Shell, cmd};
+
+/// What to run.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ExecutorArgs {
+    /// Of this crate: `critical-section`, `portable-atomic`, or both with a comma.
+    #[arg(long, default_value = "")]
+    features: String,
+    /// Only runtimes and scenarios whose names contain this.
+    filter: Option<String>,
+}
+
+/// Lints the suite, and runs it. A runtime that is skipped says why.
+pub(crate) fn executors(sh: &Shell, args: &ExecutorArgs) -> Result<()> {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let target = target.join("executors");
+    let ExecutorArgs { features, filter } = args;
+    let suite = ["--manifest-path", "executors/Cargo.toml"];
+    cmd!(sh, "cargo fmt {suite...} --check").run()?;
+    let suite = [&suite[..], &["--quiet", "--locked", "--features", features]].concat();
+    cmd!(sh, "cargo clippy {suite...} --target-dir {target} -- -D warnings").run()?;
+    // smol has one thread, unless told otherwise.
+    Ok(cmd!(sh, "cargo run {suite...} --target-dir {target} -- {filter...}")
+        .env("SMOL_THREADS", "2")
+        .run()?)
+}
