@@ -24,7 +24,7 @@ pub(crate) fn executors(sh: &Shell, args: &ExecutorArgs) -> Result<()> {
     let ExecutorArgs { features, filter } = args;
     let suite = ["--manifest-path", "executors/Cargo.toml"];
     cmd!(sh, "cargo fmt {suite...} --check").run()?;
-    let suite = [&suite[..], &["--quiet", "--locked", "--features", features]].concat();
+    let suite = &[&suite[..], &["--quiet", "--locked", "--features", features]].concat();
     cmd!(sh, "cargo clippy {suite...} --target-dir {target} -- -D warnings").run()?;
     // smol has one thread, unless told otherwise.
     Ok(cmd!(sh, "cargo run {suite...} --target-dir {target} -- {filter...}")
