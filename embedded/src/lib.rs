@@ -28,17 +28,22 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::print(format_args!($($text)*)) };
 }
 
-/// Makes `run` what the image does; it passes when that returns. A `quiet` one is smaller, and does not
-/// say why it fails.
+/// Makes `run` what the image does; it passes when that returns. One that is `measuring` has the critical
+/// section that measures; a `quiet` one is smaller, and does not say why it fails.
 #[macro_export]
 macro_rules! image {
     ($run:expr) => {
-        $crate::image!($run, |info| $crate::fail(info));
+        $crate::image!($run, |info| $crate::fail(info), $crate::section::Plain);
+    };
+    ($run:expr, measuring) => {
+        $crate::image!($run, |info| $crate::fail(info), $crate::section::Measuring);
     };
     ($run:expr, quiet) => {
-        $crate::image!($run, |_| $crate::board::exit(false));
+        $crate::image!($run, |_| $crate::board::exit(false), $crate::section::Plain);
     };
-    ($run:expr, $panic:expr) => {
+    ($run:expr, $panic:expr, $section:ty) => {
+        critical_section::set_impl!($section);
+
         #[$crate::board::runtime::entry]
         fn main() -> ! {
             $crate::board::start();

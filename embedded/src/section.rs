@@ -1,4 +1,5 @@
-//! The critical section of a single core: masks interrupts, and knows for how long at most.
+//! The critical section of a single core, which masks interrupts: plain, or one that knows for how long
+//! at most.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
@@ -10,11 +11,28 @@ static SINCE: AtomicU32 = AtomicU32::new(0);
 static LONGEST: AtomicU32 = AtomicU32::new(0);
 static PAUSED: AtomicBool = AtomicBool::new(false);
 
-struct Section;
-critical_section::set_impl!(Section);
+/// Masks, and nothing else.
+pub struct Plain;
 
 // SAFETY: one core, so with interrupts masked nobody else runs.
-unsafe impl critical_section::Impl for Section {
+unsafe impl critical_section::Impl for Plain {
+    unsafe fn acquire() -> bool {
+        board::mask()
+    }
+
+    unsafe fn release(outermost: bool) {
+        if outermost {
+            // SAFETY: they were not masked when this section began.
+            unsafe { board::unmask() };
+        }
+    }
+}
+
+/// Measures.
+pub struct Measuring;
+
+// SAFETY: as above.
+unsafe impl critical_section::Impl for Measuring {
     unsafe fn acquire() -> bool {
         let outermost = board::mask();
         if outermost {

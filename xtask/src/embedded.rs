@@ -150,6 +150,7 @@ const IMAGES: [Image; 6] = [
 /// Builds all images, runs them, and prints what they measured.
 pub(crate) fn embedded(sh: &Shell, args: &EmbeddedArgs) -> Result<()> {
     let linker = tools(sh)?;
+    cmd!(sh, "cargo fmt --manifest-path embedded/Cargo.toml --check").run()?;
     let boards: Vec<&Board> = BOARDS.iter().filter(|board| board.quick || !args.quick).collect();
     let (step, limit) = match (args.quick, args.deep) {
         (true, _) => (61, 60),
@@ -228,19 +229,20 @@ fn build(sh: &Shell, linker: &Path, boards: &[&Board], step: u32) -> Result<Path
     let target = sh.current_dir().join(target).join("embedded");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::env::split_paths(&path).chain([linker.to_owned()]))?;
-    let targets = boards.iter().map(|board| format!("--target={}", board.target));
     let _dir = sh.push_dir("embedded");
-    cmd!(sh, "/usr/bin/cargo build --locked --release -Zbuild-std=core,alloc")
-        .args(targets)
-        .arg("--target-dir")
-        .arg(&target)
-        .env("RUSTC", "/usr/bin/rustc")
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("PATH", path)
-        .env("WINDDOWN_STEP", step.to_string())
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .run()?;
+    // One by one: together their features would be one set, and embassy has a platform for each.
+    for triple in boards.iter().map(|board| board.target) {
+        cmd!(sh, "/usr/bin/cargo build --locked --release -Zbuild-std=core,alloc")
+            .args(["--target", triple, "--target-dir"])
+            .arg(&target)
+            .env("RUSTC", "/usr/bin/rustc")
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("PATH", &path)
+            .env("WINDDOWN_STEP", step.to_string())
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .run()?;
+    }
     Ok(target)
 }
 

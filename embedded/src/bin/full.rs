@@ -22,7 +22,7 @@ static STOP: Signal = Signal::new();
 static BELL: Bell = Bell::new();
 static WAITING: AtomicU32 = AtomicU32::new(0);
 
-image!(full);
+image!(full, measuring);
 
 fn full() {
     heap::start();

@@ -24,7 +24,7 @@ static BELL: Bell = Bell::new();
 const BATCH: usize = 17;
 const SIZES: [usize; 7] = [1, 2, 10, BATCH, 100, 400, 1000];
 
-image!(masked);
+image!(masked, measuring);
 
 fn masked() {
     heap::start();
@@ -41,7 +41,9 @@ fn masked() {
                 break;
             };
             let Masked { wait, end, drop, bytes } = now;
-            say!("ok {name}, {size} waiting: wait {wait}, end {end}, drop {drop}; heap {bytes} each");
+            say!(
+                "ok {name}, {size} waiting: wait {wait}, end {end}, drop {drop}; heap {bytes} each"
+            );
             // The first full batch is the longest there is, but for what a step of the clock may add.
             let bound = batch.get_or_insert(now);
             if size <= BATCH {

@@ -17,8 +17,8 @@ use core::pin::Pin;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use critical_section::Mutex;
-use winddown::{CancelScope, CancelToken, Canceller, FutureUntil as _, Guard, Reason, Signal};
 use winddown::WaitGroup;
+use winddown::{CancelScope, CancelToken, Canceller, FutureUntil as _, Guard, Reason, Signal};
 use winddown_embedded::bell::Bell;
 use winddown_embedded::heap::{self, Heap};
 use winddown_embedded::interrupt::{Moment, sweep, while_running};
@@ -32,14 +32,15 @@ static MINE: Bell = Bell::new();
 static OTHER: Bell = Bell::new();
 static CROWD: Bell = Bell::new();
 
-image!(windows);
+image!(windows, measuring);
 
 fn windows() {
     heap::start();
     stack::paint();
     for &(name, operation) in OPERATIONS {
         // Alone; behind one in the slot; and behind one who listens too.
-        let rounds: u32 = [0, 1, 2].map(|crowd| sweep(|now| round(now, operation, crowd))).iter().sum();
+        let rounds: u32 =
+            [0, 1, 2].map(|crowd| sweep(|now| round(now, operation, crowd))).iter().sum();
         say!("ok {name}: {rounds} rounds");
     }
     say!("ok delivery of a group: {} rounds", sweep(deliver_group));
