@@ -134,11 +134,12 @@ pub(crate) mod threads {
     use core::cell::Cell;
     use core::sync::atomic::{AtomicUsize, Ordering};
 
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
 
     std::thread_local! {
-        // Without a destructor, it is there until the thread is gone.
-        static INDEX: Cell<Option<usize>> = const { Cell::new(None) };
+        // From 1 on; 0 is not assigned yet. Without a destructor, it is there until the thread is
+        // gone.
+        static INDEX: Cell<usize> = const { Cell::new(0) };
     }
 
     pub(crate) fn count() -> usize {
@@ -147,15 +148,14 @@ pub(crate) mod threads {
 
     #[inline]
     pub(crate) fn index() -> usize {
-        let index = INDEX.try_with(|it| it.get().unwrap_or_else(|| assign(it)));
-        index.unwrap_or(0)
+        let index = |it: &Cell<usize>| if it.get() == 0 { assign(it) } else { it.get() };
+        INDEX.try_with(index).unwrap_or(0)
     }
 
     #[cold]
-    fn assign(cell: &Cell<Option<usize>>) -> usize {
-        let index = NEXT.fetch_add(1, Ordering::Relaxed);
-        cell.set(Some(index));
-        index
+    fn assign(cell: &Cell<usize>) -> usize {
+        cell.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        cell.get()
     }
 }
 #[cfg(not(feature = "std"))]

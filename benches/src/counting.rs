@@ -5,7 +5,7 @@ use core::hint::black_box;
 
 use crossbeam_utils::sync::WaitGroup as Crossbeam;
 use tokio_util::task::TaskTracker;
-use winddown::WaitGroup;
+use winddown::{TaskGroup, WaitGroup};
 
 use crate::floors::Line;
 use crate::harness::{FLOOR, Family, Scale, contend};
@@ -17,7 +17,9 @@ pub(crate) fn enter_and_leave(scale: Scale) -> Family {
         "All threads use one group; nobody waits. Timed: a loop that counts one piece of work in \
          and out again, each contender by its own guard. `winddown` stands in the group by \
          reference (`guard`), `winddown Arc` holds a pointer to it in each guard as the others do \
-         (`guard_in`). Floor: two read-modify-writes of one word.",
+         (`guard_in`). `TaskGroup` also has a door; `TaskGroup child` is one level below another; \
+         `TaskGroup sharded` counts each core on its own line. Floor: two read-modify-writes of one \
+         word; `own line` is those on a line for each thread.",
     );
     for threads in [1, 2, 4, 8, 16] {
         column(&mut family, threads, scale);
@@ -45,13 +47,33 @@ fn add<G: Sync>(
     });
 }
 
+fn child() -> (TaskGroup, TaskGroup) {
+    let parent = TaskGroup::new();
+    let child = parent.child().expect("an open group");
+    (parent, child)
+}
+
+fn sharded() -> TaskGroup {
+    TaskGroup::builder().sharded().build()
+}
+
 fn column(family: &mut Family, threads: usize, scale: Scale) {
     add(family, FLOOR, threads, scale, || Box::new(Line::default()), |line| line.two_rmws());
+    own_line(family, threads, scale);
     add(family, "winddown", threads, scale, Box::<WaitGroup>::default, |group| {
         drop(black_box(group.guard()));
     });
     add(family, "winddown Arc", threads, scale, Arc::<WaitGroup>::default, |group| {
         drop(black_box(WaitGroup::guard_in(Arc::clone(group))));
+    });
+    add(family, "winddown TaskGroup", threads, scale, TaskGroup::new, |group| {
+        drop(black_box(group.guard()));
+    });
+    add(family, "winddown TaskGroup child", threads, scale, child, |(_, group)| {
+        drop(black_box(group.guard()));
+    });
+    add(family, "winddown TaskGroup sharded", threads, scale, sharded, |group| {
+        drop(black_box(group.guard()));
     });
     add(family, "TaskTracker", threads, scale, TaskTracker::new, |tracker| {
         drop(black_box(tracker.token()));
@@ -68,4 +90,12 @@ fn column(family: &mut Family, threads: usize, scale: Scale) {
     add(family, "wg (future)", threads, scale, wg::future::WaitGroup::new, |group| {
         black_box(group.add(1)).done();
     });
+}
+
+/// What a count that is never shared costs.
+fn own_line(family: &mut Family, threads: usize, scale: Scale) {
+    std::thread_local! {
+        static LINE: Line = Line::default();
+    }
+    add(family, "own line", threads, scale, || (), |()| LINE.with(Line::two_rmws));
 }

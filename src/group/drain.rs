@@ -98,15 +98,7 @@ impl Rest {
         Self { aims: Due::default(), wakes: Due::default(), drain: Drain::nothing() }
     }
 
-    #[inline]
     pub(super) fn run(self) {
-        if !self.aims.is_empty() || !self.wakes.is_empty() || self.drain.group.is_some() {
-            self.go_on();
-        }
-    }
-
-    #[cold]
-    fn go_on(self) {
         let Self { aims, wakes, drain } = self;
         let mut panic = FirstPanic::none();
         panic.catch(|| aims.run());

@@ -27,30 +27,46 @@ pub(crate) struct Hold {
     /// long as something holds it up.
     group: ManuallyDrop<TaskGroup>,
     ticket: Ticket,
-    is_link: bool,
+    flags: u8,
 }
+
+/// A link, and no task.
+const LINK: u8 = 1;
+/// A task that cancels the group when it leaves.
+const ON_DROP: u8 = 1 << 1;
+/// A task that cancels the group when it panics.
+const ON_PANIC: u8 = 1 << 2;
+/// The thread was unwinding when the guard was made: its drop tells of no new panic.
+const WAS_PANICKING: u8 = 1 << 3;
 
 impl Hold {
     /// For a task that the population has counted in.
+    #[inline]
     pub(super) fn task(shared: &Arc<Shared>, caller: Caller) -> Self {
-        Self::new(shared, caller, false)
+        #[cfg(feature = "std")]
+        let flags = if panicking() { WAS_PANICKING } else { 0 };
+        #[cfg(not(feature = "std"))]
+        let flags = 0;
+        Self::new(shared, caller, flags)
     }
 
     /// For one of the links of a new group.
     pub(super) fn link(shared: &Arc<Shared>, caller: Caller) -> Self {
-        let hold = Self::new(shared, caller, true);
+        let hold = Self::new(shared, caller, LINK);
         hold.label("a linked group");
         hold
     }
 
-    fn new(shared: &Arc<Shared>, caller: Caller, is_link: bool) -> Self {
+    #[inline]
+    fn new(shared: &Arc<Shared>, caller: Caller, flags: u8) -> Self {
         let ticket = shared.register.enter(caller);
         // SAFETY: the copy is never dropped, and is not used after `end`, before which the group has
         //   a reference to itself.
         let shared = unsafe { ptr::read(shared) };
-        Self { group: ManuallyDrop::new(TaskGroup { shared }), ticket, is_link }
+        Self { group: ManuallyDrop::new(TaskGroup { shared }), ticket, flags }
     }
 
+    #[inline]
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.group.shared
     }
@@ -59,11 +75,35 @@ impl Hold {
         self.shared().register.label(&self.ticket, label);
     }
 
+    /// Whether there is nothing to notice when the task leaves.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        #[cfg(feature = "std")]
+        let is_panicking = panicking();
+        #[cfg(not(feature = "std"))]
+        let is_panicking = false;
+        self.flags == 0 && !is_panicking
+    }
+
+    /// Notices a panic, and says why the group is to be cancelled, if it is.
+    fn reason(&self) -> Option<Reason> {
+        #[cfg(feature = "std")]
+        if panicking() && self.flags & WAS_PANICKING == 0 {
+            // Relaxed: the step that counts the task out publishes it.
+            self.shared().panics.fetch_add(1, Ordering::Relaxed);
+            if self.flags & ON_PANIC != 0 {
+                return Some(Reason::Panicked);
+            }
+        }
+        (self.flags & ON_DROP != 0).then_some(Reason::Dropped)
+    }
+
     /// Ends it, once. After `Done` the group may be gone.
+    #[inline]
     pub(super) fn end(&mut self) -> (Left, Due<Waker>) {
         let shared = self.shared();
         shared.register.leave(&self.ticket);
-        if self.is_link { (shared.end_one(), Due::default()) } else { shared.leave() }
+        if self.flags & LINK == 0 { shared.leave() } else { (shared.end_one(), Due::default()) }
     }
 }
 
@@ -85,24 +125,12 @@ impl Hold {
 #[must_use = "dropping it counts the task out"]
 pub struct TaskGuard {
     hold: Hold,
-    on_drop: bool,
-    #[cfg(feature = "std")]
-    on_panic: bool,
-    /// Whether the thread was unwinding when the guard was made: then its drop tells of no new panic.
-    #[cfg(feature = "std")]
-    was_panicking: bool,
 }
 
 impl TaskGuard {
+    #[inline]
     pub(super) fn new(hold: Hold) -> Self {
-        Self {
-            hold,
-            on_drop: false,
-            #[cfg(feature = "std")]
-            on_panic: false,
-            #[cfg(feature = "std")]
-            was_panicking: panicking(),
-        }
+        Self { hold }
     }
 
     /// The group's token.
@@ -174,7 +202,7 @@ impl TaskGuard {
     /// A task that may be done before the others have entered must not have this: the group would be
     /// closed before them.
     pub fn cancel_on_drop(mut self) -> Self {
-        self.on_drop = true;
+        self.hold.flags |= ON_DROP;
         self
     }
 
@@ -185,37 +213,43 @@ impl TaskGuard {
     /// With the feature `std`.
     #[cfg(feature = "std")]
     pub fn cancel_on_panic(mut self) -> Self {
-        self.on_panic = true;
+        self.hold.flags |= ON_PANIC;
         self
     }
 
-    /// Notices a panic, and says why the group is to be cancelled, if it is.
-    fn reason(&self) -> Option<Reason> {
-        #[cfg(feature = "std")]
-        if panicking() && !self.was_panicking {
-            // Relaxed: the step that counts this guard out publishes it.
-            self.hold.shared().panics.fetch_add(1, Ordering::Relaxed);
-            if self.on_panic {
-                return Some(Reason::Panicked);
-            }
+    /// The drop of a guard that may have to cancel, or to tell of a panic.
+    #[cold]
+    fn drop_noticed(&mut self) {
+        let reason = self.hold.reason();
+        let rest = match reason {
+            Some(reason) => Shared::cancel(self.hold.shared(), reason).1,
+            None => Rest::nothing(),
+        };
+        let (left, wakes) = self.hold.end();
+        self.run_rest(Rest { wakes, ..rest }, left);
+    }
+
+    #[cold]
+    fn run_rest(&self, mut rest: Rest, left: Left) {
+        if let Left::Last = left {
+            rest.drain = Drain::of(self.hold.shared(), left);
         }
-        self.on_drop.then_some(Reason::Dropped)
+        rest.run();
     }
 }
 
 impl Drop for TaskGuard {
     #[inline]
     fn drop(&mut self) {
-        let mut rest = match self.reason() {
-            Some(reason) => Shared::cancel(self.hold.shared(), reason).1,
-            None => Rest::nothing(),
-        };
-        let (left, wakes) = self.hold.end();
-        rest.wakes = wakes;
-        if let Left::Last = left {
-            rest.drain = Drain::of(self.hold.shared(), left);
+        if !self.hold.is_plain() {
+            return self.drop_noticed();
         }
-        rest.run();
+        let (left, wakes) = self.hold.end();
+        if let Left::Last = left {
+            self.run_rest(Rest::nothing(), left);
+        } else if !wakes.is_empty() {
+            wakes.run();
+        }
     }
 }
 

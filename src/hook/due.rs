@@ -76,7 +76,17 @@ impl<T: Target> Due<T> {
 
 impl<T: Target> Drop for Due<T> {
     /// Goes on with the rest where unwinding cannot be caught.
+    #[inline]
     fn drop(&mut self) {
+        if !self.is_empty() {
+            self.go_on();
+        }
+    }
+}
+
+impl<T: Target> Due<T> {
+    #[cold]
+    fn go_on(&mut self) {
         while let Some(hook) = self.pop() {
             hook.target.run();
         }

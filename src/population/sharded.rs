@@ -3,7 +3,8 @@
 //!
 //! Each shard has the layout of the central word: a count, and `CLOSED`. A task may enter on one core
 //! and leave on another, so the count of a shard means nothing alone and may wrap; the sum of all,
-//! modulo the width of the field, is exact.
+//! modulo the width of the field, is exact. What lands on a closed shard counts for nothing, and is done
+//! again on the central word.
 //!
 //! **Invariant: while a shard is open, what happens on it is not in the central word; the step that
 //! closes it takes its count over.** The central word is closed before the first shard, and holds
@@ -17,7 +18,7 @@ use alloc::boxed::Box;
 use super::word::{BIAS, CLOSED, ONE, Word};
 use super::{Left, close, last_if, load};
 use crate::error::Refused;
-use crate::sync::{AtomicUsize, Line, Ordering, threads};
+use crate::sync::{AtomicUsize, Line, Ordering, fence, threads};
 
 /// More would take longer to fold than they save.
 const MOST: usize = 64;
@@ -39,21 +40,17 @@ impl Sharded {
         })
     }
 
-    /// Adds `step` on this core's shard and says so; false if the shard is closed.
+    /// Adds `step` on this core's shard; false if the shard was closed, which made nothing of it.
     #[inline]
     fn add(&self, step: usize) -> bool {
         let shard = &self.shards[threads::index() & (self.shards.len() - 1)].0;
-        // D: a closed shard acquires what came before the close.
-        let mut now = shard.load(Ordering::Acquire);
-        while now & CLOSED == 0 {
-            let next = now.wrapping_add(step);
-            // A: a leave publishes what was done inside.
-            match shard.compare_exchange_weak(now, next, Ordering::Release, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(other) => now = other,
-            }
+        // A: a leave publishes what was done inside. What lands on a closed shard is read by nobody.
+        let is_open = shard.fetch_add(step, Ordering::Release) & CLOSED == 0;
+        if !is_open {
+            // D: acquires what came before the close.
+            fence(Ordering::Acquire);
         }
-        false
+        is_open
     }
 
     #[inline]
@@ -101,11 +98,10 @@ impl Sharded {
 
     /// How many are inside, if nobody moves meanwhile.
     pub(super) fn len(&self) -> usize {
-        let of = |word: &AtomicUsize| Word(word.load(Ordering::Relaxed)).count();
-        let sum =
-            self.shards.iter().map(|shard| of(&shard.0)).fold(of(&self.word), usize::wrapping_add);
+        let open = self.shards.iter().map(|shard| Word(shard.0.load(Ordering::Relaxed)));
+        let open = open.filter(|shard| !shard.is_closed()).map(Word::count);
         // Modulo the width of the field; and with `BIAS` in it, or without.
-        let sum = sum & (usize::MAX / ONE);
+        let sum = open.fold(load(&self.word).count(), usize::wrapping_add) & (usize::MAX / ONE);
         let inside = if sum > BIAS / 2 { sum.wrapping_sub(BIAS) } else { sum };
         // Who moves from one shard to another may have been counted out only.
         if inside > BIAS { 0 } else { inside }
