@@ -13,6 +13,7 @@ extern crate alloc;
 mod blocking;
 mod counting;
 mod crowd;
+mod draining;
 mod floors;
 mod harness;
 mod looking;
@@ -68,6 +69,7 @@ fn main() -> Result<()> {
     families.extend(trees::steps(scale));
     families.extend([
         trees::collapse(scale),
+        draining::spawn_and_drain(scale),
         blocking::one_core(scale),
         blocking::two_cores(scale),
     ]);

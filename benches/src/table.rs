@@ -14,7 +14,9 @@ pub(crate) fn print_header(rounds: usize, load_before: &str) {
     );
     println!("Columns with more threads than cores share the {} cores.", harness::cores());
     let rivals = [
+        "tokio",
         "tokio-util",
+        "async-executor",
         "wg",
         "crossbeam-utils",
         "waitgroup",

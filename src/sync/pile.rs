@@ -2,6 +2,7 @@
 //!
 //! Edge **Q** (pile): a layer is published by its push to whoever seals or drops the pile.
 
+use core::marker::PhantomData;
 use core::ptr;
 
 use alloc::boxed::Box;
@@ -12,7 +13,12 @@ use super::{AtomicPtr, Exclusive as _, Ordering, const_unless_loom};
 pub(crate) struct Pile<T> {
     /// The last layer, or null, or `SEALED` for ever.
     top: AtomicPtr<Layer<T>>,
+    _owns: PhantomData<T>,
 }
+
+// SAFETY: sharing a pile lets one thread put in a value that another takes out or drops, and none
+//   look at it where it lies. (`Send` is derived and asks for `T: Send`.)
+unsafe impl<T: Send> Sync for Pile<T> {}
 
 /// One value of a pile.
 pub(crate) struct Layer<T> {
@@ -26,7 +32,7 @@ impl<T> Pile<T> {
 
     const_unless_loom! {
         pub(crate) const fn new() -> Self {
-            Self { top: AtomicPtr::new(ptr::null_mut()) }
+            Self { top: AtomicPtr::new(ptr::null_mut()), _owns: PhantomData }
         }
     }
 
