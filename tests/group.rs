@@ -1,0 +1,515 @@
+//! `TaskGroup`: its door, its levels, and what ends a wait for each.
+
+#![cfg(all(feature = "std", not(loom)))]
+
+mod common;
+
+use core::future::{pending, poll_fn, ready};
+use core::num::NonZeroUsize;
+use core::task::Poll;
+use core::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use common::{Bell, look, panic_quietly, poll};
+use winddown::{
+    CancelScope, ChildError, FutureUntil as _, Reason, Refused, Stopped, TaskGroup, Unfinished,
+};
+
+const SHORT: Duration = Duration::from_millis(1);
+
+fn reason_of(group: &TaskGroup) -> String {
+    group.token().reason().expect("cancelled").to_string()
+}
+
+mod door {
+    use super::*;
+
+    /// Every way in by the door.
+    fn assert_refused(group: &TaskGroup) {
+        let inside = group.len();
+        assert_eq!(group.guard().unwrap_err(), Refused::Closed);
+        assert_eq!(group.clone().guard().unwrap_err(), Refused::Closed);
+        assert_eq!(group.track(ready(1)).unwrap_err(), Refused::Closed);
+        let mut room = group.guard_when_room();
+        assert!(matches!(look(&mut room), Poll::Ready(Err(Refused::Closed))));
+        assert_eq!(group.guard_when_room().block().unwrap_err(), Refused::Closed);
+        assert_eq!(group.child().unwrap_err(), Refused::Closed);
+        assert_eq!(group.child_err::<u8>().unwrap_err(), Refused::Closed);
+        let with = group.child_with(TaskGroup::builder());
+        assert_eq!(with.unwrap_err(), ChildError::Refused(Refused::Closed));
+        assert_eq!(group.len(), inside, "nothing was counted");
+    }
+
+    /// Rule 4, whatever closed it.
+    #[test]
+    fn nobody_enters_a_closed_group() {
+        let closers: [fn(&TaskGroup); 6] = [
+            |group| assert!(group.close()),
+            |group| assert!(group.cancel()),
+            |group| group.cancel_with("enough").unwrap(),
+            |group| assert!(look(&mut group.join()).is_pending()),
+            |group| assert!(look(&mut group.shutdown(pending::<()>())).is_pending()),
+            |group| assert_eq!(group.join().block_for(SHORT).unwrap_err().left, 1),
+        ];
+        for close in closers {
+            let group = TaskGroup::new();
+            let guard = group.guard().unwrap();
+            assert!(!group.is_closed());
+            close(&group);
+            assert!(group.is_closed() && !group.is_drained());
+            assert_refused(&group);
+            drop(guard);
+            assert!(group.is_drained());
+            assert_refused(&group);
+        }
+    }
+
+    /// Rule 4: who is inside brings others in until the last one has gone.
+    #[test]
+    fn entry_from_inside_stays_possible() {
+        let group = TaskGroup::new();
+        let mut guard = group.guard().unwrap();
+        group.close();
+        for _ in 0..10 {
+            guard = guard.clone();
+            assert_eq!((group.len(), group.is_drained()), (1, false));
+        }
+        let other = guard.clone();
+        drop(guard);
+        assert!(!group.is_drained());
+        drop(other);
+        assert!(group.is_drained() && group.is_empty());
+    }
+
+    /// Rule 4: one close is the first.
+    #[test]
+    fn closing_again_changes_nothing_and_says_so() {
+        let group = TaskGroup::new();
+        assert!(group.close());
+        assert!(!group.close() && !group.clone().close());
+        assert!(group.is_drained() && !group.token().is_cancelled());
+    }
+
+    /// Rule 4: the last handle closes the door and cancels nothing; the tasks run on.
+    #[test]
+    fn the_last_handle_closes_the_door() {
+        let group = TaskGroup::new();
+        let (guard, other) = (group.guard().unwrap(), group.clone());
+        let token = group.token().clone();
+        drop(group);
+        drop(other.guard().unwrap());
+        drop(other);
+        assert!(guard.group().is_closed() && !token.is_cancelled());
+        assert!(look(&mut guard.closed()).is_ready());
+        let inner = guard.clone();
+        drop(guard);
+        assert!(!token.is_cancelled(), "one is inside");
+        drop(inner);
+        assert_eq!(token.reason().unwrap().to_string(), "its owner was dropped");
+    }
+
+    /// Rule 4, API 5.9: a handle that is made by one who is inside, when all others are gone.
+    #[test]
+    fn a_handle_from_inside_may_be_one_of_a_closed_group() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        drop(group);
+        for _ in 0..3 {
+            let handle = guard.group().clone();
+            assert_refused(&handle);
+            assert!(!handle.close());
+        }
+        let handle = guard.leave();
+        assert!(handle.is_drained());
+        assert_refused(&handle);
+        handle.join().block();
+    }
+
+    /// Rule 4: waits that own the last handle keep the door open, and close it when they go.
+    #[test]
+    fn a_wait_that_owns_the_last_handle_holds_the_door() {
+        for forms in [true, false] {
+            let group = TaskGroup::new();
+            let guard = group.guard().unwrap();
+            let (mut door, mut drained) = (None, None);
+            if forms {
+                door = Some(group.closed_owned());
+            } else {
+                drained = Some(group.drained_owned());
+            }
+            assert!(door.as_mut().is_none_or(|wait| look(wait).is_pending()));
+            assert!(drained.as_mut().is_none_or(|wait| look(wait).is_pending()));
+            assert!(!guard.group().is_closed());
+            drop((door, drained));
+            assert!(guard.group().is_closed());
+        }
+    }
+
+    /// The same guard serves a thread, a closure and a future.
+    #[test]
+    fn guards_serve_threads_and_closures_and_futures_alike() {
+        let group = TaskGroup::new();
+        let (guard, work) = (group.guard().unwrap(), group.guard().unwrap());
+        let mut future = group.track(pending::<()>()).unwrap();
+        let closure = move || drop(work);
+        let thread = thread::spawn(move || drop(guard));
+        thread.join().unwrap();
+        assert_eq!(group.len(), 2);
+        closure();
+        assert!(look(&mut future).is_pending());
+        assert_eq!(group.join().block_for(SHORT).unwrap_err().left, 1);
+        drop(future);
+        group.join().block();
+    }
+
+    /// Rule 2: a refused future is dropped, and one that cannot be made counts nobody in.
+    #[test]
+    fn a_task_that_never_starts_is_not_counted() {
+        struct Panics;
+        impl IntoFuture for Panics {
+            type Output = ();
+            type IntoFuture = core::future::Ready<()>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                panic_quietly("not made")
+            }
+        }
+        let group = TaskGroup::new();
+        assert_eq!(common::panic_of(|| group.track(Panics)), "not made");
+        assert!(group.is_empty());
+        group.close();
+        let held = Arc::new(());
+        let in_it = Arc::clone(&held);
+        assert!(group.track(async move { drop(in_it) }).is_err());
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    /// Rules 2, 4: a guard that is forgotten holds the group up for ever, and its token stays.
+    #[test]
+    fn a_forgotten_guard_is_never_done() {
+        for sharded in [false, true] {
+            let builder = TaskGroup::builder();
+            let group = if sharded { builder.sharded() } else { builder }.build();
+            let guard: &'static _ = Box::leak(Box::new(group.guard().unwrap()));
+            group.close();
+            assert_eq!(group.drained().block_for(SHORT).unwrap_err().left, 1);
+            drop(group);
+            let group = guard.group();
+            assert!(group.is_closed() && !group.is_drained() && !guard.token().is_cancelled());
+            drop(guard.clone());
+            assert_eq!(group.len(), 1);
+        }
+    }
+}
+
+mod levels {
+    use super::*;
+
+    /// The levels only rise, and each has a look and a wait.
+    #[test]
+    fn each_level_can_be_looked_at_and_waited_for() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        let bells = [(); 3].map(|()| Bell::new());
+        let mut closed = guard.closed();
+        let mut cancelled = guard.token().cancelled();
+        let mut drained = group.drained();
+        assert!(poll(&mut closed, &bells[0].waker()).is_pending());
+        assert!(poll(&mut cancelled, &bells[1].waker()).is_pending());
+        assert!(poll(&mut drained, &bells[2].waker()).is_pending());
+        let rings = || bells.each_ref().map(|bell| bell.rings());
+        assert_eq!(rings(), [0, 0, 0]);
+        group.close();
+        assert_eq!(rings(), [1, 0, 0]);
+        assert!(
+            look(&mut closed).is_ready() && poll(&mut cancelled, &bells[1].waker()).is_pending()
+        );
+        assert!(group.cancel());
+        assert_eq!(rings(), [1, 1, 0]);
+        assert!(
+            look(&mut cancelled).is_ready() && poll(&mut drained, &bells[2].waker()).is_pending()
+        );
+        drop((closed, cancelled));
+        drop(guard);
+        assert_eq!(rings(), [1, 1, 1]);
+        for _ in 0..2 {
+            assert!(look(&mut drained).is_ready(), "ready again");
+            assert!(look(&mut group.closed()).is_ready());
+            group.token().cancelled().block();
+            assert!(look(&mut group.clone().drained_owned()).is_ready());
+        }
+    }
+
+    /// Cancelled implies closed, at the moment when the first one hears of it.
+    #[test]
+    fn a_group_is_closed_before_it_is_cancelled() {
+        let scope = CancelScope::new();
+        let cancels: [&dyn Fn(&TaskGroup); 2] =
+            [&|group| assert!(group.cancel()), &|_| assert!(scope.cancel())];
+        for cancel in cancels {
+            let group = TaskGroup::builder().parent(scope.token()).build();
+            let guard = group.guard().unwrap();
+            let seen = Arc::new(AtomicUsize::new(0));
+            let (here, handle) = (Arc::clone(&seen), group.clone());
+            let callback = group.token().on_cancel(move || {
+                assert!(handle.is_closed() && handle.guard().is_err());
+                here.fetch_add(1, Ordering::Relaxed);
+            });
+            cancel(&group);
+            assert_eq!(seen.load(Ordering::Relaxed), 1);
+            assert!(!callback.deregister());
+            drop(guard);
+        }
+    }
+
+    /// The first reason wins; the others come back.
+    #[test]
+    fn a_group_is_cancelled_once() {
+        let group = TaskGroup::new();
+        group.cancel_with("first").unwrap();
+        assert_eq!(group.cancel_with("second").unwrap_err().to_string(), "second");
+        assert!(!group.cancel());
+        assert_eq!(reason_of(&group), "first");
+    }
+
+    /// A group that is drained may still be cancelled: tokens below it hear of it.
+    #[test]
+    fn a_drained_group_may_be_cancelled() {
+        let group = TaskGroup::new();
+        let child = group.token().child();
+        group.join().block();
+        assert!(group.cancel());
+        assert!(child.token().is_cancelled());
+    }
+
+    /// `join` is lazy: nothing happens before its first poll or block.
+    #[test]
+    fn join_closes_at_its_first_poll() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        let (mut join, mut limited) = (group.join(), group.join().until(ready(7)));
+        let shutdown = group.shutdown(ready(()));
+        drop(group.guard().unwrap());
+        drop(shutdown);
+        assert!(!group.is_closed());
+        assert_eq!(look(&mut limited).map(|it| it.unwrap_err().left), Poll::Ready(1));
+        assert!(group.is_closed());
+        assert!(look(&mut join).is_pending());
+        drop(guard);
+        assert!(look(&mut join).is_ready() && look(&mut join).is_ready());
+    }
+
+    /// `drained` only looks.
+    #[test]
+    fn drained_does_not_close() {
+        let group = TaskGroup::new();
+        assert!(look(&mut group.drained()).is_pending());
+        assert!(look(&mut group.clone().drained_owned()).is_pending());
+        assert!(group.drained().block_for(Duration::ZERO).is_err());
+        assert!(!group.is_closed() && group.guard().is_ok());
+    }
+
+    /// A wait with a limit says what is left and what came first, and a drained group wins a tie.
+    #[test]
+    fn a_limit_says_how_many_are_left() {
+        let group = TaskGroup::new();
+        let guards = [(); 3].map(|()| group.guard().unwrap());
+        let Poll::Ready(Err(Unfinished { left, by, .. })) = look(&mut group.join().until(ready(7)))
+        else {
+            panic!("the limit is ready");
+        };
+        assert_eq!((left, by), (3, 7));
+        drop(guards);
+        assert!(matches!(look(&mut group.join().until(ready(7))), Poll::Ready(Ok(()))));
+    }
+
+    /// A group can be raced against anything: its own door is a limit.
+    #[test]
+    fn the_door_is_a_limit_for_idle_work() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        let thread = thread::spawn(move || {
+            let idle = pending::<()>().until(guard.closed());
+            pollster::block_on(idle).unwrap_err();
+        });
+        group.join().block();
+        thread.join().unwrap();
+    }
+}
+
+mod shutdown {
+    use super::*;
+
+    /// Whoever leaves in time leaves gracefully, and the grace is not looked at once all have.
+    #[test]
+    fn a_shutdown_is_graceful_if_all_leave_in_time() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        let mut polls = 0;
+        {
+            let mut stop = group.shutdown(Box::pin(poll_fn(|_| {
+                polls += 1;
+                Poll::<()>::Pending
+            })));
+            assert!(look(&mut stop).is_pending() && group.is_closed());
+            drop(guard);
+            assert_eq!(look(&mut stop), Poll::Ready(Stopped::Gracefully));
+            assert_eq!(look(&mut stop), Poll::Ready(Stopped::Gracefully), "ready again");
+        }
+        assert_eq!(polls, 1);
+        assert!(!group.token().is_cancelled());
+        assert_eq!(group.shutdown(ready(())).block(), Stopped::Gracefully);
+    }
+
+    /// The end of the grace cancels; who obeys ends the shutdown.
+    #[test]
+    fn a_shutdown_is_forced_when_the_grace_is_over() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        let (tell, told) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            guard.closed().block();
+            tell.send(()).unwrap();
+            guard.token().cancelled().block();
+        });
+        let mut second_signal = Box::pin(async move { told.recv().unwrap() });
+        let stop = group.shutdown(&mut second_signal).block();
+        thread.join().unwrap();
+        assert_eq!(stop, Stopped::Forced);
+        assert_eq!(reason_of(&group), "cancelled");
+    }
+
+    /// The grace is either of several: a timer, a token, a second signal of the user.
+    #[test]
+    fn any_future_is_a_grace() {
+        let impatient = CancelScope::new();
+        impatient.cancel();
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        let either = pending::<()>().until(impatient.token());
+        let mut stop = group.shutdown(either);
+        assert!(look(&mut stop).is_pending());
+        assert!(guard.token().is_cancelled());
+        drop(guard);
+        assert_eq!(look(&mut stop), Poll::Ready(Stopped::Forced));
+    }
+
+    /// A hard limit gives up and says how many are left; the group goes on.
+    #[test]
+    fn a_hard_limit_gives_up() {
+        let group = TaskGroup::new();
+        let guards = [(); 2].map(|()| group.guard().unwrap());
+        let outcome = group.shutdown(ready(())).until(ready("enough")).block();
+        let unfinished = outcome.unwrap_err();
+        assert_eq!((unfinished.left, unfinished.by), (2, "enough"));
+        assert!(group.token().is_cancelled() && !group.is_drained());
+        assert_eq!(group.shutdown(pending::<()>()).block_for(SHORT).unwrap_err().left, 2);
+        drop(guards);
+        assert_eq!(group.shutdown(pending::<()>()).block(), Stopped::Forced);
+    }
+
+    /// Two shut down at once, each with a grace of its own: the shorter one counts, both hear it.
+    #[test]
+    fn two_shutdowns_agree() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        let (mut patient, mut hasty) = (group.shutdown(pending::<()>()), group.shutdown(ready(())));
+        assert!(look(&mut patient).is_pending() && look(&mut hasty).is_pending());
+        drop(guard);
+        assert_eq!(look(&mut patient), Poll::Ready(Stopped::Forced));
+        assert_eq!(look(&mut hasty), Poll::Ready(Stopped::Forced));
+    }
+
+    /// A cancel after the last one left is nothing that forced it.
+    #[test]
+    fn a_cancel_after_the_end_does_not_count() {
+        let group = TaskGroup::new();
+        drop(group.guard().unwrap());
+        group.join().block();
+        group.cancel();
+        assert_eq!(group.shutdown(ready(())).block(), Stopped::Gracefully);
+    }
+}
+
+mod guards {
+    use super::*;
+
+    /// Rule 16: `leave` counts out, and then the task may wait for its own group.
+    #[test]
+    fn a_task_that_left_may_join() {
+        let group = TaskGroup::new();
+        let (first, second) = (group.guard().unwrap(), group.guard().unwrap());
+        let handle = first.leave();
+        assert_eq!((group.len(), handle.is_closed()), (1, false));
+        let thread = thread::spawn(move || second.leave().join().block());
+        handle.join().block();
+        thread.join().unwrap();
+    }
+
+    /// API 5.8: whatever ends the task stops all, and says why.
+    #[test]
+    fn guards_cancel_when_they_are_told_to() {
+        let ends: [(fn(&TaskGroup), Option<&str>); 6] = [
+            (|group| drop(group.guard().unwrap().cancel_on_panic()), None),
+            (|group| drop(group.guard().unwrap().cancel_on_drop()), Some("its owner was dropped")),
+            (
+                |group| drop(group.guard().unwrap().cancel_on_drop().clone()),
+                Some("its owner was dropped"),
+            ),
+            (
+                |group| drop(group.guard().unwrap().cancel_on_drop().leave()),
+                Some("its owner was dropped"),
+            ),
+            (|group| panicking(group, false), Some("a task panicked")),
+            (|group| panicking(group, true), Some("a task panicked")),
+        ];
+        for (end, why) in ends {
+            let group = TaskGroup::new();
+            let other = group.guard().unwrap();
+            end(&group);
+            assert_eq!(other.token().reason().map(Reason::to_string).as_deref(), why);
+            assert_eq!((group.is_closed(), group.len()), (why.is_some(), 1));
+        }
+    }
+
+    fn panicking(group: &TaskGroup, both: bool) {
+        let guard = group.guard().unwrap().cancel_on_panic();
+        let guard = if both { guard.cancel_on_drop() } else { guard };
+        let text = common::panic_of(|| {
+            let _guard = guard.label("panics");
+            panic_quietly("oops")
+        });
+        assert_eq!((text.as_str(), group.panics()), ("oops", 1));
+    }
+
+    /// The clone of a guard is a plain one.
+    #[test]
+    fn a_clone_does_not_cancel() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap().cancel_on_drop();
+        drop(guard.clone());
+        assert!(!group.token().is_cancelled());
+        core::mem::forget(guard);
+    }
+
+    /// Everything prints, and an error says what to do.
+    #[test]
+    fn everything_prints() {
+        let group = TaskGroup::builder().limit(NonZeroUsize::MIN).finally(|| {}).build();
+        let guard = group.guard().unwrap();
+        let texts = [
+            format!("{group:?} {guard:?} {:?}", TaskGroup::builder().link(&group)),
+            format!("{:?} {:?}", group.join(), group.closed()),
+            format!("{:?} {:?}", group.shutdown(ready(())), group.guard_when_room()),
+            format!("{:?}", group.track(ready(()))),
+        ];
+        assert!(texts[0].contains("len: 1") && texts[3].contains("Full"));
+        assert_eq!(Refused::Closed.to_string(), "the group is closed: it takes no new work");
+        assert!(Refused::Full.to_string().contains("wait for room"));
+        assert!(ChildError::NotARoot.to_string().contains("link"));
+        assert_eq!(ChildError::from(Refused::Full), ChildError::Refused(Refused::Full));
+        assert!(core::error::Error::source(&ChildError::from(Refused::Full)).is_some());
+    }
+}

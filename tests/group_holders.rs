@@ -1,0 +1,187 @@
+//! Who holds a group up: feature `holders`. Without it the same calls cost nothing.
+
+#![cfg(all(feature = "std", not(loom)))]
+
+mod common;
+
+use winddown::TaskGroup;
+
+/// The calls are there with and without the feature.
+#[test]
+fn labels_change_nothing_else() {
+    let group = TaskGroup::new();
+    let guard = group.guard().unwrap().label("first").label("second").cancel_on_drop();
+    assert_eq!(group.len(), 1);
+    drop(guard);
+    assert!(group.token().is_cancelled() && group.is_drained());
+}
+
+#[cfg(not(feature = "holders"))]
+#[test]
+fn without_the_feature_a_guard_is_two_words() {
+    assert_eq!(size_of::<winddown::TaskGuard>(), 2 * size_of::<usize>());
+}
+
+#[cfg(feature = "holders")]
+mod with_the_feature {
+    use core::num::NonZeroUsize;
+    use core::panic::Location;
+    use core::sync::atomic::{AtomicBool, Ordering};
+    use core::time::Duration;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::common::{look, panic_of};
+    use winddown::{ErrGroup, Holder, Refused, TaskGuard};
+
+    fn labels(group: &TaskGroup) -> Vec<&'static str> {
+        group.holders().iter().map(|holder| holder.label).collect()
+    }
+
+    /// Label, place of the caller, number and time, oldest first.
+    #[test]
+    fn a_holder_says_who_and_where_and_since_when() {
+        let group = TaskGroup::new();
+        let before = Instant::now();
+        let (here, first) = (Location::caller().line(), group.guard().unwrap().label("reader"));
+        let second = group.guard().unwrap();
+        let holders = group.holders();
+        assert_eq!(labels(&group), ["reader", ""]);
+        assert_eq!(holders[0].location.file(), file!());
+        assert_eq!([holders[0].location.line(), holders[1].location.line()], [here, here + 1]);
+        assert_eq!([holders[0].id, holders[1].id], [0, 1]);
+        assert!(holders.iter().all(|holder| holder.since.is_some_and(|at| at >= before)));
+        drop(first);
+        assert_eq!((group.holders().len(), holders.len()), (1, 2), "data, not a view");
+        drop(second.label("writer"));
+        assert!(group.holders().is_empty());
+        drop(group.guard().unwrap());
+        let last = group.guard().unwrap();
+        assert_eq!(group.holders().into_iter().map(|it: Holder| it.id).collect::<Vec<_>>(), [3]);
+        drop(last);
+    }
+
+    /// One readable report.
+    #[test]
+    fn a_report_has_a_line_for_each() {
+        let group = TaskGroup::new();
+        assert_eq!(group.holders().to_string(), "0 inside");
+        let _guards = [group.guard().unwrap().label("reader"), group.guard().unwrap()];
+        let report = group.holders().to_string();
+        let lines: Vec<_> = report.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (3, "2 inside"));
+        assert!(lines[1].contains("#0 reader, from ") && lines[1].contains(file!()));
+        assert!(lines[2].contains("#1 (no label), from ") && lines[2].contains(", for "));
+        assert!(format!("{:?}", group.holders()).contains("reader"));
+    }
+
+    /// Every way in names the caller, not a place of this crate.
+    #[test]
+    fn every_way_in_names_its_caller() {
+        let limit = NonZeroUsize::new(100).unwrap();
+        let group = TaskGroup::builder().limit(limit).build();
+        let errors: ErrGroup<u8> = TaskGroup::builder().build_err();
+        let guard = group.guard().unwrap();
+        let tracked = group.track(async {}).unwrap();
+        let room = group.guard_when_room().block().unwrap();
+        let awaited = pollster::block_on(group.guard_when_room()).unwrap();
+        let clone = guard.clone();
+        let children = (group.child().unwrap(), group.child_err::<u8>().unwrap());
+        let with = group.child_with(TaskGroup::builder()).unwrap();
+        let linked = TaskGroup::builder().link(&group).build();
+        let task = errors.try_track(async { Ok(()) }).unwrap();
+        for (of, count) in [(&group, 8), (&linked, 1), (errors.group(), 1)] {
+            let holders = of.holders();
+            assert_eq!(holders.len(), count);
+            let files = holders.iter().map(|holder| holder.location.file());
+            assert!(files.clone().all(|file| file == file!()), "{holders}");
+            let mut lines: Vec<_> = holders.iter().map(|it| it.location.line()).collect();
+            lines.dedup();
+            assert!(lines.len() >= count - 1, "{holders}");
+        }
+        assert_eq!(labels(&group)[5..], ["a child group"; 3]);
+        assert_eq!(labels(&linked), ["a linked group"]);
+        drop((guard, tracked, room, awaited, clone, children, with, task));
+        assert!(group.holders().is_empty() && errors.group().holders().is_empty());
+        group.close();
+        assert!(linked.holders().is_empty());
+    }
+
+    /// A wait for room is no holder before it is in; one that gives up leaves nothing in the list.
+    #[test]
+    fn who_waits_for_room_is_not_inside() {
+        let group = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+        let guard = group.guard().unwrap().label("inside");
+        let mut waits = [group.guard_when_room(), group.guard_when_room()];
+        assert!(waits.iter_mut().all(|wait| look(wait).is_pending()));
+        assert_eq!(group.guard().unwrap_err(), Refused::Full);
+        assert_eq!(labels(&group), ["inside"]);
+        drop(guard);
+        let [first, mut second] = waits;
+        drop(first);
+        let core::task::Poll::Ready(Ok(guard)) = look(&mut second) else { panic!("its turn") };
+        assert_eq!(labels(&group), [""]);
+        drop(guard);
+        assert!(group.holders().is_empty());
+    }
+
+    /// Every way out takes the name off the list: panics, `leave`, forgotten ones stay.
+    #[test]
+    fn every_way_out_takes_the_holder_off() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        let text = panic_of(|| {
+            let _guard = guard;
+            common::panic_quietly("oops")
+        });
+        assert_eq!(text, "oops");
+        let _handle = group.guard().unwrap().leave();
+        assert!(group.holders().is_empty());
+        core::mem::forget(group.guard().unwrap().label("forgotten"));
+        assert_eq!(labels(&group), ["forgotten"]);
+        let unfinished = group.join().block_for(Duration::from_millis(1)).unwrap_err();
+        assert_eq!(unfinished.left, group.holders().len());
+    }
+
+    /// Sharded or not: one list.
+    #[test]
+    fn a_sharded_group_knows_its_holders() {
+        let group = TaskGroup::builder().sharded().build();
+        let guards: Vec<TaskGuard> = (0..4)
+            .map(|_| {
+                let group = group.clone();
+                thread::spawn(move || group.guard().unwrap().label("thread")).join().unwrap()
+            })
+            .collect();
+        assert_eq!(labels(&group), ["thread"; 4]);
+        drop(guards);
+        assert!(group.holders().is_empty());
+    }
+
+    /// S4.15: a watchdog looks while tasks come and go; what it sees was there.
+    #[test]
+    fn a_watchdog_looks_while_tasks_run() {
+        let group = TaskGroup::new();
+        let stays = group.guard().unwrap().label("stays");
+        let over = AtomicBool::new(false);
+        thread::scope(|threads| {
+            for _ in 0..2 {
+                threads.spawn(|| {
+                    for _ in 0..2000 {
+                        drop(group.guard().unwrap().label("comes and goes").clone());
+                    }
+                    over.store(true, Ordering::Relaxed);
+                });
+            }
+            while !over.load(Ordering::Relaxed) {
+                let holders = group.holders();
+                assert!((1..=5).contains(&holders.len()));
+                assert_eq!(holders[0].label, "stays", "the oldest comes first");
+                assert!(holders.windows(2).all(|two| two[0].id < two[1].id));
+            }
+        });
+        drop(stays);
+        assert!(group.holders().is_empty());
+    }
+}

@@ -1,0 +1,235 @@
+//! Groups that count on a line for each core: the same rules, whatever thread enters and leaves.
+
+#![cfg(all(feature = "std", not(loom)))]
+
+mod common;
+
+use core::cell::RefCell;
+use core::future::{pending, ready};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
+
+use common::look;
+use winddown::{ErrGroup, Refused, Stopped, TaskGroup, TaskGuard};
+
+const ROUNDS: usize = if cfg!(debug_assertions) { 100 } else { 2000 };
+/// Comes only if somebody is lost.
+const LONG: Duration = Duration::from_secs(60);
+
+fn sharded() -> TaskGroup {
+    TaskGroup::builder().sharded().build()
+}
+
+/// A group, and how often its finaliser ran.
+fn counted() -> (TaskGroup, Arc<AtomicUsize>) {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let here = Arc::clone(&ran);
+    let group = TaskGroup::builder().sharded().finally(move || {
+        here.fetch_add(1, Ordering::Relaxed);
+    });
+    (group.build(), ran)
+}
+
+/// Sharding: tasks enter on one thread and leave on another, and the threads end.
+#[test]
+fn tasks_may_leave_on_another_thread_than_they_entered() {
+    let (group, ran) = counted();
+    let mut guards = Vec::new();
+    for _ in 0..8 {
+        let handle = group.clone();
+        let entered = thread::spawn(move || [(); 5].map(|()| handle.guard().unwrap()));
+        guards.extend(entered.join().unwrap());
+        assert_eq!(group.len(), guards.len());
+        // Leaves on a shard that nobody may have entered by.
+        drop(guards.swap_remove(0));
+        assert_eq!(group.len(), guards.len());
+    }
+    let half = guards.split_off(guards.len() / 2);
+    thread::spawn(move || drop(half)).join().unwrap();
+    let left = guards.len();
+    assert_eq!((group.len(), group.is_empty()), (left, false));
+    group.close();
+    assert_eq!((group.len(), ran.load(Ordering::Relaxed)), (left, 0));
+    thread::spawn(move || drop(guards)).join().unwrap();
+    assert_eq!((group.is_drained(), ran.load(Ordering::Relaxed)), (true, 1));
+}
+
+thread_local! {
+    static KEPT: RefCell<Vec<TaskGuard>> = const { RefCell::new(Vec::new()) };
+    static LATE: RefCell<Option<(TaskGroup, mpsc::Sender<bool>)>> = const { RefCell::new(None) };
+}
+
+struct AtTheEnd;
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        let (group, tell) = LATE.with(|it| it.borrow_mut().take()).expect("set before");
+        tell.send(group.guard().is_ok()).unwrap();
+    }
+}
+
+/// Sharding: guards are dropped, and taken, while a thread's own variables are destroyed.
+#[test]
+fn guards_may_be_dropped_and_taken_while_a_thread_ends() {
+    thread_local!(static END: AtTheEnd = const { AtTheEnd });
+    let group = sharded();
+    let (tell, told) = mpsc::channel();
+    for _ in 0..8 {
+        let (handle, tell) = (group.clone(), tell.clone());
+        let thread = thread::spawn(move || {
+            LATE.set(Some((handle.clone(), tell)));
+            END.with(|_| {});
+            KEPT.with(|it| it.borrow_mut().extend([(); 3].map(|()| handle.guard().unwrap())));
+        });
+        thread.join().unwrap();
+        assert!(told.recv().unwrap(), "it entered");
+        assert!(group.is_empty());
+    }
+    group.join().block();
+}
+
+/// Rule 4: closed is closed on every thread, seen by all, and entry from inside goes on.
+#[test]
+fn nobody_enters_a_closed_group_on_any_thread() {
+    let group = sharded();
+    let guard = group.guard().unwrap();
+    assert!(group.close() && !group.close());
+    for _ in 0..8 {
+        let (handle, clone) = (group.clone(), guard.clone());
+        let thread = thread::spawn(move || {
+            let inside = clone.clone();
+            drop(clone);
+            drop(inside);
+            handle.guard().unwrap_err()
+        });
+        assert_eq!(thread.join().unwrap(), Refused::Closed);
+        assert_eq!((group.len(), group.is_drained()), (1, false));
+    }
+    drop(guard);
+    assert!(group.is_drained());
+}
+
+/// All else is as in the plain form: children, links, errors, shutdown, the last handle.
+#[test]
+fn everything_else_is_as_in_the_plain_form() {
+    let parent = sharded();
+    let child = parent.child_with(TaskGroup::builder().sharded()).unwrap();
+    let linked = TaskGroup::builder().sharded().link(&parent).build();
+    let guard = child.guard().unwrap();
+    assert_eq!((parent.len(), child.len(), linked.len()), (1, 1, 0));
+    linked.close();
+    let mut stop = parent.shutdown(ready(()));
+    assert!(look(&mut stop).is_pending());
+    assert!(guard.token().is_cancelled() && child.is_closed());
+    drop(child);
+    drop(guard);
+    assert_eq!(stop.block(), Stopped::Forced);
+    assert!(linked.is_drained());
+    let errors: ErrGroup<u8> = TaskGroup::builder().sharded().build_err();
+    assert!(look(&mut errors.try_track(ready(Err(7))).unwrap()).is_ready());
+    assert_eq!(errors.join().block().unwrap_err().first(), Some(&7));
+    let (group, ran) = counted();
+    let guard = group.guard().unwrap();
+    drop(group);
+    assert!(guard.group().is_closed());
+    drop(guard);
+    assert_eq!(ran.load(Ordering::Relaxed), 1);
+}
+
+/// Rules 4, 16: entries, exits and clones of several threads meet the fold and a second closer; the
+/// group drains once, and not before the last one has left.
+#[test]
+fn the_fold_meets_everybody() {
+    for round in 0..ROUNDS {
+        let (group, ran) = counted();
+        let inside = Arc::new(AtomicUsize::new(0));
+        let start = Barrier::new(4);
+        let (give, given) = mpsc::channel::<TaskGuard>();
+        thread::scope(|threads| {
+            for thread in 0..2 {
+                let (group, inside, start, give) = (&group, &inside, &start, give.clone());
+                threads.spawn(move || {
+                    start.wait();
+                    for turn in 0.. {
+                        inside.fetch_add(1, Ordering::Relaxed);
+                        let Ok(guard) = group.guard() else {
+                            inside.fetch_sub(1, Ordering::Relaxed);
+                            assert!(group.is_closed());
+                            break;
+                        };
+                        let guard = if turn % 3 == 0 { guard.clone() } else { guard };
+                        if (turn + thread) % 2 == 0 {
+                            // Leaves on the other thread.
+                            give.send(guard).unwrap();
+                            continue;
+                        }
+                        inside.fetch_sub(1, Ordering::Relaxed);
+                        drop(guard);
+                    }
+                });
+            }
+            drop(give);
+            let (leaves, start_of) = (Arc::clone(&inside), &start);
+            threads.spawn(move || {
+                start_of.wait();
+                for guard in given {
+                    leaves.fetch_sub(1, Ordering::Relaxed);
+                    drop(guard);
+                }
+            });
+            start.wait();
+            (0..round % 10).for_each(|_| thread::yield_now());
+            let other = threads.spawn(|| group.close());
+            let first = group.close();
+            assert!(first != other.join().unwrap(), "one closes it");
+            group.drained().block_for(LONG).expect("it drains");
+            assert_eq!((group.len(), ran.load(Ordering::Relaxed)), (0, 1));
+        });
+        assert_eq!(inside.load(Ordering::Relaxed), 0);
+    }
+}
+
+/// Rule 5: what was written inside, on any thread, is there for who waits.
+#[test]
+fn what_was_written_inside_is_seen_by_who_waits() {
+    let group = sharded();
+    let written = Arc::new(AtomicUsize::new(0));
+    for _ in 0..8 {
+        let (guard, written) = (group.guard().unwrap(), Arc::clone(&written));
+        thread::spawn(move || {
+            for _ in 0..100 {
+                written.fetch_add(1, Ordering::Relaxed);
+                drop(guard.clone());
+            }
+        });
+    }
+    group.join().block_for(LONG).expect("it drains");
+    assert_eq!(written.load(Ordering::Relaxed), 800);
+}
+
+/// A snapshot of the length never shows nonsense while all move.
+#[test]
+fn the_length_is_one_that_could_be() {
+    let group = sharded();
+    let _stays = group.guard().unwrap();
+    let done = AtomicUsize::new(0);
+    thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                for _ in 0..20_000 {
+                    drop(group.guard().unwrap().clone());
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        while done.load(Ordering::Relaxed) < 2 {
+            assert!(group.len() <= 5, "two threads with two guards each, and one");
+            assert!(!format!("{group:?}").is_empty());
+        }
+    });
+    assert_eq!(group.len(), 1);
+    assert!(look(&mut group.join().until(pending::<()>())).is_pending());
+    assert_eq!(group.len(), 1);
+}
