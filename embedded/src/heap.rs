@@ -17,7 +17,8 @@ unsafe extern "C" {
 }
 
 static INNER: LlffHeap = LlffHeap::empty();
-static CALLS: AtomicUsize = AtomicUsize::new(0);
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static FREED: AtomicUsize = AtomicUsize::new(0);
 
 /// `#[global_allocator] static HEAP: Heap = Heap;`
 pub struct Heap;
@@ -48,16 +49,16 @@ pub fn free() -> usize {
     INNER.free()
 }
 
-/// How many blocks were taken or given back so far.
-pub fn calls() -> usize {
-    CALLS.load(Relaxed)
+/// How many blocks were taken so far, and how many were freed.
+pub fn calls() -> [usize; 2] {
+    [TAKEN.load(Relaxed), FREED.load(Relaxed)]
 }
 
 // SAFETY: the inner heap's.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         section::unmeasured(|| {
-            count();
+            count(&TAKEN);
             // SAFETY: the caller's.
             unsafe { INNER.alloc(layout) }
         })
@@ -65,13 +66,13 @@ unsafe impl GlobalAlloc for Heap {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         section::unmeasured(|| {
-            count();
+            count(&FREED);
             // SAFETY: the caller's.
             unsafe { INNER.dealloc(block, layout) };
         });
     }
 }
 
-fn count() {
-    critical_section::with(|_| CALLS.store(CALLS.load(Relaxed) + 1, Relaxed));
+fn count(calls: &AtomicUsize) {
+    critical_section::with(|_| calls.store(calls.load(Relaxed) + 1, Relaxed));
 }

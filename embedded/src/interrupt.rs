@@ -64,6 +64,7 @@ pub fn while_running<R>(ticks: u32, handler: Handler<'_>, main: impl FnOnce() ->
 pub struct Moment {
     delay: u32,
     late: Cell<bool>,
+    may_free: usize,
 }
 
 impl Moment {
@@ -71,14 +72,16 @@ impl Moment {
     ///
     /// # Panics
     ///
-    /// If the handler took or gave back memory.
+    /// If the handler took memory, or freed more than it may.
     pub fn strike<R>(&self, handler: impl Fn() + Sync, main: impl FnOnce() -> R) -> R {
-        let struck = AtomicBool::new(false);
+        let (struck, may_free) = (AtomicBool::new(false), self.may_free);
         let once = || {
             board::no_interrupts();
             let before = heap::calls();
             handler();
-            assert_eq!(heap::calls(), before, "an interrupt used the heap");
+            let [taken, freed] = heap::calls();
+            assert_eq!(taken, before[0], "an interrupt took memory");
+            assert!(freed - before[1] <= may_free, "an interrupt freed memory");
             struck.store(true, Relaxed);
         };
         while_running(self.delay, &once, || {
@@ -92,13 +95,18 @@ impl Moment {
 
 /// Runs `round` again and again, with its interrupt [`STEP`] ticks later each time, until it comes only
 /// behind what it should have struck. Gives the number of rounds.
-pub fn sweep(mut round: impl FnMut(&Moment)) -> u32 {
+pub fn sweep(round: impl FnMut(&Moment)) -> u32 {
+    sweep_freeing(0, round)
+}
+
+/// A [`sweep`] whose interrupt may free so many blocks.
+pub fn sweep_freeing(may_free: usize, mut round: impl FnMut(&Moment)) -> u32 {
     /// The last of them might have been late by chance only.
     const LATE: u32 = 8;
     let (mut rounds, mut late) = (0, 0);
     while late < LATE {
         rounds += 1;
-        let moment = Moment { delay: rounds * STEP, late: Cell::new(false) };
+        let moment = Moment { delay: rounds * STEP, late: Cell::new(false), may_free };
         round(&moment);
         late = if moment.late.get() { late + 1 } else { 0 };
     }

@@ -18,6 +18,7 @@ pub mod interrupt;
 pub mod section;
 pub mod stack;
 pub mod time;
+pub mod waits;
 
 use core::fmt::Write as _;
 use core::panic::PanicInfo;

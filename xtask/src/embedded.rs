@@ -83,7 +83,7 @@ struct Image {
     status: i32,
 }
 
-const IMAGES: [Image; 6] = [
+const IMAGES: [Image; 7] = [
     Image { name: "count", scenarios: &["count"], status: 0 },
     Image { name: "minimal", scenarios: &[], status: 0 },
     Image {
@@ -101,7 +101,11 @@ const IMAGES: [Image; 6] = [
         ],
         status: 0,
     },
-    Image { name: "tasks", scenarios: &["shared", "slice", "tree", "stack"], status: 0 },
+    Image {
+        name: "tasks",
+        scenarios: &["shared", "slice", "tree", "drain", "heap", "stack"],
+        status: 0,
+    },
     // Its panic is what is wanted.
     Image { name: "full", scenarios: &["full"], status: 1 },
     Image {
@@ -141,6 +145,33 @@ const IMAGES: [Image; 6] = [
             "delivery of a signal",
             "delivery of a tree",
             "storm",
+            "heap",
+        ],
+        status: 0,
+    },
+    Image {
+        name: "groups",
+        scenarios: &[
+            "guard, clone, drop",
+            "guard that cancels",
+            "guard, leave",
+            "handle, drop",
+            "track",
+            "close",
+            "cancel",
+            "closed",
+            "closed, another task",
+            "closed, drop",
+            "drained",
+            "join",
+            "join, drop",
+            "join with a limit",
+            "shutdown",
+            "shutdown without grace",
+            "guard when room",
+            "guard when room, in a queue",
+            "child",
+            "child, close, join",
             "heap",
         ],
         status: 0,

@@ -1,5 +1,5 @@
-//! Statics shared by tasks of embassy, a tree of scopes, a task that finishes its slice, timers as
-//! limits; and neither heap nor stack grows.
+//! Statics shared by tasks of embassy, a tree of scopes, a task that finishes its slice, the drain of a
+//! group, timers as limits; and neither heap nor stack grows.
 
 #![no_std]
 #![no_main]
@@ -14,6 +14,7 @@ use critical_section::Mutex;
 use embassy_executor::{Executor, Spawner};
 use embassy_time::Timer;
 use winddown::{CancelScope, CancelToken, Cancelled, Canceller, Guard, Signal, WaitGroup};
+use winddown::{Stopped, TaskGroup, TaskGuard};
 use winddown_embedded::heap::{self, Heap};
 use winddown_embedded::{board, image, say, stack, time};
 
@@ -38,12 +39,16 @@ async fn scenarios(spawner: Spawner) {
     shared(&spawner).await;
     slice(&spawner).await;
     tree(&spawner).await;
+    say!("ok tree: one branch, and then the rest from an interrupt");
+    drain(&spawner).await;
+    say!("ok drain: in time, and forced by a timer");
     let before = heap::in_use();
     for _ in 0..200 {
         tree(&spawner).await;
+        drain(&spawner).await;
     }
     assert_eq!(heap::in_use(), before);
-    say!("ok tree: 200 cancelled from an interrupt, heap {before} bytes before and after");
+    say!("ok heap: {before} bytes in use before and after 200 more");
     say!("ok stack: {} bytes at most", stack::high_water());
     board::exit(true)
 }
@@ -135,4 +140,28 @@ async fn tree(spawner: &Spawner) {
     critical_section::with(|cs| CANCELLER.replace(cs, Some(root.canceller())));
     time::in_next_tick(cancel);
     assert_eq!(everybody_left(10).await, Ok(()));
+}
+
+#[embassy_executor::task(pool_size = 2)]
+async fn member(guard: TaskGuard, is_polite: bool) {
+    if is_polite {
+        guard.closed().await;
+    } else {
+        guard.token().cancelled().await;
+    }
+}
+
+/// Rule 4, with timers of embassy as grace and as limit.
+async fn drain(spawner: &Spawner) {
+    let group = TaskGroup::new();
+    for _ in 0..2 {
+        spawner.spawn(member(group.guard().unwrap(), true).unwrap());
+    }
+    assert_eq!(group.shutdown(Timer::after_ticks(10)).await, Stopped::Gracefully);
+    let group = TaskGroup::new();
+    spawner.spawn(member(group.guard().unwrap(), false).unwrap());
+    let hasty = group.shutdown(Timer::after_ticks(10)).until(Timer::after_ticks(2)).await;
+    assert_eq!(hasty.unwrap_err().left, 1);
+    assert_eq!(group.shutdown(Timer::after_ticks(2)).await, Stopped::Forced);
+    assert!(group.is_drained());
 }

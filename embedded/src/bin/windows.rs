@@ -8,7 +8,6 @@
 
 extern crate alloc;
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt::{self, Write as _};
@@ -22,15 +21,13 @@ use winddown::{CancelScope, CancelToken, Canceller, FutureUntil as _, Guard, Rea
 use winddown_embedded::bell::Bell;
 use winddown_embedded::heap::{self, Heap};
 use winddown_embedded::interrupt::{Moment, sweep, while_running};
+use winddown_embedded::waits::{
+    Left, Wait, abandon, all_were_woken, forget_rings, once, park, twice, was_woken,
+};
 use winddown_embedded::{image, say, stack};
 
 #[global_allocator]
 static HEAP: Heap = Heap;
-
-/// Of the operation's wait, of its second waker, and of all who waited before it.
-static MINE: Bell = Bell::new();
-static OTHER: Bell = Bell::new();
-static CROWD: Bell = Bell::new();
 
 image!(windows, measuring);
 
@@ -61,11 +58,7 @@ struct Scene {
     token: CancelToken,
 }
 
-type Wait<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 type LastGuard<'a> = Mutex<Cell<Option<Guard<&'a WaitGroup>>>>;
-
-/// A wait that an operation leaves, the bell that it last used, and whether it was over.
-type Left<'a> = Option<(Wait<'a>, &'static Bell, bool)>;
 
 impl Scene {
     fn new() -> Self {
@@ -97,20 +90,11 @@ impl Scene {
 
     /// Some wait for each of the three.
     fn crowd(&self, size: usize) -> Vec<Wait<'_>> {
-        (0..size)
-            .flat_map(|_| {
-                let waits: [Wait<'_>; 3] = [
-                    Box::pin(self.group.wait()),
-                    Box::pin(self.stop.closed()),
-                    Box::pin(self.token.clone().cancelled_owned()),
-                ];
-                waits
-            })
-            .map(|mut wait| {
-                assert!(CROWD.poll(wait.as_mut()).is_pending());
-                wait
-            })
-            .collect()
+        let three = |_| {
+            let token = self.token.clone();
+            [park(self.group.wait()), park(self.stop.closed()), park(token.cancelled_owned())]
+        };
+        (0..size).flat_map(three).collect()
     }
 }
 
@@ -126,51 +110,11 @@ fn strike(now: &Moment, operation: Operation, size: usize) {
     let last = Mutex::new(Cell::new(Some(scene.group.guard())));
     let crowd = scene.crowd(size);
     let left = now.strike(|| scene.end(&last), || operation(&scene));
-    if let Some((mut wait, bell, over)) = left {
-        assert!(over || bell.rings() > 0, "a wake-up was lost");
-        assert!(over || bell.poll(wait.as_mut()).is_ready(), "woken too early");
-    }
+    was_woken(left);
     all_were_woken(crowd);
 }
 
-/// Once each.
-fn all_were_woken(crowd: Vec<Wait<'_>>) {
-    assert_eq!(CROWD.rings() as usize, crowd.len());
-    for mut wait in crowd {
-        assert!(CROWD.poll(wait.as_mut()).is_ready());
-    }
-}
-
-fn forget_rings() {
-    for bell in [&MINE, &OTHER, &CROWD] {
-        bell.take();
-    }
-}
-
 type Operation = for<'a> fn(&'a Scene) -> Left<'a>;
-
-/// Polls once, and leaves the wait.
-fn once<'a>(wait: impl Future + 'a) -> Left<'a> {
-    let mut wait: Wait<'a> = Box::pin(async { drop(wait.await) });
-    let over = MINE.poll(wait.as_mut()).is_ready();
-    Some((wait, &MINE, over))
-}
-
-/// Polls once more, for another task.
-fn twice<'a>(wait: impl Future + 'a) -> Left<'a> {
-    let (mut wait, bell, over) = once(wait)?;
-    if over {
-        return Some((wait, bell, over));
-    }
-    let over = OTHER.poll(wait.as_mut()).is_ready();
-    Some((wait, &OTHER, over))
-}
-
-/// Polls once, and gives up.
-fn abandon<'a>(wait: impl Future + 'a) -> Left<'a> {
-    once(wait);
-    None
-}
 
 struct Nowhere;
 
@@ -286,8 +230,7 @@ const MANY: usize = 40;
 
 fn many<'a, W: Future<Output = ()> + 'a>(wait: impl Fn() -> W) -> Vec<Wait<'a>> {
     forget_rings();
-    let waits = (0..MANY).map(|_| Box::pin(wait()) as Wait<'a>);
-    waits.map(|mut wait| (CROWD.poll(wait.as_mut()), wait).1).collect()
+    (0..MANY).map(|_| park(wait())).collect()
 }
 
 /// Another round of the group begins and ends in the middle of a delivery.
