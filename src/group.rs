@@ -4,6 +4,7 @@ mod builder;
 mod drain;
 mod guard;
 mod shared;
+mod tree;
 mod waits;
 
 use core::fmt;
@@ -59,7 +60,7 @@ pub use waits::{Stopped, WaitDoor, WaitDrained, WaitRoom, WaitShutdown};
 /// # Size
 ///
 /// A handle is a pointer, a [`TaskGuard`] two (three with `holders`). A group takes three allocations, for
-/// itself and for the scopes of its token and its door. Entering and leaving allocate nothing, and
+/// itself and for the scopes of its token and its door; one without a parent takes one more. Entering and leaving allocate nothing, and
 /// cost one read-modify-write each.
 ///
 /// # Compared with
@@ -149,7 +150,8 @@ impl TaskGroup {
     /// # Availability
     ///
     /// Everywhere, interrupts included (not with the feature `holders`); it neither locks nor
-    /// allocates. Below other groups or a token it takes a step for each level.
+    /// allocates. Below a token it takes a step for each level of that; and, while a close from above is
+    /// on its way, for each group above.
     ///
     /// # Examples
     ///
@@ -389,6 +391,9 @@ impl TaskGroup {
 
     /// A group below this one: this one's levels are its own at once, and this one is drained only
     /// when it is. A child affects neither its parent nor its siblings, but counts as one task.
+    ///
+    /// It is no handle of its parent: if the parent's last handle goes, the parent's door closes, and
+    /// with it the child's.
     ///
     /// # Errors
     ///

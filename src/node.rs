@@ -250,21 +250,27 @@ impl Node {
         }
     }
 
-    /// Registers `aim` to be run when the node is cancelled; runs it at once if it is.
-    pub(crate) fn register(this: &Arc<Self>, aim: Aim) -> Parked<Aim> {
-        let (Ok(parked) | Err(parked)) = Parked::new(&this.waiters, aim);
+    /// Registers `callback` to be run when the node is cancelled; runs it at once if it is.
+    pub(crate) fn register(this: &Arc<Self>, callback: Callback) -> Parked<Aim> {
+        let (Ok(parked) | Err(parked)) = Parked::new(&this.waiters, Aim::Call(callback));
         // Also where nothing was registered: a node is fired only when it is cancelled.
         if let Announced::Over = this.announce(None) {
             if let Some(reason) = this.found() {
                 this.deliver(reason);
             }
             // A delivery that came before our hook has passed it by.
-            if let Aim::Follow(follower) = parked.target() {
-                follower.settle();
-            }
             parked.target().run();
         }
         parked
+    }
+
+    /// Registers `follower` for as long as the node lives. Nobody else has the node yet, so it is open
+    /// itself; a cancellation above reaches it as it is hooked up, or is on its way here then.
+    pub(crate) fn follow(this: &Arc<Self>, follower: Box<dyn Follower>) {
+        let (Ok(parked) | Err(parked)) = Parked::new(&this.waiters, Aim::Follow(follower));
+        this.keep(parked);
+        this.step(Word::announce);
+        Self::hook_up(this);
     }
 
     /// Keeps a registration that nobody will take back.
@@ -375,8 +381,7 @@ pub(crate) trait Follower: Send + Sync {
     /// Own work: runs nobody's code.
     fn settle(&self);
 
-    /// What may be foreign code, after `settle` and everybody else's. Where a registration and a
-    /// delivery race, both call both.
+    /// What may be foreign code, after `settle` and everybody else's.
     fn run(&self);
 }
 

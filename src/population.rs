@@ -58,12 +58,11 @@ pub(crate) enum Left {
 
 impl Population {
     pub(crate) fn new(limit: Option<NonZeroUsize>, is_sharded: bool) -> Self {
-        let form = match limit {
-            Some(limit) => Form::Limited(Arc::new(Limited::new(limit.get().min(HALF)))),
-            None => match Sharded::new() {
-                Some(sharded) if is_sharded => Form::Sharded(sharded),
-                _ => Form::Plain(AtomicUsize::new(Word::EMPTY.0)),
-            },
+        let sharded = if is_sharded && limit.is_none() { Sharded::new() } else { None };
+        let form = match (limit, sharded) {
+            (Some(limit), _) => Form::Limited(Arc::new(Limited::new(limit.get().min(HALF)))),
+            (None, Some(sharded)) => Form::Sharded(sharded),
+            (None, None) => Form::Plain(AtomicUsize::new(Word::EMPTY.0)),
         };
         Self { form: Line(form) }
     }

@@ -26,7 +26,7 @@ impl Registration {
     }
 
     pub(crate) fn new(node: &Arc<Node>, callback: Callback) -> Self {
-        Self { registered: Some((Node::register(node, Aim::Call(callback)), Arc::clone(node))) }
+        Self { registered: Some((Node::register(node, callback), Arc::clone(node))) }
     }
 
     /// Takes the callback back. True exactly if it has not begun and now never will.

@@ -143,7 +143,9 @@ pub(crate) mod threads {
     }
 
     pub(crate) fn count() -> usize {
-        std::thread::available_parallelism().map_or(1, usize::from)
+        // Asking the system takes tens of microseconds.
+        static COUNT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+        *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
     }
 
     #[inline]

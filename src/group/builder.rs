@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use super::TaskGroup;
 use super::guard::Hold;
 use super::shared::{Parts, Shared};
+use super::tree::Tree;
 use crate::callback::Callback;
 use crate::holders::Caller;
 use crate::node::{Node, Traits};
@@ -99,8 +100,14 @@ impl TaskGroupBuilder {
         let parent = self.parent.take();
         let links = mem::take(&mut self.links);
         let stop = CancelScope::below(parent.as_ref(), Traits::default());
-        let door = stop.token().node().cloned();
-        let group = self.make(stop, door, parent.is_some(), links.len());
+        let is_below = parent.is_some();
+        let group = self.make(Parts {
+            is_below,
+            tree: Arc::new(Tree::new(parent)),
+            door: Node::new(stop.token().node().cloned(), Traits::default()),
+            stop,
+            links: links.len(),
+        });
         for other in links {
             let link = Hold::link(&group.shared, caller);
             if let Err(mut link) = other.shared.followers.push(link) {
@@ -108,7 +115,7 @@ impl TaskGroupBuilder {
                 let _ = link.end();
             }
         }
-        if parent.is_some() {
+        if is_below {
             Shared::follow(&group.shared);
         }
         group
@@ -116,8 +123,13 @@ impl TaskGroupBuilder {
 
     /// Builds the group below `parent`, which `hold` holds up.
     pub(super) fn build_below(self, parent: &TaskGroup, hold: Hold) -> TaskGroup {
-        let stop = CancelScope::below(Some(parent.token()), Traits::default());
-        let group = self.make(stop, Some(parent.shared.door.clone()), true, 0);
+        let group = self.make(Parts {
+            is_below: true,
+            tree: parent.shared.tree.clone(),
+            door: Node::new(Some(parent.shared.door.clone()), Traits::default()),
+            stop: CancelScope::below(Some(parent.token()), Traits::default()),
+            links: 0,
+        });
         hold.label("a child group");
         // Nobody has the new group yet, so it is not drained.
         let _ = group.shared.followers.push(hold);
@@ -125,23 +137,9 @@ impl TaskGroupBuilder {
         group
     }
 
-    /// `above` is what closes the door when it is cancelled.
-    fn make(
-        self,
-        stop: CancelScope,
-        above: Option<Arc<Node>>,
-        is_below: bool,
-        links: usize,
-    ) -> TaskGroup {
-        let shared = Shared::new(Parts {
-            population: Population::new(self.limit, self.is_sharded),
-            is_below,
-            door: Node::new(above, Traits::default()),
-            stop,
-            finaliser: self.finaliser,
-            links,
-        });
-        TaskGroup { shared }
+    fn make(self, parts: Parts) -> TaskGroup {
+        let population = Population::new(self.limit, self.is_sharded);
+        TaskGroup { shared: Shared::new(parts, population, self.finaliser) }
     }
 }
 

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::hook::Due;
 use crate::node::Aim;
 use crate::population::Left;
-use crate::sync::{Arc, FirstPanic, Layers, Ordering};
+use crate::sync::{Arc, FirstPanic, Layers};
 
 /// Groups that have come to their end. Dropping it drains them, so unwinding does too.
 pub(super) struct Drain {
@@ -60,7 +60,6 @@ impl Drain {
     /// The own work of one drain.
     fn finish(&mut self) -> Option<(Arc<Shared>, Due<Waker>)> {
         let group = self.group.take()?;
-        group.was_forced.store(group.stop.token().is_cancelled(), Ordering::Relaxed);
         let mut wakes = group.drained.settle(()).unwrap_or_default();
         let mut followers = group.followers.seal();
         while let Some(mut layer) = followers.pop() {

@@ -8,8 +8,8 @@
 //! drainer: each step of `ends` releases what its thread has acquired from a population or a drain.
 //!
 //! Memory: handles and waits hold references; a guard holds none, but one count of the population. The
-//! group has one reference to itself, from its birth to its drain, which serves all who are inside. So entering and leaving
-//! cost one read-modify-write each.
+//! group has one reference to itself, from its birth to its drain, which serves all who are inside. So
+//! entering and leaving cost one read-modify-write each.
 //!
 //! The door is a scope of a tree of its own, as the token is: a child's door hangs below its parent's,
 //! and a root's below its own token. So a close reaches all below at once, to be asked, and by the
@@ -24,12 +24,12 @@ use alloc::boxed::Box;
 
 use super::drain::{Drain, Rest};
 use super::guard::{Hold, TaskGuard};
-use super::waits::Stopped;
+use super::tree::Tree;
 use crate::callback::Callback;
 use crate::error::Refused;
 use crate::holders::{Caller, Register};
 use crate::hook::Due;
-use crate::node::{Aim, Follower, Node};
+use crate::node::{Follower, Node};
 use crate::population::{Left, Population};
 use crate::reason::Reason;
 use crate::scope::CancelScope;
@@ -44,7 +44,8 @@ pub(crate) struct Shared {
     /// How many handles there are; the last one closes the door.
     pub(super) handles: AtomicUsize,
     /// Whether somebody above can close the door or cancel the token.
-    pub(super) is_below: bool,
+    is_below: bool,
+    pub(super) tree: Arc<Tree>,
     /// Cancelled when the group is closed. Goes before the token, whose scope it hangs in.
     pub(super) door: Arc<Node>,
     /// Dropped with the group, which tells the tokens that outlive it.
@@ -55,44 +56,42 @@ pub(crate) struct Shared {
     pub(super) followers: Pile<Hold>,
     /// Run by the drain.
     pub(super) finaliser: Option<Callback>,
-    /// Set by the drain before `drained`: the group was cancelled first.
-    pub(super) was_forced: AtomicBool,
     /// Closed by the drain.
     pub(super) drained: Signal,
     pub(super) register: Register,
-    /// Set by who closed the door from above over nobody: whoever takes it back drains.
-    is_due: AtomicBool,
     #[cfg(feature = "std")]
     pub(super) panics: AtomicUsize,
 }
 
-/// What a new group has.
+/// Where a new group stands.
 pub(super) struct Parts {
-    pub(super) population: Population,
     pub(super) is_below: bool,
+    pub(super) tree: Arc<Tree>,
     pub(super) door: Arc<Node>,
     pub(super) stop: CancelScope,
-    pub(super) finaliser: Option<Callback>,
     /// How many links it will get.
     pub(super) links: usize,
 }
 
 impl Shared {
     /// A group with one handle, which the caller makes.
-    pub(super) fn new(parts: Parts) -> Arc<Self> {
+    pub(super) fn new(
+        parts: Parts,
+        population: Population,
+        finaliser: Option<Callback>,
+    ) -> Arc<Self> {
         let shared = Arc::new(Self {
-            population: parts.population,
+            population,
             handles: AtomicUsize::new(1),
             is_below: parts.is_below,
+            tree: parts.tree,
             door: parts.door,
             stop: parts.stop,
             ends: AtomicUsize::new(1 + parts.links),
             followers: Pile::new(),
-            finaliser: parts.finaliser,
-            was_forced: AtomicBool::new(false),
+            finaliser,
             drained: Signal::new(),
             register: Register::new(),
-            is_due: AtomicBool::new(false),
             #[cfg(feature = "std")]
             panics: AtomicUsize::new(0),
         });
@@ -102,11 +101,16 @@ impl Shared {
     }
 
     /// Hooks the group to its door, so that it follows those above; if they are closed or cancelled
-    /// already, it is so from birth.
+    /// already, it is so from birth. Nobody else has the group yet.
     pub(super) fn follow(this: &Arc<Self>) {
-        let follow = Follow { group: Arc::downgrade(this), kept: Slot::empty() };
-        let parked = Node::register(&this.door, Aim::Follow(Box::new(follow)));
-        this.door.keep(parked);
+        let follow = Follow {
+            group: Arc::downgrade(this),
+            kept: Slot::empty(),
+            is_last: AtomicBool::new(false),
+        };
+        // It may have to deliver to the part of the chain that it hooks up.
+        let _delivery = this.tree.deliver();
+        Node::follow(&this.door, Box::new(follow));
     }
 
     /// Takes the reference that the group has to itself.
@@ -126,8 +130,8 @@ impl Shared {
     /// Goes in by the door.
     #[inline]
     pub(super) fn enter(this: &Arc<Self>, caller: Caller) -> Result<Hold, Refused> {
-        // A close above that has not been delivered here closes this door too.
-        if this.is_below && this.door.found().is_some() {
+        // W: a close above that is on its way has closed this door, too.
+        if this.is_below && !this.tree.is_settled() && this.door.found().is_some() {
             return Err(Refused::Closed);
         }
         this.population.enter()?;
@@ -169,12 +173,6 @@ impl Shared {
         tasks + self.ends.load(Ordering::Relaxed).saturating_sub(population)
     }
 
-    /// How the group came to its end.
-    pub(super) fn stopped(&self) -> Stopped {
-        // Relaxed: stored before the drain was published, which the caller has acquired.
-        if self.was_forced.load(Ordering::Relaxed) { Stopped::Forced } else { Stopped::Gracefully }
-    }
-
     /// The guard of a place in the queue that was granted.
     pub(super) fn seated(this: &Arc<Self>, caller: Caller) -> TaskGuard {
         TaskGuard::new(Hold::task(this, caller))
@@ -196,6 +194,7 @@ impl Shared {
     /// Closes the door. True for the first.
     pub(super) fn close(this: &Arc<Self>) -> (bool, Rest) {
         let drain = Drain::of(this, this.after(this.population.close()));
+        let _delivery = this.tree.deliver();
         let (outcome, aims) = this.door.settle(Reason::Cancelled);
         (outcome.is_ok(), Rest { aims, wakes: Due::default(), drain })
     }
@@ -212,27 +211,26 @@ impl Shared {
     }
 }
 
-/// What makes a group follow its door.
+/// What makes a group follow its door. Its hook is fired once, so each step is made once, by one thread.
 struct Follow {
     group: Weak<Shared>,
     /// Keeps the group from `settle` to the end of `run`: dropping it may be foreign code.
     kept: Slot<Shared>,
+    /// The door was closed over nobody: `run` drains.
+    is_last: AtomicBool,
 }
 
 impl Follower for Follow {
     fn settle(&self) {
         let Some(group) = self.group.upgrade() else { return };
-        if let Left::Last = group.after(group.population.close()) {
-            group.is_due.store(true, Ordering::Release);
-        }
-        // Two settle only at the group's birth, where its maker has a reference too.
+        let left = group.after(group.population.close());
+        self.is_last.store(matches!(left, Left::Last), Ordering::Relaxed);
         self.kept.replace(Some(group));
     }
 
     fn run(&self) {
         let Some(group) = self.kept.replace(None) else { return };
-        // Acquires what `settle` acquired. One takes it back.
-        if group.is_due.swap(false, Ordering::AcqRel) {
+        if self.is_last.load(Ordering::Relaxed) {
             Drain::of(&group, Left::Last).run();
         }
     }

@@ -172,9 +172,15 @@ impl<P: Borrow<TaskGroup>> fmt::Debug for WaitDrained<P> {
 pub enum Stopped {
     /// Every task left by itself.
     Gracefully,
-    /// The group was cancelled before the last task had left: by the end of the grace, or by somebody
-    /// else.
+    /// The group was cancelled, by the end of the grace or by somebody else, before it was found
+    /// drained.
     Forced,
+}
+
+impl Stopped {
+    fn of(group: &TaskGroup) -> Self {
+        if group.token().is_cancelled() { Self::Forced } else { Self::Gracefully }
+    }
 }
 
 pin_project! {
@@ -186,12 +192,13 @@ pin_project! {
         drained: WaitDrained<&'a TaskGroup>,
         #[pin]
         grace: Option<Grace>,
+        stopped: Option<Stopped>,
     }
 }
 
 impl<'a, Grace> WaitShutdown<'a, Grace> {
     pub(super) fn new(group: &'a TaskGroup, grace: Grace) -> Self {
-        Self { drained: WaitDrained::new(group, true), grace: Some(grace) }
+        Self { drained: WaitDrained::new(group, true), grace: Some(grace), stopped: None }
     }
 }
 
@@ -210,7 +217,7 @@ impl<Grace: Future> Future for WaitShutdown<'_, Grace> {
                 drained = Pin::new(&mut *this.drained).poll(cx);
             }
         }
-        drained.map(|()| group.shared.stopped())
+        drained.map(|()| *this.stopped.get_or_insert_with(|| Stopped::of(group)))
     }
 }
 
@@ -222,7 +229,9 @@ impl<Grace: Future> AnyWait for WaitShutdown<'_, Grace> {
     fn look(self: Pin<&mut Self>) -> Poll<Stopped> {
         let this = self.project();
         let group = this.drained.group;
-        Pin::new(this.drained).look().map(|()| group.shared.stopped())
+        let stopped = this.stopped;
+        let drained = Pin::new(this.drained).look();
+        drained.map(|()| *stopped.get_or_insert_with(|| Stopped::of(group)))
     }
 
     #[cfg(feature = "std")]
