@@ -5,7 +5,7 @@ use core::future::pending;
 use core::time::Duration;
 use std::rc::Rc;
 
-use winddown::{CancelScope, Canceller, Signal, WaitGroup};
+use winddown::{CancelScope, Canceller, Signal, TaskGroup, WaitGroup};
 
 use super::{run, sleep, spawn};
 use crate::report::Report;
@@ -19,6 +19,7 @@ pub(super) fn check(report: &mut Report) {
     crate::report::check!(report:
         guards_and_values_may_stay_on_their_thread,
         cancelled_work_may_stay_on_its_thread,
+        a_group_tracks_what_stays_on_its_thread,
     );
 }
 
@@ -67,4 +68,23 @@ async fn cancelled_work_may_stay_on_its_thread() {
     }
     tasks.wait().until(sleep(LONG)).await.expect("they were told to stop");
     assert_eq!((stopped.get(), Rc::strong_count(&tasks)), (TASKS, 1));
+}
+
+/// Rule 2: the group goes anywhere, what its tasks hold does not.
+async fn a_group_tracks_what_stays_on_its_thread() {
+    let group = TaskGroup::new();
+    let held = Rc::new(Cell::new(0));
+    for _ in 0..TASKS {
+        let (guard, held) = (group.guard().unwrap(), Rc::clone(&held));
+        let token = guard.token().clone();
+        spawn(guard.track(async move {
+            token.cancelled().await;
+            held.set(held.get() + 1);
+        }));
+    }
+    let handle = group.clone();
+    let canceller = std::thread::spawn(move || assert!(handle.cancel()));
+    group.join().until(sleep(LONG)).await.expect("they were told to stop");
+    assert_eq!((held.get(), Rc::strong_count(&held)), (TASKS, 1));
+    canceller.join().unwrap();
 }

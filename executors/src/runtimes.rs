@@ -3,7 +3,7 @@
 //! - `run` starts a runtime, waits in it for one future, and lets the runtime go;
 //! - `spawn` starts a task that nobody joins;
 //! - `sleep` is the runtime's timer, or that of a crate, where it has none;
-//! - `FORGETS` says whether tasks that are left behind by `run` may never be dropped, nor run.
+//! - `FORGETS` says which of the tasks that `run` leaves behind may never run again, nor be dropped.
 
 use crate::report::Report;
 
@@ -26,6 +26,17 @@ mod smol_threads;
 mod tokio_local;
 mod tokio_thread;
 mod tokio_threads;
+
+/// What becomes of tasks when their runtime goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Forgets {
+    /// They are dropped, or the runtime's threads stay and run them.
+    Nothing,
+    /// The same, unless they are woken at that moment.
+    WhatIsWokenMeanwhile,
+    /// Those that wait for something are leaked.
+    WhatWaits,
+}
 
 pub(crate) fn all(report: &mut Report) {
     tokio_threads::check(report);

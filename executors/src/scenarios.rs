@@ -17,7 +17,7 @@ use winddown::{
     CancelScope, CancelToken, Cancelled, FutureUntil as _, Reason, Signal, StreamUntil, WaitGroup,
 };
 
-use super::{FORGETS, run, sleep, spawn};
+use super::{FORGETS, Forgets, run, sleep, spawn};
 use crate::report::Report;
 
 const SHORT: Duration = Duration::from_millis(1);
@@ -442,7 +442,12 @@ fn a_runtime_goes(stop: Stop) {
     });
     gone.close();
     closer.join().unwrap();
-    if !FORGETS {
+    let drops = match FORGETS {
+        Forgets::Nothing => true,
+        Forgets::WhatIsWokenMeanwhile => stop == Stop::Later,
+        Forgets::WhatWaits => false,
+    };
+    if drops {
         service.tasks.wait().block_for(LONG).expect("they were dropped, or told to stop");
     }
 }

@@ -1,14 +1,17 @@
 use core::time::Duration;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../local.rs"]
 mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
 /// Its tasks are the thread's, and run only while that blocks on one of them.
-const FORGETS: bool = true;
+const FORGETS: Forgets = Forgets::WhatWaits;
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     async_std::task::block_on(main());
@@ -25,5 +28,6 @@ fn sleep(time: Duration) -> impl Future<Output = ()> {
 pub(super) fn check(report: &mut Report) {
     report.on("async-std, spawn_local");
     scenarios::check(report);
+    groups::check(report);
     local::check(report);
 }

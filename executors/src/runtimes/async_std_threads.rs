@@ -1,12 +1,15 @@
 use core::time::Duration;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
 /// Its threads are for ever.
-const FORGETS: bool = false;
+const FORGETS: Forgets = Forgets::Nothing;
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     async_std::task::block_on(main());
@@ -23,4 +26,5 @@ fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
 pub(super) fn check(report: &mut Report) {
     report.on("async-std, threads");
     scenarios::check(report);
+    groups::check(report);
 }

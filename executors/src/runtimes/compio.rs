@@ -2,14 +2,17 @@ use core::time::Duration;
 
 use compio::runtime::Runtime;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../local.rs"]
 mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
-const FORGETS: bool = false;
+const FORGETS: Forgets = Forgets::Nothing;
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     Runtime::new().unwrap().block_on(async { main().await });
@@ -31,5 +34,6 @@ pub(super) fn check(report: &mut Report) {
     }
     report.on(NAME);
     scenarios::check(report);
+    groups::check(report);
     local::check(report);
 }

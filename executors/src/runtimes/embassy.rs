@@ -6,15 +6,18 @@ use std::rc::Rc;
 use embassy_executor::{Executor, Spawner};
 use embassy_time::Timer;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../local.rs"]
 mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
 /// Its tasks are statics: who stops to poll them keeps them for ever.
-const FORGETS: bool = true;
+const FORGETS: Forgets = Forgets::WhatWaits;
 
 thread_local! {
     static CURRENT: Cell<Option<Spawner>> = const { Cell::new(None) };
@@ -54,5 +57,6 @@ fn sleep(time: Duration) -> impl Future<Output = ()> {
 pub(super) fn check(report: &mut Report) {
     report.on("embassy-executor on std");
     scenarios::check(report);
+    groups::check(report);
     local::check(report);
 }

@@ -5,14 +5,17 @@ use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::FutureExt as _;
 use futures_util::task::LocalSpawnExt as _;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../local.rs"]
 mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
-const FORGETS: bool = false;
+const FORGETS: Forgets = Forgets::Nothing;
 
 thread_local! {
     static CURRENT: RefCell<Option<LocalSpawner>> = const { RefCell::new(None) };
@@ -36,5 +39,6 @@ fn sleep(time: Duration) -> impl Future<Output = ()> {
 pub(super) fn check(report: &mut Report) {
     report.on("futures-executor, a LocalPool");
     scenarios::check(report);
+    groups::check(report);
     local::check(report);
 }

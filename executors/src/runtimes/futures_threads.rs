@@ -4,12 +4,15 @@ use core::time::Duration;
 use futures_executor::{ThreadPool, block_on};
 use futures_util::FutureExt as _;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
-const FORGETS: bool = false;
+const FORGETS: Forgets = Forgets::Nothing;
 
 thread_local! {
     static CURRENT: RefCell<Option<ThreadPool>> = const { RefCell::new(None) };
@@ -33,4 +36,5 @@ fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
 pub(super) fn check(report: &mut Report) {
     report.on("futures-executor, a ThreadPool");
     scenarios::check(report);
+    groups::check(report);
 }

@@ -2,15 +2,18 @@ use core::time::Duration;
 
 use glommio::LocalExecutorBuilder;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../local.rs"]
 mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
 /// An executor that goes leaks the tasks that wait for something.
-const FORGETS: bool = true;
+const FORGETS: Forgets = Forgets::WhatWaits;
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     LocalExecutorBuilder::default().make().unwrap().run(main());
@@ -35,5 +38,6 @@ pub(super) fn check(report: &mut Report) {
     }
     report.on(NAME);
     scenarios::check(report);
+    groups::check(report);
     local::check(report);
 }

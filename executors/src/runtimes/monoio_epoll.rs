@@ -2,15 +2,18 @@ use core::time::Duration;
 
 use monoio::{LegacyDriver, RuntimeBuilder};
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../local.rs"]
 mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
 /// When a runtime goes, the tasks that wait are owned by their wakers, and so by themselves.
-const FORGETS: bool = true;
+const FORGETS: Forgets = Forgets::WhatWaits;
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     let builder = RuntimeBuilder::<LegacyDriver>::new().enable_timer();
@@ -28,5 +31,6 @@ fn sleep(time: Duration) -> impl Future<Output = ()> {
 pub(super) fn check(report: &mut Report) {
     report.on("monoio on epoll");
     scenarios::check(report);
+    groups::check(report);
     local::check(report);
 }

@@ -2,15 +2,18 @@ use core::time::Duration;
 
 use monoio::{IoUringDriver, RuntimeBuilder};
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../local.rs"]
 mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
 /// When a runtime goes, the tasks that wait are owned by their wakers, and so by themselves.
-const FORGETS: bool = true;
+const FORGETS: Forgets = Forgets::WhatWaits;
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     let builder = RuntimeBuilder::<IoUringDriver>::new().enable_timer();
@@ -32,5 +35,6 @@ pub(super) fn check(report: &mut Report) {
     }
     report.on(NAME);
     scenarios::check(report);
+    groups::check(report);
     local::check(report);
 }

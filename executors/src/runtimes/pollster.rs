@@ -4,13 +4,16 @@ use std::thread;
 use futures_util::FutureExt as _;
 use pollster::block_on;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
 /// A thread that blocks for each task, and no runtime that could go.
-const FORGETS: bool = false;
+const FORGETS: Forgets = Forgets::Nothing;
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     block_on(main());
@@ -28,4 +31,5 @@ fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
 pub(super) fn check(report: &mut Report) {
     report.on("pollster, a thread for each task");
     scenarios::check(report);
+    groups::check(report);
 }

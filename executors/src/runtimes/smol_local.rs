@@ -5,14 +5,19 @@ use std::rc::Rc;
 use futures_util::FutureExt as _;
 use smol::LocalExecutor;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../local.rs"]
 mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
-const FORGETS: bool = false;
+/// Its drop wakes all tasks and empties the queue; one that a foreign thread is about to put there
+/// stays there.
+const FORGETS: Forgets = Forgets::WhatIsWokenMeanwhile;
 
 thread_local! {
     static CURRENT: RefCell<Rc<LocalExecutor<'static>>> = RefCell::default();
@@ -36,5 +41,6 @@ fn sleep(time: Duration) -> impl Future<Output = ()> {
 pub(super) fn check(report: &mut Report) {
     report.on("smol, a LocalExecutor");
     scenarios::check(report);
+    groups::check(report);
     local::check(report);
 }

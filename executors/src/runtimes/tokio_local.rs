@@ -3,14 +3,17 @@ use core::time::Duration;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../local.rs"]
 mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
-const FORGETS: bool = false;
+const FORGETS: Forgets = Forgets::Nothing;
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
@@ -28,5 +31,6 @@ fn sleep(time: Duration) -> impl Future<Output = ()> {
 pub(super) fn check(report: &mut Report) {
     report.on("tokio, a LocalSet");
     scenarios::check(report);
+    groups::check(report);
     local::check(report);
 }

@@ -6,12 +6,15 @@ use tokio::runtime::Builder;
 use winddown::future::{Wait, WaitClosed};
 use winddown::{Signal, WaitGroup};
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
-const FORGETS: bool = false;
+const FORGETS: Forgets = Forgets::Nothing;
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     Builder::new_current_thread().enable_time().build().unwrap().block_on(main());
@@ -28,6 +31,7 @@ fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
 pub(super) fn check(report: &mut Report) {
     report.on("tokio, the current thread");
     scenarios::check(report);
+    groups::check(report);
     crate::report::check!(report: select_takes_fields_by_reference_and_without_a_pin,);
 }
 

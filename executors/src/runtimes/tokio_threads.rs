@@ -2,12 +2,15 @@ use core::time::Duration;
 
 use tokio::runtime::Builder;
 
+use super::Forgets;
 use crate::report::Report;
 
+#[path = "../groups.rs"]
+mod groups;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
-const FORGETS: bool = false;
+const FORGETS: Forgets = Forgets::Nothing;
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap().block_on(main());
@@ -24,4 +27,5 @@ fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
 pub(super) fn check(report: &mut Report) {
     report.on("tokio, threads");
     scenarios::check(report);
+    groups::check(report);
 }
