@@ -2,6 +2,7 @@
 
 #![cfg(all(unix, feature = "std", not(loom)))]
 
+mod actor;
 mod batch_controller;
 mod drain_server;
 mod fan_out;

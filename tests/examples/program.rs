@@ -13,7 +13,7 @@ use std::thread;
 use std::time::SystemTime;
 
 /// What is run here.
-const EXAMPLES: [&str; 3] = ["batch_controller", "drain_server", "fan_out"];
+const EXAMPLES: [&str; 4] = ["actor", "batch_controller", "drain_server", "fan_out"];
 
 /// No test takes as long; who hangs is killed, and fails by that.
 const HANGS: Duration = Duration::from_secs(100);
@@ -108,9 +108,10 @@ impl Running {
     pub(crate) fn listening(example: &str, args: &[&str]) -> (Self, SocketAddr) {
         let listen = ["--listen", "127.0.0.1:0"];
         let mut running = Self::start(example, &[&listen, args].concat());
-        let line = running.line_with("serving http://");
-        let url = line.split_whitespace().nth(1).unwrap().strip_prefix("http://").unwrap();
-        (running, url.trim_end_matches(':').parse().unwrap())
+        let line = running.line_with("serving ");
+        let addr = line.split_whitespace().nth(1).unwrap();
+        let addr = addr.trim_start_matches("http://").trim_end_matches(':').parse().unwrap();
+        (running, addr)
     }
 
     /// Reads on to the first line that contains `text`, whatever space is between its words.
