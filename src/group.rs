@@ -1,11 +1,21 @@
 //! `TaskGroup`: a count with a door, a token and a finaliser, in one handle.
 
-mod builder;
-mod drain;
-mod guard;
-mod shared;
+// In dependency order: each knows only those above it.
 mod tree;
+
+mod shared;
+
+mod drain;
+
+mod levels;
+
 mod waits;
+
+mod guard;
+
+mod room;
+
+mod builder;
 
 use core::fmt;
 use core::future::IntoFuture;
@@ -21,7 +31,8 @@ use shared::Shared;
 
 pub use builder::TaskGroupBuilder;
 pub use guard::TaskGuard;
-pub use waits::{Stopped, WaitDoor, WaitDrained, WaitRoom, WaitShutdown};
+pub use room::WaitRoom;
+pub use waits::{Stopped, WaitDoor, WaitDrained, WaitShutdown};
 
 /// The tasks of a service: counts them, refuses what comes too late, tells them to stop, and waits
 /// until the last one has left.

@@ -6,8 +6,7 @@ use core::{fmt, mem};
 use alloc::vec::Vec;
 
 use super::TaskGroup;
-use super::guard::Hold;
-use super::shared::{Parts, Shared};
+use super::shared::{Hold, Parts, Shared};
 use super::tree::Tree;
 use crate::callback::Callback;
 use crate::holders::Caller;

@@ -6,8 +6,7 @@
 
 use core::task::Waker;
 
-use super::guard::Hold;
-use super::shared::Shared;
+use super::shared::{Hold, Shared};
 use crate::hook::Due;
 use crate::node::Aim;
 use crate::population::Left;

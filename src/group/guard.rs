@@ -2,110 +2,18 @@
 
 use core::fmt;
 use core::future::IntoFuture;
-use core::mem::ManuallyDrop;
 use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::ptr;
-use core::task::Waker;
 
 use super::TaskGroup;
 use super::drain::{Drain, Rest};
-use super::shared::Shared;
+#[cfg(feature = "std")]
+use super::shared::ON_PANIC;
+use super::shared::{Hold, ON_DROP, Shared};
 use super::waits::WaitDoor;
 use crate::combine::Tracked;
-use crate::holders::{Caller, Ticket};
-use crate::hook::Due;
+use crate::holders::Caller;
 use crate::population::Left;
-use crate::reason::Reason;
-use crate::sync::Arc;
-#[cfg(feature = "std")]
-use crate::sync::{Ordering, host::panicking};
 use crate::token::CancelToken;
-
-/// What holds a group up, to be ended once: a task inside, or a link.
-pub(crate) struct Hold {
-    /// A handle that is not counted as one, and holds no reference: the group has one to itself for as
-    /// long as something holds it up.
-    group: ManuallyDrop<TaskGroup>,
-    ticket: Ticket,
-    flags: u8,
-}
-
-/// A link, and no task.
-const LINK: u8 = 1;
-/// A task that cancels the group when it leaves.
-const ON_DROP: u8 = 1 << 1;
-/// A task that cancels the group when it panics.
-const ON_PANIC: u8 = 1 << 2;
-/// The thread was unwinding when the guard was made: its drop tells of no new panic.
-const WAS_PANICKING: u8 = 1 << 3;
-
-impl Hold {
-    /// For a task that the population has counted in.
-    #[inline]
-    pub(super) fn task(shared: &Arc<Shared>, caller: Caller) -> Self {
-        #[cfg(feature = "std")]
-        let flags = if panicking() { WAS_PANICKING } else { 0 };
-        #[cfg(not(feature = "std"))]
-        let flags = 0;
-        Self::new(shared, caller, flags)
-    }
-
-    /// For one of the links of a new group.
-    pub(super) fn link(shared: &Arc<Shared>, caller: Caller) -> Self {
-        let hold = Self::new(shared, caller, LINK);
-        hold.label("a linked group");
-        hold
-    }
-
-    #[inline]
-    fn new(shared: &Arc<Shared>, caller: Caller, flags: u8) -> Self {
-        let ticket = shared.register.enter(caller);
-        // SAFETY: the copy is never dropped, and is not used after `end`, before which the group has
-        //   a reference to itself.
-        let shared = unsafe { ptr::read(shared) };
-        Self { group: ManuallyDrop::new(TaskGroup { shared }), ticket, flags }
-    }
-
-    #[inline]
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.group.shared
-    }
-
-    pub(super) fn label(&self, label: &'static str) {
-        self.shared().register.label(&self.ticket, label);
-    }
-
-    /// Whether there is nothing to notice when the task leaves.
-    #[inline]
-    fn is_plain(&self) -> bool {
-        #[cfg(feature = "std")]
-        let is_panicking = panicking();
-        #[cfg(not(feature = "std"))]
-        let is_panicking = false;
-        self.flags == 0 && !is_panicking
-    }
-
-    /// Notices a panic, and says why the group is to be cancelled, if it is.
-    fn reason(&self) -> Option<Reason> {
-        #[cfg(feature = "std")]
-        if panicking() && self.flags & WAS_PANICKING == 0 {
-            // Relaxed: the step that counts the task out publishes it.
-            self.shared().panics.fetch_add(1, Ordering::Relaxed);
-            if self.flags & ON_PANIC != 0 {
-                return Some(Reason::Panicked);
-            }
-        }
-        (self.flags & ON_DROP != 0).then_some(Reason::Dropped)
-    }
-
-    /// Ends it, once. After `Done` the group may be gone.
-    #[inline]
-    pub(super) fn end(&mut self) -> (Left, Due<Waker>) {
-        let shared = self.shared();
-        shared.register.leave(&self.ticket);
-        if self.flags & LINK == 0 { shared.leave() } else { (shared.end_one(), Due::default()) }
-    }
-}
 
 /// One task inside a group: counts out when it is dropped. Made by [`TaskGroup::guard`].
 ///
@@ -196,7 +104,7 @@ impl TaskGuard {
         self
     }
 
-    /// Cancels the group when the guard is dropped, with [`Reason::Dropped`]: whatever ends this task
+    /// Cancels the group when the guard is dropped, with [`Reason::Dropped`](crate::Reason::Dropped): whatever ends this task
     /// stops all.
     ///
     /// A task that may be done before the others have entered must not have this: the group would be
@@ -206,7 +114,7 @@ impl TaskGuard {
         self
     }
 
-    /// Cancels the group when the guard is dropped by a panic, with [`Reason::Panicked`].
+    /// Cancels the group when the guard is dropped by a panic, with [`Reason::Panicked`](crate::Reason::Panicked).
     ///
     /// # Availability
     ///

@@ -17,26 +17,24 @@
 //! group, which closes the door first, or from above, which is above the door too: cancelled implies
 //! closed.
 
+use core::mem::{self, ManuallyDrop};
+use core::ptr;
 use core::task::Waker;
-use core::{mem, ptr};
 
-use alloc::boxed::Box;
-
-use super::drain::{Drain, Rest};
-use super::guard::{Hold, TaskGuard};
+use super::TaskGroup;
 use super::tree::Tree;
 use crate::callback::Callback;
 use crate::error::Refused;
-use crate::holders::{Caller, Register};
+use crate::holders::{Caller, Register, Ticket};
 use crate::hook::Due;
-use crate::node::{Follower, Node};
+use crate::node::Node;
 use crate::population::{Left, Population};
 use crate::reason::Reason;
 use crate::scope::CancelScope;
 use crate::signal::Signal;
 #[cfg(feature = "std")]
-use crate::sync::host::Instant;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, Pile, Slot, Weak};
+use crate::sync::host::{Instant, panicking};
+use crate::sync::{Arc, AtomicUsize, Ordering, Pile};
 
 /// See the module.
 pub(crate) struct Shared {
@@ -100,19 +98,6 @@ impl Shared {
         shared
     }
 
-    /// Hooks the group to its door, so that it follows those above; if they are closed or cancelled
-    /// already, it is so from birth. Nobody else has the group yet.
-    pub(super) fn follow(this: &Arc<Self>) {
-        let follow = Follow {
-            group: Arc::downgrade(this),
-            kept: Slot::empty(),
-            is_last: AtomicBool::new(false),
-        };
-        // It may have to deliver to the part of the chain that it hooks up.
-        let _delivery = this.tree.deliver();
-        Node::follow(&this.door, Box::new(follow));
-    }
-
     /// Takes the reference that the group has to itself.
     ///
     /// # Safety
@@ -153,7 +138,7 @@ impl Shared {
 
     /// Takes the step that follows from one of the population.
     #[inline]
-    fn after(&self, left: Left) -> Left {
+    pub(super) fn after(&self, left: Left) -> Left {
         match left {
             Left::Done => Left::Done,
             Left::Last => self.end_one(),
@@ -173,11 +158,6 @@ impl Shared {
         tasks + self.ends.load(Ordering::Relaxed).saturating_sub(population)
     }
 
-    /// The guard of a place in the queue that was granted.
-    pub(super) fn seated(this: &Arc<Self>, caller: Caller) -> TaskGuard {
-        TaskGuard::new(Hold::task(this, caller))
-    }
-
     /// When a thread that blocks in a wait for the group has to ring: at the nearest deadline.
     #[cfg(feature = "std")]
     pub(super) fn alarm(&self) -> Option<Instant> {
@@ -190,48 +170,92 @@ impl Shared {
     pub(super) fn ring(&self) {
         self.stop.token().fire_deadline();
     }
-
-    /// Closes the door. True for the first.
-    pub(super) fn close(this: &Arc<Self>) -> (bool, Rest) {
-        let drain = Drain::of(this, this.after(this.population.close()));
-        let _delivery = this.tree.deliver();
-        let (outcome, aims) = this.door.settle(Reason::Cancelled);
-        (outcome.is_ok(), Rest { aims, wakes: Due::default(), drain })
-    }
-
-    /// Closes the door and cancels the token.
-    pub(super) fn cancel(this: &Arc<Self>, reason: Reason) -> (Result<(), Reason>, Rest) {
-        let (_, mut rest) = Self::close(this);
-        let (outcome, aims) = match this.stop.token().node() {
-            Some(node) => node.settle(reason),
-            None => unreachable!("a group's token has a scope"),
-        };
-        rest.aims.append(aims);
-        (outcome, rest)
-    }
 }
 
-/// What makes a group follow its door. Its hook is fired once, so each step is made once, by one thread.
-struct Follow {
-    group: Weak<Shared>,
-    /// Keeps the group from `settle` to the end of `run`: dropping it may be foreign code.
-    kept: Slot<Shared>,
-    /// The door was closed over nobody: `run` drains.
-    is_last: AtomicBool,
+/// What holds a group up, to be ended once: a task inside, or a link.
+pub(crate) struct Hold {
+    /// A handle that is not counted as one, and holds no reference: the group has one to itself for as
+    /// long as something holds it up.
+    pub(super) group: ManuallyDrop<TaskGroup>,
+    ticket: Ticket,
+    pub(super) flags: u8,
 }
 
-impl Follower for Follow {
-    fn settle(&self) {
-        let Some(group) = self.group.upgrade() else { return };
-        let left = group.after(group.population.close());
-        self.is_last.store(matches!(left, Left::Last), Ordering::Relaxed);
-        self.kept.replace(Some(group));
+/// A link, and no task.
+const LINK: u8 = 1;
+/// A task that cancels the group when it leaves.
+pub(super) const ON_DROP: u8 = 1 << 1;
+/// A task that cancels the group when it panics.
+#[cfg(feature = "std")]
+pub(super) const ON_PANIC: u8 = 1 << 2;
+/// The thread was unwinding when the guard was made: its drop tells of no new panic.
+#[cfg(feature = "std")]
+const WAS_PANICKING: u8 = 1 << 3;
+
+impl Hold {
+    /// For a task that the population has counted in.
+    #[inline]
+    pub(super) fn task(shared: &Arc<Shared>, caller: Caller) -> Self {
+        #[cfg(feature = "std")]
+        let flags = if panicking() { WAS_PANICKING } else { 0 };
+        #[cfg(not(feature = "std"))]
+        let flags = 0;
+        Self::new(shared, caller, flags)
     }
 
-    fn run(&self) {
-        let Some(group) = self.kept.replace(None) else { return };
-        if self.is_last.load(Ordering::Relaxed) {
-            Drain::of(&group, Left::Last).run();
+    /// For one of the links of a new group.
+    pub(super) fn link(shared: &Arc<Shared>, caller: Caller) -> Self {
+        let hold = Self::new(shared, caller, LINK);
+        hold.label("a linked group");
+        hold
+    }
+
+    #[inline]
+    fn new(shared: &Arc<Shared>, caller: Caller, flags: u8) -> Self {
+        let ticket = shared.register.enter(caller);
+        // SAFETY: the copy is never dropped, and is not used after `end`, before which the group has
+        //   a reference to itself.
+        let shared = unsafe { ptr::read(shared) };
+        Self { group: ManuallyDrop::new(TaskGroup { shared }), ticket, flags }
+    }
+
+    #[inline]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.group.shared
+    }
+
+    pub(super) fn label(&self, label: &'static str) {
+        self.shared().register.label(&self.ticket, label);
+    }
+
+    /// Whether there is nothing to notice when the task leaves.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        #[cfg(feature = "std")]
+        let is_panicking = panicking();
+        #[cfg(not(feature = "std"))]
+        let is_panicking = false;
+        self.flags == 0 && !is_panicking
+    }
+
+    /// Notices a panic, and says why the group is to be cancelled, if it is.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        #[cfg(feature = "std")]
+        if panicking() && self.flags & WAS_PANICKING == 0 {
+            // Relaxed: the step that counts the task out publishes it.
+            self.shared().panics.fetch_add(1, Ordering::Relaxed);
+            if self.flags & ON_PANIC != 0 {
+                return Some(Reason::Panicked);
+            }
         }
+        (self.flags & ON_DROP != 0).then_some(Reason::Dropped)
+    }
+
+    /// Ends it, once. After `Done` the group may be gone.
+    #[inline]
+    pub(super) fn end(&mut self) -> (Left, Due<Waker>) {
+        let shared = self.shared();
+        shared.register.leave(&self.ticket);
+        if self.flags & LINK == 0 { shared.leave() } else { (shared.end_one(), Due::default()) }
     }
 }

@@ -1,0 +1,70 @@
+//! How the levels of a group rise: by its own close or cancel, or by what comes from above.
+
+use alloc::boxed::Box;
+
+use super::drain::{Drain, Rest};
+use super::shared::Shared;
+use crate::hook::Due;
+use crate::node::{Follower, Node};
+use crate::population::Left;
+use crate::reason::Reason;
+use crate::sync::{Arc, AtomicBool, Ordering, Slot, Weak};
+
+impl Shared {
+    /// Hooks the group to its door, so that it follows those above; if they are closed or cancelled
+    /// already, it is so from birth. Nobody else has the group yet.
+    pub(super) fn follow(this: &Arc<Self>) {
+        let follow = Follow {
+            group: Arc::downgrade(this),
+            kept: Slot::empty(),
+            is_last: AtomicBool::new(false),
+        };
+        // It may have to deliver to the part of the chain that it hooks up.
+        let _delivery = this.tree.deliver();
+        Node::follow(&this.door, Box::new(follow));
+    }
+
+    /// Closes the door. True for the first.
+    pub(super) fn close(this: &Arc<Self>) -> (bool, Rest) {
+        let drain = Drain::of(this, this.after(this.population.close()));
+        let _delivery = this.tree.deliver();
+        let (outcome, aims) = this.door.settle(Reason::Cancelled);
+        (outcome.is_ok(), Rest { aims, wakes: Due::default(), drain })
+    }
+
+    /// Closes the door and cancels the token.
+    pub(super) fn cancel(this: &Arc<Self>, reason: Reason) -> (Result<(), Reason>, Rest) {
+        let (_, mut rest) = Self::close(this);
+        let (outcome, aims) = match this.stop.token().node() {
+            Some(node) => node.settle(reason),
+            None => unreachable!("a group's token has a scope"),
+        };
+        rest.aims.append(aims);
+        (outcome, rest)
+    }
+}
+
+/// What makes a group follow its door. Its hook is fired once, so each step is made once, by one thread.
+struct Follow {
+    group: Weak<Shared>,
+    /// Keeps the group from `settle` to the end of `run`: dropping it may be foreign code.
+    kept: Slot<Shared>,
+    /// The door was closed over nobody: `run` drains.
+    is_last: AtomicBool,
+}
+
+impl Follower for Follow {
+    fn settle(&self) {
+        let Some(group) = self.group.upgrade() else { return };
+        let left = group.after(group.population.close());
+        self.is_last.store(matches!(left, Left::Last), Ordering::Relaxed);
+        self.kept.replace(Some(group));
+    }
+
+    fn run(&self) {
+        let Some(group) = self.kept.replace(None) else { return };
+        if self.is_last.load(Ordering::Relaxed) {
+            Drain::of(&group, Left::Last).run();
+        }
+    }
+}
