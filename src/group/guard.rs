@@ -97,7 +97,7 @@ impl TaskGuard {
         group
     }
 
-    /// Says what the task is, for [`TaskGroup::holders`]. Without the feature `holders` it does
+    /// Says what the task is, for `TaskGroup::holders`. Without the feature `holders` it does
     /// nothing.
     pub fn label(self, label: &'static str) -> Self {
         self.hold.label(label);
