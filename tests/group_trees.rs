@@ -1,0 +1,192 @@
+//! Rules 9, 17, 18: chains and fans of groups end without recursion, in whatever order.
+//!
+//! Each test runs on a thread with a stack of 64 KiB. A child is told what happens above it by a hook
+//! that is made at its birth, so each step down a chain looks at all above: a chain of children costs
+//! the square of its length, and is shorter here: `cargo test --release --test group_trees` takes more
+//! levels. Links and fans cost nothing of the kind. The drain is the same loop for children and links.
+
+#![cfg(all(feature = "std", not(loom)))]
+
+mod common;
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::thread;
+
+use common::{Bell, look, poll};
+use winddown::{CancelScope, TaskGroup, TaskGroupBuilder};
+
+const GROUPS: usize = 100_000;
+const LEVELS: usize = if cfg!(debug_assertions) { 2_000 } else { 20_000 };
+/// For what is done once for each of several orders.
+const FEWER: usize = if cfg!(debug_assertions) { 1_000 } else { 5_000 };
+const STACK: usize = 64 << 10;
+
+fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
+    thread::Builder::new().stack_size(STACK).spawn(test).unwrap().join().unwrap();
+}
+
+/// Finalisers that count, and tell the place of the last one.
+#[derive(Clone, Debug, Default)]
+struct Ends(Arc<AtomicUsize>);
+
+impl Ends {
+    fn builder(&self) -> TaskGroupBuilder {
+        let ends = Arc::clone(&self.0);
+        TaskGroup::builder().finally(move || {
+            ends.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Each below the one before.
+fn chain(levels: usize, ends: &Ends) -> Vec<TaskGroup> {
+    let mut groups = vec![ends.builder().build()];
+    for at in 1..levels {
+        groups.push(groups[at - 1].child_with(ends.builder()).unwrap());
+    }
+    groups
+}
+
+/// Each linked to the one before.
+fn links(groups: usize, ends: &Ends) -> Vec<TaskGroup> {
+    let mut all = vec![ends.builder().build()];
+    for at in 1..groups {
+        all.push(ends.builder().link(&all[at - 1]).build());
+    }
+    all
+}
+
+/// All below one.
+fn fan(groups: usize, ends: &Ends) -> Vec<TaskGroup> {
+    let root = ends.builder().build();
+    let mut all: Vec<_> = (1..groups).map(|_| root.child_with(ends.builder()).unwrap()).collect();
+    all.insert(0, root);
+    all
+}
+
+/// The places of so many groups, in each order.
+fn orders(count: usize) -> [Vec<usize>; 4] {
+    [
+        (0..count).collect(),
+        (0..count).rev().collect(),
+        (0..count).map(|at| (count / 2 + at) % count).collect(),
+        // A step that is coprime to the count reaches each once.
+        (0..count).map(|at| at * 514_229 % count).collect(),
+    ]
+}
+
+fn drop_in(order: &[usize], groups: Vec<TaskGroup>) {
+    let mut groups: Vec<_> = groups.into_iter().map(Some).collect();
+    order.iter().for_each(|at| groups[*at] = None);
+}
+
+/// Rules 17, 18: idle, closed at the root, with a wait there.
+#[test]
+fn a_chain_of_children_is_closed_at_its_root() {
+    on_a_small_stack(|| {
+        let ends = Ends::default();
+        let groups = chain(LEVELS, &ends);
+        let bell = Bell::new();
+        let mut wait = groups[0].drained();
+        assert!(poll(&mut wait, &bell.waker()).is_pending());
+        assert!(groups[0].close());
+        assert_eq!((ends.count(), bell.rings()), (LEVELS, 1));
+        assert!(groups.iter().all(TaskGroup::is_drained));
+    });
+}
+
+/// Rules 17, 18: one task at the bottom holds all up, and its guard's drop drains them all.
+#[test]
+fn a_chain_of_children_is_drained_by_the_last_guard() {
+    on_a_small_stack(|| {
+        let ends = Ends::default();
+        let groups = chain(FEWER, &ends);
+        let guard = groups[FEWER - 1].guard().unwrap();
+        assert!(groups[0].cancel());
+        assert!(guard.token().is_cancelled() && groups[FEWER / 2].is_closed());
+        assert_eq!(ends.count(), 0);
+        drop(guard);
+        assert_eq!(ends.count(), FEWER);
+    });
+}
+
+/// Rule 9: handles are dropped in each order, with and without a task at the bottom.
+#[test]
+fn a_chain_of_children_is_dropped_in_any_order() {
+    on_a_small_stack(|| {
+        for order in orders(FEWER) {
+            for busy in [false, true] {
+                let ends = Ends::default();
+                let groups = chain(FEWER, &ends);
+                let guard = busy.then(|| groups[FEWER - 1].guard().unwrap());
+                drop_in(&order, groups);
+                assert_eq!(ends.count(), if busy { 0 } else { FEWER });
+                drop(guard);
+                assert_eq!(ends.count(), FEWER);
+            }
+        }
+    });
+}
+
+/// DESIGN, Links: a chain of a hundred thousand, closed in each order, by closes or by drops.
+#[test]
+fn a_chain_of_links_ends_in_any_order() {
+    on_a_small_stack(|| {
+        for order in orders(GROUPS) {
+            for drops in [false, true] {
+                let ends = Ends::default();
+                let groups = links(GROUPS, &ends);
+                if drops {
+                    drop_in(&order, groups);
+                } else {
+                    assert!(order.iter().all(|at| groups[*at].close()));
+                    assert!(groups.iter().all(TaskGroup::is_drained));
+                }
+                assert_eq!(ends.count(), GROUPS);
+            }
+        }
+    });
+}
+
+/// Rule 9: a fan of children, and a fan of links, each of a hundred thousand.
+#[test]
+fn a_fan_ends_in_any_order() {
+    on_a_small_stack(|| {
+        for order in orders(GROUPS) {
+            let ends = Ends::default();
+            drop_in(&order, fan(GROUPS, &ends));
+            assert_eq!(ends.count(), GROUPS);
+        }
+        let ends = Ends::default();
+        let groups = fan(GROUPS, &ends);
+        let guard = groups[GROUPS / 2].guard().unwrap();
+        assert!(groups[0].close());
+        assert_eq!((ends.count(), groups[0].len()), (GROUPS - 2, 1));
+        drop(guard);
+        assert_eq!(ends.count(), GROUPS);
+        let (root, ends) = (TaskGroup::new(), Ends::default());
+        let linked: Vec<_> = (0..GROUPS).map(|_| ends.builder().link(&root).build()).collect();
+        assert!(linked.iter().all(TaskGroup::close));
+        assert_eq!(ends.count(), 0);
+        root.close();
+        assert_eq!(ends.count(), GROUPS);
+    });
+}
+
+/// A fan of groups below one token, which is cancelled.
+#[test]
+fn a_fan_below_a_token_ends_with_it() {
+    on_a_small_stack(|| {
+        let (scope, ends) = (CancelScope::new(), Ends::default());
+        let groups: Vec<_> =
+            (0..GROUPS).map(|_| ends.builder().parent(scope.token()).build()).collect();
+        assert!(scope.cancel());
+        assert_eq!(ends.count(), GROUPS);
+        assert!(groups.iter().all(|group| look(&mut group.drained()).is_ready()));
+    });
+}
