@@ -4,16 +4,8 @@ use anyhow::{Context as _, Result};
 use std::time::Instant;
 use xshell::{Shell, cmd};
 
+use crate::features::{self, FeatureArgs};
 use crate::{models, msrv};
-
-/// Feature sets without `std`: they build on the host; what they do is tested by the binary that
-/// `tests/no_std.rs` links, and by the unit tests.
-const WITHOUT_STD: [&str; 4] =
-    ["", "critical-section", "portable-atomic", "critical-section,portable-atomic"];
-
-/// Feature sets with `std`, beside the default: the whole suite runs.
-const WITH_STD: [&str; 3] =
-    ["std,critical-section", "std,portable-atomic", "std,critical-section,portable-atomic"];
 
 /// Everything, in the order in which it is most likely to fail.
 pub(crate) fn test(sh: &Shell) -> Result<()> {
@@ -30,25 +22,8 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
     step("limits, with small words", || small_words(sh))?;
     step("models", || models::loom(sh, &models::LoomArgs::bounded()))?;
     step("mutants", || models::mutants(sh, &models::MutantArgs::bounded()))?;
-    step("feature sets", || features(sh))?;
+    step("feature sets", || features::features(sh, &FeatureArgs::bounded()))?;
     step("oldest compiler", || msrv::msrv(sh))
-}
-
-/// Builds every set, and tests those that the host can run.
-pub(crate) fn features(sh: &Shell) -> Result<()> {
-    for set in WITHOUT_STD {
-        cmd!(
-            sh,
-            "cargo clippy --quiet --lib --no-default-features --features {set} -- -D warnings"
-        )
-        .run()?;
-        cmd!(sh, "cargo test --quiet --lib --no-default-features --features {set}").run()?;
-    }
-    for set in WITH_STD {
-        cmd!(sh, "cargo test --quiet --lib --tests --no-default-features --features {set}")
-            .run()?;
-    }
-    Ok(())
 }
 
 /// What takes too long for every change.

@@ -1,8 +1,5 @@
 //! The suite of `executors/`, on every runtime that this machine can run.
 
-use std::env;
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
 use xshell::{Shell, cmd};
@@ -19,8 +16,7 @@ pub(crate) struct ExecutorArgs {
 
 /// Lints the suite, and runs it. A runtime that is skipped says why.
 pub(crate) fn executors(sh: &Shell, args: &ExecutorArgs) -> Result<()> {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let target = target.join("executors");
+    let target = crate::target_dir("executors");
     let ExecutorArgs { features, filter } = args;
     let suite = ["--manifest-path", "executors/Cargo.toml"];
     cmd!(sh, "cargo fmt {suite...} --check").run()?;

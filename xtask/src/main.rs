@@ -3,6 +3,7 @@
 mod checks;
 mod embedded;
 mod executors;
+mod features;
 mod models;
 mod msrv;
 
@@ -20,8 +21,8 @@ enum Task {
     Loom(models::LoomArgs),
     /// Breaks the crate in every way that the list knows, and fails if a model does not notice.
     Mutants(models::MutantArgs),
-    /// Every feature set that makes sense, built, and tested where the host can.
-    Features,
+    /// Every set of features, built and tested, or refused with a reason.
+    Features(features::FeatureArgs),
     /// One suite on every executor.
     Executors(executors::ExecutorArgs),
     /// Builds and tests with the oldest compiler that the crate promises.
@@ -46,7 +47,7 @@ fn main() -> Result<()> {
         Task::Test => checks::test(&sh),
         Task::Loom(args) => models::loom(&sh, &args),
         Task::Mutants(args) => models::mutants(&sh, &args),
-        Task::Features => checks::features(&sh),
+        Task::Features(args) => features::features(&sh, &args),
         Task::Executors(args) => executors::executors(&sh, &args),
         Task::Msrv => msrv::msrv(&sh),
         Task::Soak => checks::soak(&sh),
@@ -60,4 +61,10 @@ fn main() -> Result<()> {
 /// The repository.
 fn root() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What `name` builds, apart from the rest.
+fn target_dir(name: &str) -> std::path::PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    root().join(target).join(name)
 }
