@@ -100,7 +100,6 @@ impl Node {
     }
 
     /// The node and all above it that can cancel it or end its time.
-    #[cfg(feature = "std")]
     fn scopes(&self) -> impl Iterator<Item = &Self> {
         core::iter::successors(Some(self), |node| node.upper().map(|parent| &**parent))
     }
@@ -141,8 +140,11 @@ impl Node {
     /// hears of it.
     pub(crate) fn reason(&self) -> Option<&Reason> {
         let found = Word::borrowed(self.found()?);
-        // Who waits here is fired by the delivery that is on its way: a question runs nobody's code.
-        self.step(|now| now.fix(found));
+        // It is fixed in all that lie between, too, so that the next question below them is short. Who
+        // waits there is fired by the delivery that is on its way: a question runs nobody's code.
+        for node in self.scopes().take_while(|node| node.own_reason().is_none()) {
+            node.step(|now| now.fix(found));
+        }
         self.own_reason()
     }
 

@@ -27,12 +27,13 @@ impl Drain {
 
     /// The drain of `group`, for the one who was told that it is the last.
     pub(super) fn of(group: &Arc<Shared>, left: Left) -> Self {
-        let group = match left {
+        let mut drain = Self::nothing();
+        if let Left::Last = left {
+            group.note_force();
             // SAFETY: a group says so once, and each is used for one drain.
-            Left::Last => Some(unsafe { Shared::end(group) }),
-            Left::Done => None,
-        };
-        Self { group, others: Layers::none() }
+            drain.group = Some(unsafe { Shared::end(group) });
+        }
+        drain
     }
 
     pub(super) fn run(self) {
@@ -65,6 +66,7 @@ impl Drain {
             let (left, due) = layer.value.end();
             wakes.append(due);
             if let Left::Last = left {
+                layer.value.shared().note_force();
                 self.others.push(layer);
             }
         }

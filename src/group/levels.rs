@@ -26,14 +26,16 @@ impl Shared {
 
     /// Closes the door. True for the first.
     pub(super) fn close(this: &Arc<Self>) -> (bool, Rest) {
-        let drain = Drain::of(this, this.after(this.population.close()));
         let _delivery = this.tree.deliver();
+        // The door comes first: whatever tells of the close tells of it to all below.
         let (outcome, aims) = this.door.settle(Reason::Cancelled);
+        let drain = Drain::of(this, this.after(this.population.close()));
         (outcome.is_ok(), Rest { aims, wakes: Due::default(), drain })
     }
 
     /// Closes the door and cancels the token.
     pub(super) fn cancel(this: &Arc<Self>, reason: Reason) -> (Result<(), Reason>, Rest) {
+        this.tree.note_cancel();
         let (_, mut rest) = Self::close(this);
         let (outcome, aims) = match this.stop.token().node() {
             Some(node) => node.settle(reason),

@@ -58,26 +58,21 @@ impl<'a> WaitRoom<'a> {
         let (Refused::Full, Some(limited)) = (refused, shared.population.limited()) else {
             return Some(Err(refused));
         };
-        match Limited::queue_up(limited) {
-            Err(refused) => Some(Err(refused)),
-            Ok((queued, due)) => {
-                self.state = Room::Queued(queued, WaitDoor::new(self.group));
-                due.run();
-                None
-            }
-        }
+        let (queued, due) = Limited::queue_up(limited);
+        self.state = Room::Queued(queued, WaitDoor::new(self.group));
+        due.run();
+        None
     }
 
-    /// Says what came of the wait, if it is over: `granted` if there is a place, `closed` if the door
-    /// is.
-    fn decide(&mut self, granted: bool, closed: bool) -> Poll<Result<TaskGuard, Refused>> {
-        if !granted && !closed {
-            return Poll::Pending;
-        }
+    /// Says what came of the wait, if it is over.
+    fn decide(&mut self, granted: bool) -> Poll<Result<TaskGuard, Refused>> {
         // A place that was granted is given back, if the door was closed meanwhile.
-        if closed || self.group.is_closed() {
+        if self.group.is_closed() {
             self.leave_queue();
             return Poll::Ready(Err(Refused::Closed));
+        }
+        if !granted {
+            return Poll::Pending;
         }
         self.state = Room::Over;
         Poll::Ready(Ok(self.seated()))
@@ -111,8 +106,10 @@ impl Future for WaitRoom<'_> {
         }
         let Room::Queued(queued, door) = &mut self.state else { unreachable!("it has arrived") };
         let granted = Pin::new(&mut queued.granted).poll(cx).is_ready();
-        let closed = !granted && Pin::new(door).poll(cx).is_ready();
-        self.decide(granted, closed)
+        if !granted {
+            let _ = Pin::new(door).poll(cx);
+        }
+        self.decide(granted)
     }
 }
 
@@ -124,10 +121,9 @@ impl AnyWait for WaitRoom<'_> {
     fn look(mut self: Pin<&mut Self>) -> Poll<Self::Output> {
         self.assert_unfinished();
         match &mut self.state {
-            Room::Queued(queued, door) => {
+            Room::Queued(queued, _) => {
                 let granted = Pin::new(&mut queued.granted).look().is_ready();
-                let closed = Pin::new(door).look().is_ready();
-                self.decide(granted, closed)
+                self.decide(granted)
             }
             Room::New | Room::Over => match self.group.enter(self.caller) {
                 Err(Refused::Full) if self.group.shared.population.limited().is_some() => {

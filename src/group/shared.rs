@@ -34,15 +34,13 @@ use crate::scope::CancelScope;
 use crate::signal::Signal;
 #[cfg(feature = "std")]
 use crate::sync::host::{Instant, panicking};
-use crate::sync::{Arc, AtomicUsize, Ordering, Pile};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, Pile};
 
 /// See the module.
 pub(crate) struct Shared {
     pub(super) population: Population,
     /// How many handles there are; the last one closes the door.
     pub(super) handles: AtomicUsize,
-    /// Whether somebody above can close the door or cancel the token.
-    is_below: bool,
     pub(super) tree: Arc<Tree>,
     /// Cancelled when the group is closed. Goes before the token, whose scope it hangs in.
     pub(super) door: Arc<Node>,
@@ -54,6 +52,8 @@ pub(crate) struct Shared {
     pub(super) followers: Pile<Hold>,
     /// Run by the drain.
     pub(super) finaliser: Option<Callback>,
+    /// Set by the drain before all else: the group had been cancelled.
+    pub(super) was_forced: AtomicBool,
     /// Closed by the drain.
     pub(super) drained: Signal,
     pub(super) register: Register,
@@ -63,7 +63,6 @@ pub(crate) struct Shared {
 
 /// Where a new group stands.
 pub(super) struct Parts {
-    pub(super) is_below: bool,
     pub(super) tree: Arc<Tree>,
     pub(super) door: Arc<Node>,
     pub(super) stop: CancelScope,
@@ -81,13 +80,13 @@ impl Shared {
         let shared = Arc::new(Self {
             population,
             handles: AtomicUsize::new(1),
-            is_below: parts.is_below,
             tree: parts.tree,
             door: parts.door,
             stop: parts.stop,
             ends: AtomicUsize::new(1 + parts.links),
             followers: Pile::new(),
             finaliser,
+            was_forced: AtomicBool::new(false),
             drained: Signal::new(),
             register: Register::new(),
             #[cfg(feature = "std")]
@@ -115,8 +114,8 @@ impl Shared {
     /// Goes in by the door.
     #[inline]
     pub(super) fn enter(this: &Arc<Self>, caller: Caller) -> Result<Hold, Refused> {
-        // W: a close above that is on its way has closed this door, too.
-        if this.is_below && !this.tree.is_settled() && this.door.found().is_some() {
+        // W: a close, here or above, that is on its way has closed this door already.
+        if !this.tree.is_settled() && this.door.found().is_some() {
             return Err(Refused::Closed);
         }
         this.population.enter()?;
@@ -156,6 +155,15 @@ impl Shared {
         let tasks = self.population.len();
         let population = usize::from(tasks > 0 || !self.population.is_closed());
         tasks + self.ends.load(Ordering::Relaxed).saturating_sub(population)
+    }
+
+    /// Notes, once, whether the group had been cancelled when it came to its end.
+    pub(super) fn note_force(&self) {
+        // The reason is asked for, since that makes the next question up the tree a short one.
+        if self.tree.may_be_cancelled() && self.stop.token().reason().is_some() {
+            // Relaxed: published by the drain, as the rest of it.
+            self.was_forced.store(true, Ordering::Relaxed);
+        }
     }
 
     /// When a thread that blocks in a wait for the group has to ring: at the nearest deadline.

@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::TaskGroup;
 use crate::node::Aim;
+use crate::sync::Ordering;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::wait::{AnyWait, Waiting, wait_forms};
@@ -168,14 +169,17 @@ impl<P: Borrow<TaskGroup>> fmt::Debug for WaitDrained<P> {
 pub enum Stopped {
     /// Every task left by itself.
     Gracefully,
-    /// The group was cancelled, by the end of the grace or by somebody else, before it was found
-    /// drained.
+    /// The group was cancelled before the last task had left: by the end of the grace, or by somebody
+    /// else.
     Forced,
 }
 
 impl Stopped {
+    /// Of a group that is drained.
     fn of(group: &TaskGroup) -> Self {
-        if group.token().is_cancelled() { Self::Forced } else { Self::Gracefully }
+        // Relaxed: stored before the drain was published, which the caller has acquired.
+        let was_forced = group.shared.was_forced.load(Ordering::Relaxed);
+        if was_forced { Self::Forced } else { Self::Gracefully }
     }
 }
 
@@ -188,13 +192,12 @@ pin_project! {
         drained: WaitDrained<&'a TaskGroup>,
         #[pin]
         grace: Option<Grace>,
-        stopped: Option<Stopped>,
     }
 }
 
 impl<'a, Grace> WaitShutdown<'a, Grace> {
     pub(super) fn new(group: &'a TaskGroup, grace: Grace) -> Self {
-        Self { drained: WaitDrained::new(group, true), grace: Some(grace), stopped: None }
+        Self { drained: WaitDrained::new(group, true), grace: Some(grace) }
     }
 }
 
@@ -213,7 +216,7 @@ impl<Grace: Future> Future for WaitShutdown<'_, Grace> {
                 drained = Pin::new(&mut *this.drained).poll(cx);
             }
         }
-        drained.map(|()| *this.stopped.get_or_insert_with(|| Stopped::of(group)))
+        drained.map(|()| Stopped::of(group))
     }
 }
 
@@ -225,9 +228,7 @@ impl<Grace: Future> AnyWait for WaitShutdown<'_, Grace> {
     fn look(self: Pin<&mut Self>) -> Poll<Stopped> {
         let this = self.project();
         let group = this.drained.group;
-        let stopped = this.stopped;
-        let drained = Pin::new(this.drained).look();
-        drained.map(|()| *stopped.get_or_insert_with(|| Stopped::of(group)))
+        Pin::new(this.drained).look().map(|()| Stopped::of(group))
     }
 
     #[cfg(feature = "std")]

@@ -57,7 +57,9 @@ pub(crate) struct Queued {
 
 impl Queued {
     /// Ends the wait. False if a place was granted already: then it is the caller's.
-    pub(crate) fn give_up(&self) -> bool {
+    pub(crate) fn give_up(self) -> bool {
+        // First, so that nobody wakes the task that gives up.
+        drop(self.granted);
         self.seat.close()
     }
 }
@@ -94,14 +96,17 @@ impl Limited {
 
     /// Waits in the queue, behind all others. If there is room meanwhile, that goes to the first, and
     /// those who got it are given, to be woken.
-    pub(crate) fn queue_up(this: &Arc<Self>) -> Result<(Queued, Due<Waker>), Refused> {
-        let queued = this.take_seat();
-        if !this.announce()? {
-            return Ok((queued, Due::default()));
+    ///
+    /// Also at a closed door, where a place may have been granted before we could say that we wait.
+    pub(crate) fn queue_up(this: &Arc<Self>) -> (Queued, Due<Waker>) {
+        let (queued, mut due) = (this.take_seat(), Due::default());
+        // Room that went to another leaves us waiting, and nobody told.
+        while !queued.seat.is_closed() && this.announce() == Ok(true) {
+            // Not the end: if nobody else does, our own seat gets a place, and with it stays counted.
+            let (_, granted) = this.pass_on();
+            due.append(granted);
         }
-        // Not the end: if nobody else does, our own seat gets a place, and with it stays counted.
-        let (_, due) = this.pass_on();
-        Ok((queued, due))
+        (queued, due)
     }
 
     fn take_seat(&self) -> Queued {

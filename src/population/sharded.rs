@@ -31,10 +31,10 @@ pub(super) struct Sharded {
 }
 
 impl Sharded {
-    /// None where there is one core.
+    /// None where there is one core, or where so many guards could be leaked that the count wraps.
     pub(super) fn new() -> Option<Self> {
         let number = threads::count().next_power_of_two().min(MOST);
-        (number > 1).then(|| Self {
+        (number > 1 && usize::BITS >= 64).then(|| Self {
             word: AtomicUsize::new(Word::BIASED.0),
             shards: (0..number).map(|_| Line(AtomicUsize::new(0))).collect(),
         })
