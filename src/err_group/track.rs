@@ -31,14 +31,14 @@ pin_project! {
 
 /// What is held while the future runs.
 pub(super) struct Inside<E> {
-    // Dropped in this order.
-    guard: TaskGuard,
+    // Dropped in this order: who waits for the count finds no copy of the errors here.
     store: Arc<Store<E>>,
+    guard: TaskGuard,
 }
 
 impl<F, E> TrackedErr<F, E> {
     pub(super) fn new(future: F, guard: TaskGuard, store: Arc<Store<E>>) -> Self {
-        Self { tracked: Tracked::new(future, Inside { guard, store }) }
+        Self { tracked: Tracked::new(future, Inside { store, guard }) }
     }
 }
 
