@@ -4,18 +4,15 @@
 
 mod common;
 
-use core::future::{pending, poll_fn, ready};
-use core::num::NonZeroUsize;
+use core::future::{pending, ready};
 use core::task::Poll;
 use core::time::Duration;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
 use std::thread;
 
 use common::{Bell, look, panic_quietly, poll};
-use winddown::{
-    CancelScope, ChildError, FutureUntil as _, Reason, Refused, Stopped, TaskGroup, Unfinished,
-};
+use winddown::{CancelScope, ChildError, FutureUntil as _, Refused, TaskGroup, Unfinished};
 
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -336,180 +333,5 @@ mod levels {
         });
         group.join().block();
         thread.join().unwrap();
-    }
-}
-
-mod shutdown {
-    use super::*;
-
-    /// Whoever leaves in time leaves gracefully, and the grace is not looked at once all have.
-    #[test]
-    fn a_shutdown_is_graceful_if_all_leave_in_time() {
-        let group = TaskGroup::new();
-        let guard = group.guard().unwrap();
-        let mut polls = 0;
-        {
-            let mut stop = group.shutdown(Box::pin(poll_fn(|_| {
-                polls += 1;
-                Poll::<()>::Pending
-            })));
-            assert!(look(&mut stop).is_pending() && group.is_closed());
-            drop(guard);
-            assert_eq!(look(&mut stop), Poll::Ready(Stopped::Gracefully));
-            assert_eq!(look(&mut stop), Poll::Ready(Stopped::Gracefully), "ready again");
-        }
-        assert_eq!(polls, 1);
-        assert!(!group.token().is_cancelled());
-        assert_eq!(group.shutdown(ready(())).block(), Stopped::Gracefully);
-    }
-
-    /// The end of the grace cancels; who obeys ends the shutdown.
-    #[test]
-    fn a_shutdown_is_forced_when_the_grace_is_over() {
-        let group = TaskGroup::new();
-        let guard = group.guard().unwrap();
-        let (tell, told) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            guard.closed().block();
-            tell.send(()).unwrap();
-            guard.token().cancelled().block();
-        });
-        let mut second_signal = Box::pin(async move { told.recv().unwrap() });
-        let stop = group.shutdown(&mut second_signal).block();
-        thread.join().unwrap();
-        assert_eq!(stop, Stopped::Forced);
-        assert_eq!(reason_of(&group), "cancelled");
-    }
-
-    /// The grace is either of several: a timer, a token, a second signal of the user.
-    #[test]
-    fn any_future_is_a_grace() {
-        let impatient = CancelScope::new();
-        impatient.cancel();
-        let group = TaskGroup::new();
-        let guard = group.guard().unwrap();
-        let either = pending::<()>().until(impatient.token());
-        let mut stop = group.shutdown(either);
-        assert!(look(&mut stop).is_pending());
-        assert!(guard.token().is_cancelled());
-        drop(guard);
-        assert_eq!(look(&mut stop), Poll::Ready(Stopped::Forced));
-    }
-
-    /// A hard limit gives up and says how many are left; the group goes on.
-    #[test]
-    fn a_hard_limit_gives_up() {
-        let group = TaskGroup::new();
-        let guards = [(); 2].map(|()| group.guard().unwrap());
-        let outcome = group.shutdown(ready(())).until(ready("enough")).block();
-        let unfinished = outcome.unwrap_err();
-        assert_eq!((unfinished.left, unfinished.by), (2, "enough"));
-        assert!(group.token().is_cancelled() && !group.is_drained());
-        assert_eq!(group.shutdown(pending::<()>()).block_for(SHORT).unwrap_err().left, 2);
-        drop(guards);
-        assert_eq!(group.shutdown(pending::<()>()).block(), Stopped::Forced);
-    }
-
-    /// Two shut down at once, each with a grace of its own: the shorter one counts, both hear it.
-    #[test]
-    fn two_shutdowns_agree() {
-        let group = TaskGroup::new();
-        let guard = group.guard().unwrap();
-        let (mut patient, mut hasty) = (group.shutdown(pending::<()>()), group.shutdown(ready(())));
-        assert!(look(&mut patient).is_pending() && look(&mut hasty).is_pending());
-        drop(guard);
-        assert_eq!(look(&mut patient), Poll::Ready(Stopped::Forced));
-        assert_eq!(look(&mut hasty), Poll::Ready(Stopped::Forced));
-    }
-
-    /// A cancel after the last one left is nothing that forced it.
-    #[test]
-    fn a_cancel_after_the_end_does_not_count() {
-        let group = TaskGroup::new();
-        drop(group.guard().unwrap());
-        group.join().block();
-        group.cancel();
-        assert_eq!(group.shutdown(ready(())).block(), Stopped::Gracefully);
-    }
-}
-
-mod guards {
-    use super::*;
-
-    /// Rule 16: `leave` counts out, and then the task may wait for its own group.
-    #[test]
-    fn a_task_that_left_may_join() {
-        let group = TaskGroup::new();
-        let (first, second) = (group.guard().unwrap(), group.guard().unwrap());
-        let handle = first.leave();
-        assert_eq!((group.len(), handle.is_closed()), (1, false));
-        let thread = thread::spawn(move || second.leave().join().block());
-        handle.join().block();
-        thread.join().unwrap();
-    }
-
-    /// API 5.8: whatever ends the task stops all, and says why.
-    #[test]
-    fn guards_cancel_when_they_are_told_to() {
-        let ends: [(fn(&TaskGroup), Option<&str>); 6] = [
-            (|group| drop(group.guard().unwrap().cancel_on_panic()), None),
-            (|group| drop(group.guard().unwrap().cancel_on_drop()), Some("its owner was dropped")),
-            (
-                |group| drop(group.guard().unwrap().cancel_on_drop().clone()),
-                Some("its owner was dropped"),
-            ),
-            (
-                |group| drop(group.guard().unwrap().cancel_on_drop().leave()),
-                Some("its owner was dropped"),
-            ),
-            (|group| panicking(group, false), Some("a task panicked")),
-            (|group| panicking(group, true), Some("a task panicked")),
-        ];
-        for (end, why) in ends {
-            let group = TaskGroup::new();
-            let other = group.guard().unwrap();
-            end(&group);
-            assert_eq!(other.token().reason().map(Reason::to_string).as_deref(), why);
-            assert_eq!((group.is_closed(), group.len()), (why.is_some(), 1));
-        }
-    }
-
-    fn panicking(group: &TaskGroup, both: bool) {
-        let guard = group.guard().unwrap().cancel_on_panic();
-        let guard = if both { guard.cancel_on_drop() } else { guard };
-        let text = common::panic_of(|| {
-            let _guard = guard.label("panics");
-            panic_quietly("oops")
-        });
-        assert_eq!((text.as_str(), group.panics()), ("oops", 1));
-    }
-
-    /// The clone of a guard is a plain one.
-    #[test]
-    fn a_clone_does_not_cancel() {
-        let group = TaskGroup::new();
-        let guard = group.guard().unwrap().cancel_on_drop();
-        drop(guard.clone());
-        assert!(!group.token().is_cancelled());
-        core::mem::forget(guard);
-    }
-
-    /// Everything prints, and an error says what to do.
-    #[test]
-    fn everything_prints() {
-        let group = TaskGroup::builder().limit(NonZeroUsize::MIN).finally(|| {}).build();
-        let guard = group.guard().unwrap();
-        let texts = [
-            format!("{group:?} {guard:?} {:?}", TaskGroup::builder().link(&group)),
-            format!("{:?} {:?}", group.join(), group.closed()),
-            format!("{:?} {:?}", group.shutdown(ready(())), group.guard_when_room()),
-            format!("{:?}", group.track(ready(()))),
-        ];
-        assert!(texts[0].contains("len: 1") && texts[3].contains("Full"));
-        assert_eq!(Refused::Closed.to_string(), "the group is closed: it takes no new work");
-        assert!(Refused::Full.to_string().contains("wait for room"));
-        assert!(ChildError::NotARoot.to_string().contains("link"));
-        assert_eq!(ChildError::from(Refused::Full), ChildError::Refused(Refused::Full));
-        assert!(core::error::Error::source(&ChildError::from(Refused::Full)).is_some());
     }
 }

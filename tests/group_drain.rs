@@ -138,19 +138,6 @@ mod finaliser {
         assert_eq!(log.read(), ["dropped", "cancelled"]);
     }
 
-    /// Rule 16: what it does is no task's doing: all had left by themselves.
-    #[test]
-    fn a_finaliser_that_cancels_has_not_forced_the_group() {
-        let seen = Arc::new(OnceLock::<TaskGroup>::new());
-        let group_of = Arc::clone(&seen);
-        let group =
-            TaskGroup::builder().finally(move || assert!(group_of.get().unwrap().cancel())).build();
-        seen.set(group.clone()).unwrap();
-        drop(group.guard().unwrap());
-        assert_eq!(group.shutdown(pending::<()>()).block(), Stopped::Gracefully);
-        assert!(group.token().is_cancelled());
-    }
-
     /// A builder that is dropped, or refused, runs nothing.
     #[test]
     fn it_does_not_run_without_a_group() {
