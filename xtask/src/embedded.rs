@@ -184,8 +184,8 @@ pub(crate) fn embedded(sh: &Shell, args: &EmbeddedArgs) -> Result<()> {
     cmd!(sh, "cargo fmt --manifest-path embedded/Cargo.toml --check").run()?;
     let boards: Vec<&Board> = BOARDS.iter().filter(|board| board.quick || !args.quick).collect();
     let (step, limit) = match (args.quick, args.deep) {
-        (true, _) => (61, 60),
-        (_, false) => (7, 180),
+        (true, _) => (61, 120),
+        (_, false) => (7, 300),
         (_, true) => (1, 1800),
     };
     let images = build(sh, &linker, &boards, step)?;
