@@ -45,16 +45,14 @@ fn start<R: Runtime, F: Future<Output = Result<(), End>> + Send + 'static>(
     seat: Seat,
     body: impl FnOnce(Arc<Actor<R::Stream>>, CancelToken) -> F + Send + 'static,
 ) {
+    let own = Arc::clone(actor);
     // The hub counts the task to its very end, the actor until it leaves.
-    let task = actor.hub().all.track({
-        let actor = Arc::clone(&actor);
-        async move {
-            // A handle of its own for each task.
-            let token = seat.guard().token().clone();
-            let outcome = body(Arc::clone(&actor), token).await;
-            seat.leave(outcome).join().await;
-            actor.returned();
-        }
+    let task = actor.hub().all.track(async move {
+        // A handle of its own for each task.
+        let token = seat.guard().token().clone();
+        let outcome = body(Arc::clone(&own), token).await;
+        seat.leave(outcome).join().await;
+        own.returned();
     });
     // Refused, it is dropped with its seat, and that ends the actor.
     if let Ok(task) = task {
@@ -97,6 +95,8 @@ async fn work<R: Runtime>(
         }
         actor.worker.clear();
     }
+    // Without a reader there is no work; the reader says why, and its reason is to be the first.
+    token.cancelled().await;
     Ok(())
 }
 

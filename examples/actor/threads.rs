@@ -77,7 +77,7 @@ fn read(actor: &Actor<TcpStream>, orders: &Sender<String>) -> Result<(), End> {
     Err(End::HungUp)
 }
 
-/// Ends when the reader does.
+/// Needs no look at the token: the end of the reader ends the queue.
 fn work(
     actor: &Actor<TcpStream>,
     token: &CancelToken,
@@ -93,6 +93,8 @@ fn work(
         }
         actor.worker.clear();
     }
+    // Without a reader there is no work; the reader says why, and its reason is to be the first.
+    token.cancelled().block();
     Ok(())
 }
 
