@@ -6,6 +6,7 @@ mod executors;
 mod features;
 mod models;
 mod msrv;
+mod targets;
 
 use anyhow::Result;
 use clap::Parser;
@@ -25,6 +26,8 @@ enum Task {
     Features(features::FeatureArgs),
     /// One suite on every executor.
     Executors(executors::ExecutorArgs),
+    /// Builds for bare metal, runs in node, and tests on 32 bits.
+    Targets(targets::TargetArgs),
     /// Builds and tests with the oldest compiler that the crate promises.
     Msrv,
     /// Ten million abandoned waits, trees of a million scopes: what `test` does with fewer.
@@ -49,6 +52,7 @@ fn main() -> Result<()> {
         Task::Mutants(args) => models::mutants(&sh, &args),
         Task::Features(args) => features::features(&sh, &args),
         Task::Executors(args) => executors::executors(&sh, &args),
+        Task::Targets(args) => targets::targets(&sh, &args),
         Task::Msrv => msrv::msrv(&sh),
         Task::Soak => checks::soak(&sh),
         Task::Embedded(args) => embedded::embedded(&sh, &args),

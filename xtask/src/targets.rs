@@ -1,0 +1,89 @@
+//! Targets that are neither the host nor a board of `embedded/`.
+//!
+//! The compiler is Debian's, since its packages bring the library's source: no target has to be
+//! downloaded.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use xshell::{Cmd, Shell, cmd};
+
+/// How much of it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct TargetArgs {
+    /// Without the tests on 32 bits.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Files that are needed, and Debian's packages that have them.
+const NEEDED: [(&str, &str); 4] = [
+    ("/usr/bin/rustc", "rustc-web"),
+    ("/usr/bin/cargo", "cargo-web"),
+    ("/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "rust-web-src"),
+    ("/usr/bin/node", "nodejs"),
+];
+
+/// For the tests on 32 bits.
+const NEEDED_FOR_32_BITS: (&str, &str) = ("/usr/lib32/Scrt1.o", "gcc-multilib");
+
+/// Builds for bare metal, runs in node, and tests on 32 bits.
+pub(crate) fn targets(sh: &Shell, args: &TargetArgs) -> Result<()> {
+    let for_32_bits = (!args.quick).then_some(NEEDED_FOR_32_BITS);
+    let needed = NEEDED.into_iter().chain(for_32_bits);
+    let missing: Vec<_> = needed.filter(|(file, _)| !Path::new(file).exists()).collect();
+    if !missing.is_empty() {
+        let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+        let packages = packages.join(" ");
+        bail!("missing; get it with\n  apt-get install -y --no-install-recommends {packages}");
+    }
+    for target in ["x86_64-unknown-none", "aarch64-unknown-none"] {
+        let features = ["--no-default-features", "--features", "critical-section,holders"];
+        with_std(
+            cmd!(sh, "/usr/bin/cargo build --locked -Zbuild-std=core,alloc {features...}"),
+            target,
+        )
+        .run()?;
+        println!("{target}: builds");
+    }
+    wasm(sh)?;
+    if for_32_bits.is_some() {
+        let tests = cmd!(sh, "/usr/bin/cargo test --quiet --locked -Zbuild-std --lib --tests");
+        with_std(tests, "i686-unknown-linux-gnu").run()?;
+    }
+    Ok(())
+}
+
+/// Runs the program in `executors/wasm` in node.
+fn wasm(sh: &Shell) -> Result<()> {
+    let target = "wasm32-unknown-unknown";
+    let manifest = ["--manifest-path", "executors/wasm/Cargo.toml"];
+    cmd!(sh, "cargo fmt {manifest...} --check").run()?;
+    let build = cmd!(sh, "/usr/bin/cargo build --locked -Zbuild-std=std,panic_abort {manifest...}");
+    let linker = rust_lld(sh)?;
+    with_std(build, target).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker).run()?;
+    let program = crate::target_dir("targets").join(target).join("debug/winddown_wasm.wasm");
+    Ok(cmd!(sh, "/usr/bin/node executors/wasm/run.mjs {program}").run()?)
+}
+
+/// Debian's compiler builds its library for the target, too.
+fn with_std<'a>(cargo: Cmd<'a>, target: &str) -> Cmd<'a> {
+    cargo
+        .args(["--target", target, "--target-dir"])
+        .arg(crate::target_dir("targets"))
+        .env("RUSTC", "/usr/bin/rustc")
+        .env("RUSTDOC", "/usr/bin/rustdoc")
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+}
+
+/// Debian's compiler has none of its own.
+fn rust_lld(sh: &Shell) -> Result<PathBuf> {
+    let sysroot = PathBuf::from(cmd!(sh, "rustc --print sysroot").read()?);
+    let hosts = sh.read_dir(sysroot.join("lib/rustlib")).unwrap_or_default();
+    hosts.into_iter().map(|host| host.join("bin/rust-lld")).find(|lld| lld.exists()).context(
+        "missing: rust-lld, which every toolchain of rustup has; get one with\n  rustup toolchain install stable",
+    )
+}
