@@ -302,6 +302,12 @@ impl<T: Target> Parked<T> {
 
     /// Registers the hook with event-listener; false if a notifier was faster.
     fn listen(&mut self) -> bool {
+        let list = &self.hook.list;
+        // The event allocates when it is first touched. An interrupt that comes between the next line
+        // and `listen` notifies, and must not be the first.
+        if list.listening.load(Ordering::Relaxed) == 0 {
+            list.event.notify(0.additional().relaxed());
+        }
         // Relaxed: the announcement in the word publishes it, together with the listener.
         self.hook.list.listening.fetch_add(1, Ordering::Relaxed);
         let mut listener = self.hook.list.event.listen();

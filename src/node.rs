@@ -148,6 +148,12 @@ impl Node {
         self.own_reason()
     }
 
+    /// Cancels the node in its word alone: who waits here and below is left to a `settle` that is on
+    /// its way.
+    pub(crate) fn fix(&self, reason: &'static Reason) {
+        self.step(|now| now.fix(Word::borrowed(reason)));
+    }
+
     /// Cancels the node and all below it, unless it is cancelled.
     pub(crate) fn cancel(&self, reason: Reason) -> Result<(), Reason> {
         let (outcome, due) = self.settle(reason);

@@ -130,11 +130,11 @@ impl Population {
         (left, Due::default())
     }
 
-    /// Closes the door. `Last` for the one who closed it over nobody.
-    pub(crate) fn close(&self) -> Left {
+    /// Closes the door. None if it was closed already; `Last` if nobody is inside.
+    pub(crate) fn close(&self) -> Option<Left> {
         match &self.form.0 {
-            Form::Plain(word) => close(word).map_or(Left::Done, last_if),
-            Form::Limited(limited) => close(&limited.word).map_or(Left::Done, last_if),
+            Form::Plain(word) => close(word).map(last_if),
+            Form::Limited(limited) => close(&limited.word).map(last_if),
             Form::Sharded(sharded) => sharded.close(),
         }
     }

@@ -101,6 +101,7 @@ impl TaskGroupBuilder {
         let stop = CancelScope::below(parent.as_ref(), Traits::default());
         let is_below = parent.is_some();
         let group = self.make(Parts {
+            is_below,
             tree: Arc::new(Tree::new(parent)),
             door: Node::new(stop.token().node().cloned(), Traits::default()),
             stop,
@@ -122,6 +123,7 @@ impl TaskGroupBuilder {
     /// Builds the group below `parent`, which `hold` holds up.
     pub(super) fn build_below(self, parent: &TaskGroup, hold: Hold) -> TaskGroup {
         let group = self.make(Parts {
+            is_below: true,
             tree: parent.shared.tree.clone(),
             door: Node::new(Some(parent.shared.door.clone()), Traits::default()),
             stop: CancelScope::below(Some(parent.token()), Traits::default()),

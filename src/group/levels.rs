@@ -26,11 +26,12 @@ impl Shared {
 
     /// Closes the door. True for the first.
     pub(super) fn close(this: &Arc<Self>) -> (bool, Rest) {
+        let was_open = this.door.found().is_none();
         let _delivery = this.tree.deliver();
-        // The door comes first: whatever tells of the close tells of it to all below.
-        let (outcome, aims) = this.door.settle(Reason::Cancelled);
-        let drain = Drain::of(this, this.after(this.population.close()));
-        (outcome.is_ok(), Rest { aims, wakes: Due::default(), drain })
+        let closed = this.population.close();
+        let (_, aims) = this.door.settle(Reason::Cancelled);
+        let drain = Drain::of(this, this.after(closed.unwrap_or(Left::Done)));
+        (was_open && closed.is_some(), Rest { aims, wakes: Due::default(), drain })
     }
 
     /// Closes the door and cancels the token.
@@ -58,7 +59,7 @@ struct Follow {
 impl Follower for Follow {
     fn settle(&self) {
         let Some(group) = self.group.upgrade() else { return };
-        let left = group.after(group.population.close());
+        let left = group.after(group.population.close().unwrap_or(Left::Done));
         self.is_last.store(matches!(left, Left::Last), Ordering::Relaxed);
         self.kept.replace(Some(group));
     }

@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(super) population: Population,
     /// How many handles there are; the last one closes the door.
     pub(super) handles: AtomicUsize,
+    /// Whether somebody above can close the door or cancel the token.
+    is_below: bool,
     pub(super) tree: Arc<Tree>,
     /// Cancelled when the group is closed. Goes before the token, whose scope it hangs in.
     pub(super) door: Arc<Node>,
@@ -63,6 +65,7 @@ pub(crate) struct Shared {
 
 /// Where a new group stands.
 pub(super) struct Parts {
+    pub(super) is_below: bool,
     pub(super) tree: Arc<Tree>,
     pub(super) door: Arc<Node>,
     pub(super) stop: CancelScope,
@@ -80,6 +83,7 @@ impl Shared {
         let shared = Arc::new(Self {
             population,
             handles: AtomicUsize::new(1),
+            is_below: parts.is_below,
             tree: parts.tree,
             door: parts.door,
             stop: parts.stop,
@@ -108,17 +112,33 @@ impl Shared {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.population.is_closed() || self.door.found().is_some()
+        if self.population.is_closed() {
+            self.show_closed();
+            return true;
+        }
+        self.door.found().is_some()
+    }
+
+    /// Called before anybody is told that the population is closed: the groups below look at the door,
+    /// which whoever closes may not have come to yet.
+    #[cold]
+    fn show_closed(&self) {
+        self.door.fix(&Reason::Cancelled);
     }
 
     /// Goes in by the door.
     #[inline]
     pub(super) fn enter(this: &Arc<Self>, caller: Caller) -> Result<Hold, Refused> {
-        // W: a close, here or above, that is on its way has closed this door already.
-        if !this.tree.is_settled() && this.door.found().is_some() {
+        // W: a close above that is on its way has closed a door above already.
+        if this.is_below && !this.tree.is_settled() && this.door.found().is_some() {
             return Err(Refused::Closed);
         }
-        this.population.enter()?;
+        if let Err(refused) = this.population.enter() {
+            if let Refused::Closed = refused {
+                this.show_closed();
+            }
+            return Err(refused);
+        }
         Ok(Hold::task(this, caller))
     }
 

@@ -81,10 +81,8 @@ impl Sharded {
     }
 
     #[cold]
-    pub(super) fn close(&self) -> Left {
-        if close(&self.word).is_none() {
-            return Left::Done;
-        }
+    pub(super) fn close(&self) -> Option<Left> {
+        close(&self.word)?;
         for shard in &*self.shards {
             // A: acquires the leaves. D: publishes what came before the close.
             let count = shard.0.swap(CLOSED, Ordering::AcqRel);
@@ -93,7 +91,7 @@ impl Sharded {
         }
         // A: publishes the leaves of all shards to whoever makes the last step.
         let before = self.word.fetch_sub(Word::BIASED.0, Ordering::Release);
-        last_if(Word(before.wrapping_sub(Word::BIASED.0)))
+        Some(last_if(Word(before.wrapping_sub(Word::BIASED.0))))
     }
 
     /// How many are inside, if nobody moves meanwhile.
