@@ -211,6 +211,10 @@ impl<T> Signal<T> {
     }
 
     /// The value, to be changed by whoever has the signal alone.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; one load.
     pub fn get_mut(&mut self) -> Option<&mut T> {
         if !self.is_published() {
             return None;
@@ -220,12 +224,20 @@ impl<T> Signal<T> {
     }
 
     /// The value, if the signal was closed.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts; it frees what waits have left.
     pub fn into_inner(mut self) -> Option<T> {
         self.reset()
     }
 
     /// Opens the signal again and gives the value that it was closed with. Only whoever has the
     /// signal alone can do this, so nobody can be waiting.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; it neither locks nor allocates.
     pub fn reset(&mut self) -> Option<T> {
         let before = self.word.replace_mut(OPEN);
         if before & PUBLISHED == 0 {

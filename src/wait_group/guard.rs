@@ -18,6 +18,11 @@ use crate::combine::Tracked;
 ///
 /// `mem::forget` of a guard means "never done".
 ///
+/// # Availability
+///
+/// Its drop, which is a [`done`](WaitGroup::done), and its clone may happen anywhere, interrupts
+/// included; neither allocates.
+///
 /// # Panics
 ///
 /// Its drop panics only with the panic of a waker that it woke, after all the others were woken, and
