@@ -228,6 +228,10 @@ impl TaskGroup {
     /// # Errors
     ///
     /// As [`guard`](Self::guard); `future` is dropped then.
+    ///
+    /// # Availability
+    ///
+    /// As [`guard`](Self::guard).
     #[track_caller]
     pub fn track<F: IntoFuture>(
         &self,
@@ -247,7 +251,8 @@ impl TaskGroup {
     ///
     /// # Availability
     ///
-    /// Everywhere; in an interrupt only where the finaliser may run there. It does not allocate.
+    /// Everywhere; in an interrupt only where the finaliser may run there. It does not allocate. If it
+    /// drains a group that is below another, or linked to, it frees a block for each of those.
     pub fn close(&self) -> bool {
         let (first, rest) = Shared::close(&self.shared);
         rest.run();
@@ -300,6 +305,10 @@ impl TaskGroup {
     /// # Errors
     ///
     /// The reason, if the token was cancelled already, by itself or from above.
+    ///
+    /// # Availability
+    ///
+    /// As [`close`](Self::close) for the reasons without content; the others allocate.
     pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
         let (outcome, rest) = Shared::cancel(&self.shared, reason.into());
         rest.run();
@@ -380,6 +389,10 @@ impl TaskGroup {
     ///
     /// The future may be dropped at any point; the door stays closed.
     ///
+    /// # Availability
+    ///
+    /// As [`drained`](Self::drained).
+    ///
     /// # Examples
     ///
     /// ```
@@ -409,6 +422,10 @@ impl TaskGroup {
     /// # Errors
     ///
     /// As [`guard`](Self::guard); no group is built then.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. It allocates.
     #[track_caller]
     pub fn child(&self) -> Result<TaskGroup, Refused> {
         let hold = Shared::enter(&self.shared, Caller::here())?;
@@ -421,6 +438,10 @@ impl TaskGroup {
     ///
     /// [`ChildError::NotARoot`] if `builder` has a parent token or a link: with those somebody could
     /// make groups that wait for each other. Otherwise as [`child`](Self::child).
+    ///
+    /// # Availability
+    ///
+    /// As [`child`](Self::child).
     #[track_caller]
     pub fn child_with(&self, builder: TaskGroupBuilder) -> Result<TaskGroup, ChildError> {
         if builder.parent.is_some() || !builder.links.is_empty() {

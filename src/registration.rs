@@ -14,6 +14,10 @@ use crate::sync::Arc;
 /// Dropping it deregisters the callback, without waiting for one that is running: so it may be
 /// dropped from anywhere, the callback itself included. What the callback captured is dropped as
 /// soon as it can no longer run.
+///
+/// # Availability
+///
+/// Everywhere but in interrupts: taking a callback back frees it, and may take event-listener's lock.
 #[must_use = "dropping it deregisters"]
 pub struct Registration {
     /// None for a token that is never cancelled.

@@ -29,6 +29,9 @@ use crate::token::{CancelToken, Cancelled, WaitReason};
 /// | `Registration` | takes the callback back |
 /// | a guard | counts out |
 ///
+/// The last reference to a scope frees it, with its value, its reason and its callbacks: not in an
+/// interrupt. Handles may be cloned anywhere.
+///
 /// # Examples
 ///
 /// ```
@@ -80,6 +83,10 @@ impl CancelScope {
     }
 
     /// The observer's end.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
     pub fn token(&self) -> &CancelToken {
         self.inner().token()
     }
@@ -115,11 +122,19 @@ impl CancelScope {
     }
 
     /// A handle that cancels when asked, and does nothing when it is dropped.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; it counts a reference. Dropping the last reference frees.
     pub fn canceller(&self) -> Canceller {
         self.inner().clone()
     }
 
     /// Gives up that dropping the scope cancels it.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
     pub fn detach(mut self) -> Canceller {
         self.canceller.take().unwrap_or_else(|| unreachable!("`detach` takes the scope away"))
     }
@@ -131,6 +146,10 @@ impl CancelScope {
     /// Everything below the scope has the same reason then, whosever deadline it was. To tell apart,
     /// say, the end of a request's time and of the server's, let the latter cancel with a reason of
     /// its own.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere; the future is polled anywhere but in interrupts.
     pub fn cancel_after<L: IntoFuture>(&self, timer: L) -> Expiry<L::IntoFuture> {
         Expiry {
             ended: self.token().clone().into_future(),
@@ -222,7 +241,8 @@ impl Drop for CancelScope {
     }
 }
 
-/// A handle that cancels a scope when asked, and does nothing when it is dropped.
+/// A handle that cancels a scope when asked, and does nothing when it is dropped. It may be used, and
+/// cloned, in interrupts.
 #[derive(Clone, Debug)]
 pub struct Canceller {
     token: CancelToken,
@@ -244,6 +264,10 @@ impl Canceller {
     /// # Errors
     ///
     /// The reason, if the scope was cancelled already, by itself or from above.
+    ///
+    /// # Availability
+    ///
+    /// As [`CancelScope::cancel_with`].
     pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
         match self.token.node() {
             Some(node) => node.cancel(reason.into()),
@@ -252,7 +276,11 @@ impl Canceller {
     }
 
     /// Cancels for the reason of another scope's cancellation, without holding that scope: the
-    /// reason is copied, and of an error its text, which allocates. True if this call was the one.
+    /// reason is copied, and of an error its text. True if this call was the one.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere; not in an interrupt where the reason has content, which allocates.
     pub fn cancel_like(&self, other: &Cancelled) -> bool {
         self.cancel_with(other.reason().copy()).is_ok()
     }
