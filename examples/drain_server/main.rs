@@ -13,6 +13,7 @@ mod server;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{self, ExitCode};
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,13 +22,14 @@ use clap::{Parser, ValueEnum, value_parser};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
+use winddown::{Stopped, Unfinished};
 
 use load::Load;
 use runtime::{Runtime, Smol, Tokio};
 use screen::{Live, complain, say};
 use server::{Server, Why};
 
-static SERVER: Server = Server::new();
+static SERVER: LazyLock<Server> = LazyLock::new(Server::new);
 static LOAD: Load = Load::new();
 
 /// An HTTP/1.1 server that is told to stop under load, and drains: new work is refused, every
@@ -48,7 +50,10 @@ struct Args {
     /// What to run on
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Which,
-    /// How many seconds the drain may take
+    /// How many seconds requests have to end by themselves, before they are cut short
+    #[arg(long, value_name = "N", default_value = "8", value_parser = seconds)]
+    grace: Duration,
+    /// How many seconds the drain may take in all
     #[arg(long, value_name = "N", default_value = "10", value_parser = seconds)]
     drain_limit: Duration,
     /// Seconds between two live lines [default: 0.1 on a terminal, else 1]
@@ -92,14 +97,21 @@ fn run<R: Runtime>(args: &Args) -> io::Result<bool> {
     summary.map(|summary| summary.print())
 }
 
-/// Ctrl-C and SIGTERM stop the server, from a plain thread. The second one stops waiting, too.
+/// Ctrl-C and SIGTERM stop the server, from a plain thread. The second one ends the grace, the third
+/// the process.
 fn stop_on_signals() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::spawn(move || {
         for signal in signals.forever() {
-            if !SERVER.stop(Why::Interrupted(signal_name(signal).unwrap_or("a signal"))) {
-                let left = SERVER.requests.count();
-                complain(format_args!("told to stop again; unanswered requests: {left}"));
+            let name = signal_name(signal).unwrap_or("a signal");
+            let in_flight = SERVER.requests.count();
+            if SERVER.stop(Why::Interrupted(name)) {
+                continue;
+            } else if SERVER.force.close() {
+                complain(format_args!("told to stop again; cut short: {in_flight} in flight"));
+            } else {
+                complain(format_args!("told to stop a third time; still inside:"));
+                complain_of_holders();
                 process::exit(128 + signal);
             }
         }
@@ -130,22 +142,42 @@ async fn serve<R: Runtime>(args: &Args) -> io::Result<Summary> {
     let stop = SERVER.stop.value().await;
     let in_flight = SERVER.requests.count();
     say(format_args!("stopping: {}; {in_flight} in flight", stop.why));
-    let drained = SERVER.connections.wait().until(R::sleep(args.drain_limit)).await;
+    // The grace is over when its time is, or when somebody says so.
+    let grace = SERVER.force.closed().until(R::sleep(args.grace));
+    let drained = SERVER.tasks.shutdown(grace).until(R::sleep(args.drain_limit)).await;
     let took = stop.at.elapsed();
     // From here on the process could end. What is completed later counts as lost.
     let completed = SERVER.completed.load(Relaxed);
     match drained {
-        // What was written last is still on its way to the clients.
-        Ok(()) => drop(LOAD.clients.wait().until(R::sleep(args.drain_limit)).await),
-        Err(unfinished) => complain(format_args!(
-            "still not drained after {:?}; requests in flight: {}, connections open: {}",
-            args.drain_limit,
-            SERVER.requests.count(),
-            unfinished.left
-        )),
+        Ok(stopped) => {
+            say(match stopped {
+                Stopped::Gracefully => "drained gracefully",
+                Stopped::Forced => "drained by force",
+            });
+            // What was written last is still on its way to the clients.
+            let _ = LOAD.clients.wait().until(R::sleep(args.drain_limit)).await;
+        }
+        Err(Unfinished { left, .. }) => {
+            let (limit, in_flight) = (args.drain_limit, SERVER.requests.count());
+            complain(format_args!(
+                "not drained after {limit:?}; requests in flight: {in_flight}, still inside: {left}"
+            ));
+            complain_of_holders();
+        }
     }
     let of_clients = args.listen.is_none().then_some(&LOAD);
     Ok(Summary::new(drained.is_ok(), took, completed, of_clients))
+}
+
+/// Who holds up the drain.
+#[cfg(feature = "holders")]
+fn complain_of_holders() {
+    complain(SERVER.tasks.holders());
+}
+
+#[cfg(not(feature = "holders"))]
+fn complain_of_holders() {
+    complain("to know who, run it with `--features holders`");
 }
 
 fn live_line(start: Instant) -> impl Fn() -> String {
@@ -178,7 +210,7 @@ impl Summary {
         let refused = SERVER.refused.load(Relaxed);
         let Some(load) = load else {
             // Of foreign clients we know whether they hung up, and not what they received.
-            let lost = SERVER.requests.count() as u64;
+            let lost = SERVER.requests.count() as u64 + SERVER.cut.load(Relaxed);
             let hung_up = accepted.saturating_sub(completed + lost);
             if hung_up > 0 {
                 say(format_args!("requests whose client hung up: {hung_up}"));
@@ -193,7 +225,8 @@ impl Summary {
         ));
         // Completed is what both sides call so; and they must agree on every refusal.
         let completed = completed.min(verified);
-        let lost = accepted.abs_diff(completed) + refused.abs_diff(heard);
+        let answered_503 = refused + SERVER.cut.load(Relaxed);
+        let lost = accepted.abs_diff(completed) + answered_503.abs_diff(heard);
         Self { drained, accepted, completed, refused: heard + turned_away, lost, took }
     }
 

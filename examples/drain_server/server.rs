@@ -2,23 +2,25 @@
 //!
 //! # Why no accepted request is missed
 //!
-//! `connections` counts the accept loop and every connection. The loop is counted in before it is
+//! The group counts the accept loop and every connection. The loop is counted in before it is
 //! started, and out when it has ended. A connection is counted in by the loop, which is itself
-//! still counted then, and out when hyper has written the last answer and closed it. So the count
-//! cannot touch zero while anybody is left who could take a request in, or owes an answer, and a
-//! wait for zero cannot be over too early.
+//! still counted then, and out when hyper has written the last answer and closed it. So the group
+//! is not drained while anybody is left who could take a request in, or owes an answer.
 //!
-//! So it does not matter that a request may arrive at the very moment when `stop` is closed. It
-//! sees the signal or it does not, and is refused or accepted; its connection is counted, and the
-//! drain waits for its answer in both cases.
+//! So it does not matter that a request may arrive at the very moment when the door is closed. It
+//! sees that or it does not, and is refused or accepted; its connection is counted, and the drain
+//! waits for its answer in both cases.
 //!
-//! `requests` alone could not promise that: a request counts itself in and then looks at `stop`,
-//! the drain closes `stop` and then looks at the count, and a processor may let both look before
-//! either has been seen. It tells how much is in flight, for people to read.
+//! # What is forced
+//!
+//! When the grace is over the group is cancelled: requests in hand are cut short, and say so. What
+//! must not be cut short is a task of its own (`/commit`), and only the limit of the drain stops the
+//! wait for it.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -29,7 +31,7 @@ use hyper::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
-use winddown::{Signal, WaitGroup};
+use winddown::{FutureUntil as _, Signal, TaskGroup, TaskGuard, WaitGroup};
 
 use crate::runtime::Runtime;
 use crate::screen::complain;
@@ -37,19 +39,22 @@ use crate::screen::complain;
 /// How long a client may take to send the head of a request.
 const HEADER_LIMIT: Duration = Duration::from_secs(2);
 
-/// What everybody who serves shares. All of it is `const`, so it can be a `static`, and tasks
-/// borrow it for ever.
+/// What everybody who serves shares.
 pub(crate) struct Server {
-    /// Closed once, by whoever is first; tells everybody to stop, and why.
+    /// Closed once, by whoever is first; tells why the server is to stop.
     pub(crate) stop: Signal<Stop>,
-    /// The accept loop and the open connections.
-    pub(crate) connections: WaitGroup,
-    /// The requests in flight.
+    /// Ends the grace early.
+    pub(crate) force: Signal,
+    /// The accept loop, the open connections, and what must not be cut short.
+    pub(crate) tasks: TaskGroup,
+    /// The requests in flight: for people to read.
     pub(crate) requests: WaitGroup,
     pub(crate) accepted: AtomicU64,
     pub(crate) completed: AtomicU64,
-    /// Answered by "503 Service Unavailable".
+    /// Answered by "503 Service Unavailable", because they came too late.
     pub(crate) refused: AtomicU64,
+    /// The same, because they took too long.
+    pub(crate) cut: AtomicU64,
 }
 
 /// Why the server stops, and since when.
@@ -74,18 +79,20 @@ impl fmt::Display for Why {
 }
 
 impl Server {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             stop: Signal::typed(),
-            connections: WaitGroup::new(),
+            force: Signal::new(),
+            tasks: TaskGroup::new(),
             requests: WaitGroup::new(),
             accepted: AtomicU64::new(0),
             completed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
         }
     }
 
-    /// Tells everybody to stop. False if somebody else did so before.
+    /// Asks for the stop. False if somebody else did so before.
     pub(crate) fn stop(&self, why: Why) -> bool {
         self.stop.close_with(Stop { why, at: Instant::now() }).is_ok()
     }
@@ -93,24 +100,25 @@ impl Server {
     /// Starts the accept loop.
     pub(crate) fn start<R: Runtime>(&'static self, listener: R::Listener) {
         // The guard is taken here, before the task exists: who waits from now on waits for it.
-        let guard = self.connections.guard();
+        let guard = self.tasks.guard().expect("closed by the drain alone").label("accept loop");
         R::spawn(guard.track(self.accept::<R>(listener)));
     }
 
     async fn accept<R: Runtime>(&'static self, listener: R::Listener) {
         // One wait serves the whole loop: it is fused, and ready again after it was ready.
-        let mut stopped = self.stop.closed();
+        let mut closed = self.tasks.closed();
         loop {
             let mut accept = pin!(R::accept(&listener).fuse());
             select_biased! {
                 // Returning closes the listener: from now on the system turns clients away.
-                () = stopped => return,
-                stream = accept => match stream {
-                    Ok(stream) => {
-                        let guard = self.connections.guard();
-                        R::spawn(guard.track(self.connection::<R>(stream)));
+                () = closed => return,
+                stream = accept => match (stream, self.tasks.guard()) {
+                    (Ok(stream), Ok(guard)) => {
+                        R::spawn(self.connection::<R>(guard.label("connection"), stream));
                     }
-                    Err(error) => {
+                    // Nobody gets in any more: the next turn is the last.
+                    (Ok(_), Err(_refused)) => {}
+                    (Err(error), _) => {
                         complain(format_args!("cannot accept: {error}"));
                         // Out of file handles, most likely: some may come back.
                         R::sleep(Duration::from_millis(100)).await;
@@ -120,10 +128,10 @@ impl Server {
         }
     }
 
-    async fn connection<R: Runtime>(&'static self, stream: R::Stream) {
-        let service = service_fn(move |request| {
+    async fn connection<R: Runtime>(&'static self, guard: TaskGuard, stream: R::Stream) {
+        let service = service_fn(|request| {
             // Counted in before it starts, and out when it is answered, abandoned or panics.
-            self.requests.guard().track(self.request::<R>(request))
+            self.requests.guard().track(self.request::<R>(&guard, request))
         });
         let mut http = http1::Builder::new();
         // Else a client that sends half a request, and then nothing, holds up the drain.
@@ -133,7 +141,7 @@ impl Server {
             // First, so that a request that is here already gets an answer, if only a refusal.
             // An error is a client that hung up, and no concern of ours.
             _ = connection.as_mut().fuse() => return,
-            () = self.stop.closed() => {}
+            () = guard.closed() => {}
         }
         // Closes at once if idle, else after the request in hand.
         connection.as_mut().graceful_shutdown();
@@ -142,27 +150,37 @@ impl Server {
 
     async fn request<R: Runtime>(
         &self,
+        guard: &TaskGuard,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
-        let (status, body) = if self.stop.is_closed() {
+        let (status, body) = if self.tasks.is_closed() {
             self.refused.fetch_add(1, Relaxed);
             (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".into())
         } else {
             self.accepted.fetch_add(1, Relaxed);
-            let answer = respond::<R>(request.uri()).await;
-            self.completed.fetch_add(1, Relaxed);
-            answer
+            // A handle of its own for each who waits.
+            let token = guard.token().clone();
+            match respond::<R>(guard, request.uri()).until(token).await {
+                Ok(answer) => {
+                    self.completed.fetch_add(1, Relaxed);
+                    answer
+                }
+                Err(_cancelled) => {
+                    self.cut.fetch_add(1, Relaxed);
+                    (StatusCode::SERVICE_UNAVAILABLE, "cut short: shutting down\n".into())
+                }
+            }
         };
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = status;
-        if self.stop.is_closed() {
+        if self.tasks.is_closed() {
             response.headers_mut().insert(CONNECTION, "close".parse().expect("a header value"));
         }
         Ok(response)
     }
 }
 
-async fn respond<R: Runtime>(uri: &Uri) -> (StatusCode, String) {
+async fn respond<R: Runtime>(guard: &TaskGuard, uri: &Uri) -> (StatusCode, String) {
     let number = |key| uri.query()?.strip_prefix(key)?.strip_prefix('=')?.parse::<u64>().ok();
     match (uri.path(), number("id"), number("ms")) {
         ("/work", Some(id), _) => {
@@ -173,11 +191,32 @@ async fn respond<R: Runtime>(uri: &Uri) -> (StatusCode, String) {
             R::sleep(Duration::from_millis(ms)).await;
             (StatusCode::OK, format!("slept for {ms} ms\n"))
         }
-        ("/", ..) => (StatusCode::OK, "try /work?id=7 or /slow?ms=2000\n".into()),
+        ("/commit", _, Some(ms)) => {
+            commit::<R>(guard, Duration::from_millis(ms)).await;
+            (StatusCode::OK, format!("committed in {ms} ms\n"))
+        }
+        ("/", ..) => {
+            (StatusCode::OK, "try /work?id=7 or /slow?ms=2000 or /commit?ms=2000\n".into())
+        }
         ("/work", ..) => (StatusCode::BAD_REQUEST, "/work needs a number: /work?id=7\n".into()),
-        ("/slow", ..) => (StatusCode::BAD_REQUEST, "/slow needs a number: /slow?ms=2000\n".into()),
+        ("/slow" | "/commit", ..) => {
+            (StatusCode::BAD_REQUEST, "it needs a number: /slow?ms=2000\n".into())
+        }
         _ => (StatusCode::NOT_FOUND, "there is / and /work?id=7 and /slow?ms=2000\n".into()),
     }
+}
+
+/// Does what must be done once it has begun, whether or not anybody waits for the answer: in a task
+/// of its own. Whoever is inside may bring it in, even when the door is closed.
+async fn commit<R: Runtime>(guard: &TaskGuard, time: Duration) {
+    let committed = Arc::new(Signal::new());
+    let commit = Arc::clone(&committed);
+    let guard = guard.clone().label("commit");
+    R::spawn(guard.track(async move {
+        R::sleep(time).await;
+        commit.close();
+    }));
+    committed.closed().await;
 }
 
 /// How long the work for this request takes: 5 to 36 ms, and 400 ms for one in a hundred.

@@ -97,54 +97,112 @@ fn sigterm_lets_the_request_in_hand_be_answered_on_smol() {
     stops_by_signal("smol", "TERM");
 }
 
-fn second_signal(runtime: &str) {
-    let (mut running, addr) = listening(runtime, &["--drain-limit", "1000"]);
+/// Rule 16: the end of the grace is any future, here either of two.
+fn force(runtime: &str, grace: &str, second_signal: bool) {
+    let args = ["--drain-limit", "1000", "--grace", grace];
+    let (mut running, addr) = listening(runtime, &args);
     let busy = get(addr, &format!("/slow?ms={FOR_EVER_MS}"));
     running.line_with("1 in flight");
     running.signal("INT");
-    running.line_with("stopping: SIGINT");
-    running.signal("INT");
+    running.line_with("stopping: SIGINT; 1 in flight");
+    if second_signal {
+        running.signal("INT");
+    }
+    let answer = rest(busy);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\ncut short: shutting down\n"), "{answer}");
     let ended = running.end();
-    assert_eq!(ended.code, Some(130), "{}", ended.stdout);
-    assert!(
-        ended.stderr.contains("told to stop again; unanswered requests: 1"),
-        "{}",
-        ended.stderr
-    );
-    drop(busy);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stdout.contains("drained by force\n"), "{}", ended.stdout);
+    let told_again = ended.stderr.contains("told to stop again; cut short: 1 in flight");
+    assert_eq!(told_again, second_signal, "{}", ended.stderr);
+    let summary = summary(&ended);
+    assert_eq!((summary["accepted"], summary["completed"], summary["lost"]), (1, 0, 1));
 }
 
 #[test]
-fn a_second_ctrl_c_does_not_wait_on_tokio() {
-    second_signal("tokio");
+fn a_second_ctrl_c_cuts_short_what_is_in_hand_on_tokio() {
+    force("tokio", "1000", true);
 }
 
 #[test]
-fn a_second_ctrl_c_does_not_wait_on_smol() {
-    second_signal("smol");
+fn a_second_ctrl_c_cuts_short_what_is_in_hand_on_smol() {
+    force("smol", "1000", true);
 }
 
+#[test]
+fn the_end_of_the_grace_cuts_short_what_is_in_hand() {
+    force("tokio", "0.1", false);
+    force("smol", "0.1", false);
+}
+
+/// The report of who is inside, if the examples are built with the feature.
+fn assert_names_the_commit(report: &str) {
+    let named = report.contains("commit, from examples/drain_server/server.rs:");
+    let hint = report.contains("to know who, run it with `--features holders`");
+    assert!(named || (hint && !cfg!(feature = "holders")), "{report}");
+}
+
+#[test]
+fn a_third_ctrl_c_does_not_wait() {
+    for runtime in ["tokio", "smol"] {
+        let (mut running, addr) = listening(runtime, &["--drain-limit", "1000"]);
+        let busy = get(addr, &format!("/commit?ms={FOR_EVER_MS}"));
+        running.line_with("1 in flight");
+        running.signal("INT");
+        running.line_with("stopping: SIGINT");
+        running.signal("INT");
+        // The answer comes at once, and what must be done is still being done.
+        assert!(rest(busy).starts_with("HTTP/1.1 503 "));
+        running.signal("INT");
+        let ended = running.end();
+        assert_eq!(ended.code, Some(130), "{}", ended.stdout);
+        assert!(ended.stderr.contains("told to stop a third time"), "{}", ended.stderr);
+        assert_names_the_commit(&ended.stderr);
+    }
+}
+
+/// What must not be cut short is waited for, after the grace too.
+#[test]
+fn a_commit_outlives_the_grace() {
+    for runtime in ["tokio", "smol"] {
+        let (mut running, addr) = listening(runtime, &["--grace", "0.05"]);
+        let busy = get(addr, "/commit?ms=1500");
+        running.line_with("1 in flight");
+        running.signal("INT");
+        assert!(rest(busy).starts_with("HTTP/1.1 503 "));
+        let ended = running.end();
+        // By the limit of 10 seconds it would not be drained.
+        assert!(ended.stdout.contains("drained by force\n"), "{}", ended.stdout);
+        assert_eq!(ended.stderr, "");
+        assert_eq!(summary(&ended)["lost"], 1);
+    }
+}
+
+/// The hard limit: it gives up, and says how many are left, and who.
 fn limit(runtime: &str) {
-    let (mut running, addr) = listening(runtime, &["--drain-limit", "0.1"]);
-    let busy = get(addr, &format!("/slow?ms={FOR_EVER_MS}"));
+    let args = ["--grace", "0.05", "--drain-limit", "0.5"];
+    let (mut running, addr) = listening(runtime, &args);
+    let busy = get(addr, &format!("/commit?ms={FOR_EVER_MS}"));
     running.line_with("1 in flight");
     running.signal("TERM");
     let ended = running.end();
     assert_eq!(ended.code, Some(1), "{}", ended.stdout);
-    let left = "requests in flight: 1, connections open: 1";
+    let left = "requests in flight: 0, still inside: 1\n";
     assert!(ended.stderr.contains(left), "{}", ended.stderr);
+    assert_names_the_commit(&ended.stderr);
     let summary = summary(&ended);
     assert_eq!((summary["accepted"], summary["completed"], summary["lost"]), (1, 0, 1));
     drop(busy);
 }
 
 #[test]
-fn who_is_not_done_by_the_limit_is_counted_and_fails_the_drain_on_tokio() {
+fn who_is_not_done_by_the_limit_is_named_and_fails_the_drain_on_tokio() {
     limit("tokio");
 }
 
 #[test]
-fn who_is_not_done_by_the_limit_is_counted_and_fails_the_drain_on_smol() {
+fn who_is_not_done_by_the_limit_is_named_and_fails_the_drain_on_smol() {
     limit("smol");
 }
 

@@ -25,9 +25,10 @@ fn programs() -> &'static PathBuf {
         let tests = env::current_exe().unwrap();
         let profile = tests.parent().and_then(|deps| deps.parent()).unwrap();
         let programs = profile.join("examples");
-        // `cargo test` has built them just now; `cargo test --test examples` has not.
+        // `cargo test` has built them just now; `cargo test --test examples` has not, and what is
+        // there may be without the feature.
         let built = EXAMPLES.iter().map(|name| modified(&programs.join(name)).ok()).min().flatten();
-        if built.is_none() || built < newest_source() {
+        if built.is_none() || built < newest_source() || cfg!(feature = "holders") {
             build(profile);
         }
         programs
@@ -55,15 +56,25 @@ fn newest_source() -> Option<SystemTime> {
     newest
 }
 
-/// Builds the program into the folder of this profile.
+/// Builds the programs into the folder of this profile, with the features of this test.
 fn build(profile: &Path) {
     let name = match profile.file_name().unwrap().to_str().unwrap() {
         "debug" => "dev",
         name => name,
     };
+    let features: Vec<_> = [
+        ("std", true),
+        ("critical-section", cfg!(feature = "critical-section")),
+        ("portable-atomic", cfg!(feature = "portable-atomic")),
+        ("holders", cfg!(feature = "holders")),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_on)| is_on.then_some(name))
+    .collect();
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--examples", "--profile", name, "--target-dir"])
         .arg(profile.parent().unwrap())
+        .args(["--no-default-features", "--features", &features.join(",")])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .unwrap();
