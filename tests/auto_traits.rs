@@ -18,11 +18,12 @@ use static_assertions::{
     assert_eq_size, assert_impl_all as yes, assert_not_impl_any as no, assert_type_eq_all as same,
 };
 use winddown::future::{
-    Expiry, Tracked, Until, UntilStream, Wait, WaitAny, WaitCancelled, WaitClosed, WaitReason,
-    WaitUntil, WaitValue,
+    Expiry, Tracked, TrackedErr, Until, UntilStream, Wait, WaitAny, WaitCancelled, WaitClosed,
+    WaitDoor, WaitDrained, WaitErrors, WaitReason, WaitRoom, WaitShutdown, WaitUntil, WaitValue,
 };
 use winddown::{
-    CancelScope, CancelToken, Cancelled, Canceller, Guard, Overflow, Reason, Registration, Signal,
+    CancelScope, CancelToken, Cancelled, Canceller, ChildError, ErrGroup, Errors, Guard, Overflow,
+    Reason, Refused, Registration, Signal, Stopped, TaskGroup, TaskGroupBuilder, TaskGuard,
     Unbalanced, Unfinished, WaitGroup,
 };
 
@@ -174,6 +175,66 @@ no!(Reason: Clone, Error, UnwindSafe, RefUnwindSafe);
 yes!(Cancelled: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Debug, Error);
 no!(Cancelled: Copy, Default);
 
+// Groups: handles, those inside, and how they are made.
+yes!(TaskGroup: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Default, Debug);
+no!(TaskGroup: Copy, PartialEq, core::ops::Deref);
+yes!(TaskGuard: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Debug);
+no!(TaskGuard: Copy, Default, core::ops::Deref);
+yes!(TaskGroupBuilder: Send, Sync, Unpin, Default, Debug);
+no!(TaskGroupBuilder: Clone, UnwindSafe, RefUnwindSafe);
+yes!(ErrGroup<String>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Default, Debug);
+yes!(ErrGroup<Pinned>: Send, Sync, Unpin, Clone);
+no!(ErrGroup<String>: Copy, core::ops::Deref);
+no!(ErrGroup<Neither>: Send, Sync, Default);
+no!(ErrGroup<NotSync>: Send, Sync, Default);
+no!(ErrGroup<NotSend>: Send, Sync, Default);
+yes!(Errors<core::fmt::Error>: Send, Sync, Unpin, Clone, PartialEq, Eq, Debug, Error);
+yes!(Errors<String>: Send, Sync, Unpin, Clone, PartialEq, Eq, Debug, UnwindSafe);
+no!(Errors<String>: Copy, Error, Default);
+no!(Errors<Neither>: Send, Sync);
+no!(Errors<NotSync>: Send, Sync);
+
+// Their waits never need to be pinned, unless they hold a grace that does.
+yes!(WaitDoor: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+yes!(WaitDoor<&'static TaskGroup>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture);
+yes!(WaitDrained: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+yes!(WaitDrained<&'static TaskGroup>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture);
+yes!(WaitRoom<'static>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+yes!(WaitShutdown<'static, Ready<()>>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture);
+yes!(WaitShutdown<'static, Immovable>: Send, Sync, FusedFuture, Debug);
+no!(WaitShutdown<'static, Immovable>: Unpin);
+no!(WaitShutdown<'static, Ready<Neither>>: Send, Sync);
+yes!(WaitErrors<'static, u8>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+yes!(WaitErrors<'static, Pinned>: Unpin);
+no!(WaitErrors<'static, NotSync>: Send, Sync);
+no!(WaitDoor: Clone);
+no!(WaitDrained: Clone);
+same!(WaitDoor, WaitDoor<TaskGroup>);
+same!(WaitDrained, WaitDrained<TaskGroup>);
+yes!(WaitUntil<WaitShutdown<'static, Pending<()>>, WaitReason>: Send, Sync, Unpin, FusedFuture);
+yes!(Tracked<Ready<()>, TaskGuard>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture);
+yes!(Tracked<Ready<Neither>, TaskGuard>: Unpin);
+no!(Tracked<Ready<Neither>, TaskGuard>: Send, Sync);
+yes!(TrackedErr<Pending<Result<(), u8>>, u8>: Send, Sync, Unpin, FusedFuture, Debug);
+no!(TrackedErr<Ready<Neither>, u8>: Send, Sync);
+no!(TrackedErr<Immovable, u8>: Unpin);
+
+// What they say.
+yes!(Refused: Send, Sync, Unpin, UnwindSafe, Debug, Clone, Copy, PartialEq, Eq, Hash, Error);
+yes!(ChildError: Send, Sync, Unpin, UnwindSafe, Debug, Clone, Copy, PartialEq, Eq, Hash, Error);
+yes!(ChildError: From<Refused>);
+yes!(Stopped: Send, Sync, Unpin, UnwindSafe, Debug, Clone, Copy, PartialEq, Eq, Hash);
+
+#[cfg(feature = "holders")]
+mod holders {
+    use super::*;
+    use winddown::{Holder, Holders};
+
+    yes!(Holder: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Debug, core::fmt::Display);
+    yes!(Holders: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Debug, Default);
+    yes!(Holders: IntoIterator, core::ops::Deref<Target = [Holder]>, core::fmt::Display);
+}
+
 // A state word and a pointer.
 #[cfg(target_pointer_width = "64")]
 assert_eq_size!(WaitGroup, Signal, [usize; 2]);
@@ -195,6 +256,9 @@ fn waits_are_static_where_their_pointers_are() {
     is_static::<(CancelScope, Canceller, CancelToken, Registration, Cancelled, Reason)>();
     is_static::<(WaitCancelled, WaitReason, Expiry<Pending<()>>)>();
     is_static::<Until<Pending<()>, WaitReason>>();
+    is_static::<(TaskGroup, TaskGuard, TaskGroupBuilder, ErrGroup<String>, Errors<String>)>();
+    is_static::<(WaitDoor, WaitDrained, Tracked<Ready<()>, TaskGuard>)>();
+    is_static::<TrackedErr<Ready<Result<(), u8>>, u8>>();
 }
 
 #[test]
@@ -211,6 +275,16 @@ fn waits_give_what_they_promise() {
     is_future::<Expiry<Ready<u8>>, Cancelled>();
     is_future::<Until<Ready<u8>, WaitReason>, Result<u8, Cancelled>>();
     is_future::<WaitUntil<WaitCancelled, WaitReason>, Result<(), Unfinished<Cancelled>>>();
+    is_future::<WaitDoor, ()>();
+    is_future::<WaitDrained, ()>();
+    is_future::<WaitRoom<'static>, Result<TaskGuard, Refused>>();
+    is_future::<WaitShutdown<'static, Ready<u8>>, Stopped>();
+    is_future::<WaitErrors<'static, u8>, Result<(), Errors<u8>>>();
+    is_future::<TrackedErr<Ready<Result<(), u8>>, u8>, ()>();
+    is_future::<
+        WaitUntil<WaitShutdown<'static, Ready<()>>, Ready<u8>>,
+        Result<Stopped, Unfinished<u8>>,
+    >();
 }
 
 #[test]

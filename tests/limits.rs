@@ -230,3 +230,80 @@ mod small {
         assert_eq!(look(&mut wait), Poll::Ready(()));
     }
 }
+
+/// Groups, which refuse at half of their range, limit or not.
+#[cfg(winddown_small_word)]
+mod groups {
+    use core::num::NonZeroUsize;
+
+    use super::*;
+    use winddown::{Refused, TaskGroup, TaskGuard};
+
+    fn fill(group: &TaskGroup) -> Vec<TaskGuard> {
+        (0..HALF).map(|_| group.guard().unwrap()).collect()
+    }
+
+    /// API: `Full` at half range too, limit or not; a clone panics there with nothing changed.
+    #[test]
+    fn a_full_group_refuses_and_its_clones_panic() {
+        let parent = TaskGroup::new();
+        // One has a limit that is beyond the range.
+        let limited = TaskGroup::builder().limit(NonZeroUsize::MAX).build();
+        for group in [TaskGroup::new(), parent.child().unwrap(), limited] {
+            let mut guards = fill(&group);
+            assert_eq!(group.guard().unwrap_err(), Refused::Full);
+            assert_eq!(group.child().unwrap_err(), Refused::Full);
+            assert!(panic_of(|| guards[0].clone()).contains("the group is full"));
+            assert!(panic_of(|| guards[0].clone()).contains("the group is full"));
+            assert_eq!(group.len(), HALF);
+            drop(guards.pop());
+            drop(guards[0].clone());
+            guards.push(group.guard().unwrap());
+            group.close();
+            assert_eq!(group.guard().unwrap_err(), Refused::Closed);
+            assert!(!group.is_drained());
+            drop(guards);
+            assert!(group.is_drained());
+        }
+    }
+
+    /// Rules 1 and 2: leaked guards fill a group and never wrap it; it is never drained.
+    #[test]
+    fn leaked_guards_fill_a_group() {
+        let group = TaskGroup::new();
+        for count in 1..=HALF {
+            forget(group.guard().unwrap());
+            assert_eq!(group.len(), count);
+        }
+        for _ in 0..4 * HALF {
+            assert_eq!(group.guard().unwrap_err(), Refused::Full);
+        }
+        group.close();
+        assert!(!group.is_drained());
+        assert_eq!(group.len(), HALF);
+    }
+
+    /// Limits: at half range a wait for room waits, and is served, as at any limit.
+    #[test]
+    fn a_wait_for_room_is_served_at_half_range() {
+        let group = TaskGroup::builder().limit(NonZeroUsize::MAX).build();
+        let mut guards = fill(&group);
+        let bell = Bell::new();
+        let mut wait = group.guard_when_room();
+        assert!(poll(&mut wait, &bell.waker()).is_pending());
+        drop(guards.pop());
+        assert_eq!(bell.rings(), 1);
+        let Poll::Ready(Ok(guard)) = look(&mut wait) else { panic!("its turn") };
+        assert_eq!((group.len(), group.guard().map(drop)), (HALF, Err(Refused::Full)));
+        drop((guard, guards));
+    }
+
+    /// Without a limit there is no queue: who waits for room is told.
+    #[test]
+    fn a_wait_for_room_without_a_limit_says_full() {
+        let group = TaskGroup::new();
+        let _guards = fill(&group);
+        let Poll::Ready(outcome) = look(&mut group.guard_when_room()) else { panic!("at once") };
+        assert_eq!(outcome.unwrap_err(), Refused::Full);
+    }
+}

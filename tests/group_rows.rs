@@ -1,0 +1,402 @@
+//! What people build today in Go, with groups: the rows of `docs/capabilities.md` that a test shows
+//! best, and the recipes that the docs name.
+
+#![cfg(all(feature = "std", not(loom)))]
+
+mod common;
+
+use core::future::{pending, ready};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+
+use common::{look, panic_quietly};
+use winddown::{
+    CancelScope, ErrGroup, FutureUntil as _, Reason, Refused, Signal, Stopped, TaskGroup,
+    TaskGuard, WaitGroup,
+};
+
+const SHORT: Duration = Duration::from_millis(1);
+
+/// S1.14: undefined in the original. S3.11: and it is refused before there is a task.
+#[test]
+fn a_job_that_registers_after_the_stop_is_refused() {
+    let group = TaskGroup::new();
+    let jobs = AtomicUsize::new(0);
+    let register = || {
+        let guard = group.guard()?;
+        jobs.fetch_add(1, Ordering::Relaxed);
+        Ok(guard)
+    };
+    let job = register().unwrap();
+    group.close();
+    assert_eq!(register().map(drop), Err(Refused::Closed));
+    assert_eq!(jobs.load(Ordering::Relaxed), 1);
+    drop(job);
+}
+
+/// Several services in order, under one overall limit: a phase that hangs costs what is left of it,
+/// and those after it are still told to stop and looked at once.
+#[test]
+fn phases_are_shut_down_in_order_under_one_limit() {
+    for hangs in 0..4 {
+        let phases = [(); 3].map(|()| TaskGroup::new());
+        let overall = CancelScope::new();
+        let ended = Mutex::new(Vec::new());
+        let stuck = phases.get(hangs).map(|group| group.guard().unwrap());
+        thread::scope(|threads| {
+            for (at, group) in phases.iter().enumerate() {
+                let (guard, ended, before) =
+                    (group.guard().unwrap(), &ended, phases.get(at.wrapping_sub(1)));
+                threads.spawn(move || {
+                    guard.closed().block();
+                    assert!(before.is_none_or(|before| before.is_drained() || at > hangs));
+                    ended.lock().unwrap().push(at);
+                });
+            }
+            let outcomes: Vec<_> = phases
+                .iter()
+                .map(|group| {
+                    if Some(group.len()) == stuck.as_ref().map(|_| 2) {
+                        // Whoever drives the limit finds that the time is up.
+                        overall.cancel_with(Reason::Deadline).unwrap();
+                        while group.len() > 1 {
+                            group.close();
+                            thread::yield_now();
+                        }
+                    }
+                    let grace = pending::<()>();
+                    group.shutdown(grace).until(overall.token()).block().map_err(|it| it.left)
+                })
+                .collect();
+            for (at, outcome) in outcomes.into_iter().enumerate() {
+                if at < hangs {
+                    assert_eq!(outcome, Ok(Stopped::Gracefully));
+                } else if at == hangs {
+                    assert_eq!(outcome, Err(1));
+                }
+            }
+        });
+        assert!(phases.iter().all(TaskGroup::is_closed));
+        assert_eq!(ended.lock().unwrap().len(), 3);
+        drop(stuck);
+    }
+}
+
+/// The actor of S3: a registry, and a group whose workers all stop with the first of them.
+#[derive(Debug)]
+struct Actor {
+    workers: TaskGroup,
+    finalised: Arc<AtomicUsize>,
+}
+
+type Registry = Mutex<HashMap<u32, Weak<Actor>>>;
+
+impl Actor {
+    /// S3.9: the finaliser tells the owner.
+    fn start(id: u32, registry: &Arc<Registry>) -> Arc<Self> {
+        let finalised = Arc::new(AtomicUsize::new(0));
+        let (owner, counts) = (Arc::clone(registry), Arc::clone(&finalised));
+        let workers = TaskGroup::builder()
+            .finally(move || {
+                owner.lock().unwrap().remove(&id).expect("once");
+                counts.fetch_add(1, Ordering::Relaxed);
+            })
+            .build();
+        let actor = Arc::new(Self { workers, finalised });
+        registry.lock().unwrap().insert(id, Arc::downgrade(&actor));
+        actor
+    }
+
+    fn spawn(&self, work: impl FnOnce(&TaskGuard) + Send + 'static) -> thread::JoinHandle<()> {
+        let guard = self.workers.guard().unwrap().cancel_on_drop();
+        thread::spawn(move || work(&guard))
+    }
+}
+
+/// S3.1, S3.2, S3.3, S3.8, S3.9, S3.12: once, whoever calls first; later callers return only after
+/// the finaliser; a worker calls it while leaving.
+#[test]
+fn an_actor_is_shut_down_once_from_inside_and_outside() {
+    let registry = Arc::default();
+    let actor = Actor::start(7, &registry);
+    let idle = [(); 2].map(|()| actor.spawn(|guard| guard.token().cancelled().block()));
+    let leaves = actor.workers.guard().unwrap();
+    let seen = Arc::clone(&actor);
+    let worker = thread::spawn(move || {
+        leaves.leave().shutdown(ready(())).block();
+        assert_eq!(seen.finalised.load(Ordering::Relaxed), 1);
+    });
+    thread::scope(|threads| {
+        for _ in 0..3 {
+            threads.spawn(|| {
+                assert_eq!(actor.workers.shutdown(pending::<()>()).block(), Stopped::Forced);
+                assert_eq!(actor.finalised.load(Ordering::Relaxed), 1);
+                assert!(registry.lock().unwrap().is_empty());
+            });
+        }
+    });
+    worker.join().unwrap();
+    idle.into_iter().for_each(|worker| worker.join().unwrap());
+    assert!(actor.workers.is_drained() && !actor.workers.close());
+}
+
+/// S3.4: an error, an end of file, a panic, or a plain return: each stops all workers.
+#[test]
+fn the_exit_of_any_worker_stops_all() {
+    let exits: [(fn(&TaskGuard), &str); 4] = [
+        (|_| {}, "its owner was dropped"),
+        (|guard| drop(guard.group().cancel_with("end of file")), "end of file"),
+        (|guard| guard.group().cancel_with(Reason::Failed).unwrap(), "a task failed"),
+        (|_| panic_quietly("a worker"), "its owner was dropped"),
+    ];
+    for (exit, why) in exits {
+        let registry = Arc::default();
+        let actor = Actor::start(1, &registry);
+        let idle: Vec<_> =
+            (0..3).map(|_| actor.spawn(|guard| guard.token().cancelled().block())).collect();
+        let _ = actor.spawn(exit).join();
+        actor.workers.drained().block();
+        idle.into_iter().for_each(|worker| worker.join().unwrap());
+        assert_eq!(actor.workers.token().reason().unwrap().to_string(), why);
+        assert!(registry.lock().unwrap().is_empty());
+    }
+}
+
+/// S3.6: a worker that selects on several sources sees the close before the next of them, however many
+/// there are.
+#[test]
+fn a_worker_with_many_sources_sees_the_close() {
+    let group = TaskGroup::new();
+    let guard = group.guard().unwrap();
+    let (sources, worked) = ([(); 100].map(|()| WaitGroup::new()), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&worked);
+    let thread = thread::spawn(move || {
+        pollster::block_on(async {
+            // All are ready all the time.
+            for source in sources.iter().cycle() {
+                if source.wait().until(guard.closed()).await.is_err() || guard.group().is_closed() {
+                    break;
+                }
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let idle = pending::<()>().until(guard.closed());
+        assert!(pollster::block_on(idle).is_err());
+    });
+    while worked.load(Ordering::Relaxed) < 1000 {
+        thread::yield_now();
+    }
+    group.join().block();
+    thread.join().unwrap();
+}
+
+/// S3.7: a hook at the cancel unblocks a foreign blocking read.
+#[test]
+fn a_blocked_read_ends_with_its_group() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut socket, _) = listener.accept().unwrap();
+    let group = TaskGroup::new();
+    let (guard, closes) = (group.guard().unwrap(), socket.try_clone().unwrap());
+    let hook = group.token().on_cancel(move || drop(closes.shutdown(Shutdown::Both)));
+    let reader = thread::spawn(move || {
+        let _guard = guard;
+        socket.read(&mut [0]).unwrap()
+    });
+    assert_eq!(group.shutdown(ready(())).block(), Stopped::Forced);
+    assert_eq!(reader.join().unwrap(), 0);
+    assert!(!hook.deregister());
+    drop(peer);
+}
+
+/// S3.13: a heartbeat per worker: silence is a cause of its own.
+#[test]
+fn a_silent_worker_stops_all() {
+    let group = TaskGroup::new();
+    let (beat, beats) = mpsc::channel::<()>();
+    let watched = group.guard().unwrap().cancel_on_drop();
+    let watchdog = thread::spawn(move || {
+        while beats.recv_timeout(SHORT).is_ok() {}
+        watched.group().cancel_with("no heartbeat").unwrap();
+    });
+    beat.send(()).unwrap();
+    let worker = group.guard().unwrap();
+    worker.token().cancelled().block();
+    assert_eq!(worker.token().reason().unwrap().to_string(), "no heartbeat");
+    drop(worker);
+    group.join().block();
+    watchdog.join().unwrap();
+    drop(beat);
+}
+
+/// S4.2, S4.3, S4.10: guards by id, in a map of the user's: done from another thread, once; unknown
+/// ids change nothing; the set can be listed, and made from a list.
+#[test]
+fn guards_by_id_are_a_map_of_the_users() {
+    #[derive(Debug, PartialEq)]
+    struct Unknown;
+    let group = TaskGroup::new();
+    let next = AtomicUsize::new(0);
+    let ids = Mutex::new(HashMap::<usize, TaskGuard>::new());
+    let add = || -> Result<usize, Refused> {
+        let guard = group.guard()?;
+        let id = next.fetch_add(1, Ordering::Relaxed);
+        ids.lock().unwrap().insert(id, guard);
+        Ok(id)
+    };
+    let done = |id: usize| -> Result<(), Unknown> {
+        // Out of the lock before it is dropped: that may be the end of the group.
+        let guard = ids.lock().unwrap().remove(&id).ok_or(Unknown);
+        guard.map(drop)
+    };
+    let first = thread::scope(|threads| {
+        let adders: Vec<_> = (0..4).map(|_| threads.spawn(|| add().unwrap())).collect();
+        adders.into_iter().map(|adder| adder.join().unwrap()).min().unwrap()
+    });
+    assert_eq!((first, group.len()), (0, 4));
+    thread::scope(|threads| drop(threads.spawn(|| assert_eq!(done(2), Ok(())))));
+    assert_eq!([done(2), done(99)], [Err(Unknown), Err(Unknown)]);
+    let mut inside: Vec<_> = ids.lock().unwrap().keys().copied().collect();
+    inside.sort_unstable();
+    assert_eq!((inside, group.len()), (vec![0, 1, 3], 3));
+    let listed: HashMap<_, _> = [10, 11].map(|id| (id, group.guard().unwrap())).into();
+    ids.lock().unwrap().extend(listed);
+    group.close();
+    assert_eq!(add(), Err(Refused::Closed));
+    assert!([0, 1, 3, 10].into_iter().all(|id| done(id).is_ok()) && !group.is_drained());
+    assert_eq!(done(11), Ok(()));
+    assert!(group.is_drained());
+}
+
+/// S4.8: anything that can be waited on is a tracked task that awaits it.
+#[test]
+fn anything_that_can_be_waited_on_is_a_tracked_task() {
+    static OTHERS: WaitGroup = WaitGroup::new();
+    static READY: Signal = Signal::new();
+    let (scope, send) = (CancelScope::new(), mpsc::channel::<()>());
+    let work = OTHERS.guard();
+    let group = TaskGroup::new();
+    let waitables: Vec<core::pin::Pin<Box<dyn Future<Output = ()> + Send>>> = vec![
+        Box::pin(OTHERS.wait()),
+        Box::pin(READY.closed()),
+        Box::pin(scope.token().clone().cancelled_owned()),
+    ];
+    let waiters: Vec<_> = waitables
+        .into_iter()
+        .map(|waitable| {
+            let task = group.track(waitable).unwrap();
+            thread::spawn(|| pollster::block_on(task))
+        })
+        .collect();
+    // A thread that is to be joined: its handle's wait is a task, too.
+    let guard = group.guard().unwrap();
+    let thread = thread::spawn(move || send.1.recv().unwrap_err());
+    let joins = thread::spawn(move || {
+        let _guard = guard;
+        thread.join().unwrap();
+    });
+    assert_eq!(group.join().block_for(SHORT).unwrap_err().left, 4);
+    drop(work);
+    READY.close();
+    scope.cancel();
+    drop(send.0);
+    group.join().block();
+    waiters.into_iter().chain([joins]).for_each(|waiter| waiter.join().unwrap());
+}
+
+/// S4.1, S4.9: made from nothing, or with a signal; a sub-group is linked and shares it.
+#[test]
+fn a_group_is_made_from_nothing_or_with_a_signal() {
+    let _: (TaskGroup, ErrGroup<u8>) = Default::default();
+    let scope = CancelScope::new();
+    let group = TaskGroup::builder().parent(scope.token()).build();
+    let sub = group.child().unwrap();
+    let guard = sub.guard().unwrap();
+    group.close();
+    assert!(!group.is_drained());
+    scope.cancel();
+    assert!(sub.token().is_cancelled() && !group.is_drained());
+    drop(guard);
+    assert!(group.is_drained());
+}
+
+/// S4.4, S4.6, S4.7, S4.12, S4.13: start, wait and close as separate methods of a service with an outer
+/// group and one for its connections; every error is gathered, and all callers get the same first one.
+#[test]
+fn a_service_starts_waits_and_closes_by_separate_methods() {
+    struct Service {
+        outer: ErrGroup<&'static str>,
+        connections: ErrGroup<&'static str>,
+    }
+    impl Service {
+        fn start() -> Self {
+            let builder = TaskGroup::builder().cancel_on_error(false);
+            let connections = builder.build_err();
+            let outer =
+                TaskGroup::builder().link(connections.group()).cancel_on_error(false).build_err();
+            Self { outer, connections }
+        }
+
+        fn serve(&self, error: &'static str) -> thread::JoinHandle<()> {
+            let token = self.connections.group().token().clone();
+            let task = self.connections.try_track(async move {
+                token.cancelled().await;
+                Err(error)
+            });
+            let task = task.unwrap();
+            thread::spawn(|| pollster::block_on(task))
+        }
+
+        fn close(&self) {
+            self.connections.group().cancel();
+            self.outer.record("listener").unwrap();
+            self.outer.group().close();
+        }
+
+        fn wait(&self) -> Vec<&'static str> {
+            let (outer, inner) = (self.outer.join().block(), self.connections.join().block());
+            let all = [outer, inner].into_iter().filter_map(Result::err);
+            all.flat_map(|errors| errors.iter().copied().collect::<Vec<_>>()).collect()
+        }
+    }
+    let service = Service::start();
+    let listener = service.outer.group().guard().unwrap();
+    let served = ["one", "two"].map(|error| service.serve(error));
+    service.close();
+    assert!(service.outer.join().block_for(SHORT).is_err());
+    drop(listener);
+    let mut errors = service.wait();
+    assert_eq!((errors.clone(), errors[0]), (service.wait(), "listener"));
+    errors.sort_unstable();
+    assert_eq!(errors, ["listener", "one", "two"]);
+    served.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+/// S4.15: what the original cannot: siblings are cancelled by an error, a wait that timed out leaks
+/// nothing and can be told apart, no link cycle can be written, there is a count, and a panic kills
+/// only its task.
+#[test]
+fn the_limits_of_the_original_are_beaten() {
+    let group = ErrGroup::new();
+    let sibling = group.group().guard().unwrap();
+    let panics = group.group().guard().unwrap();
+    let thread = thread::spawn(move || {
+        let _guard = panics;
+        panic_quietly("only this task")
+    });
+    assert!(thread.join().is_err());
+    assert_eq!((group.group().len(), group.group().panics()), (1, 1));
+    assert_eq!(group.join().block_for(SHORT).unwrap_err().left, 1);
+    group.record("failed").unwrap();
+    assert!(sibling.token().is_cancelled());
+    let mut wait = group.join();
+    assert!(look(&mut wait).is_pending());
+    drop(sibling);
+    assert_eq!(group.join().block().unwrap_err().first(), Some(&"failed"));
+}
