@@ -18,8 +18,8 @@ use core::task::{Context, Poll, Waker};
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use winddown::WaitGroup;
 use winddown::future::Wait;
+use winddown::{TaskGroup, TaskGroupBuilder, WaitGroup};
 
 /// Checks `model` with at most three preemptions, which finds what two or three threads do to each
 /// other. `LOOM_MAX_PREEMPTIONS` overrides the bound.
@@ -140,7 +140,32 @@ impl Work {
     /// Reads, and asserts that [`finish`](Self::finish) came before.
     pub fn assert_finished(&self) {
         // SAFETY: loom checks that no write is concurrent.
-        assert!(self.0.with(|done| unsafe { *done }), "a wait was over before the work was");
+        assert!(self.0.with(|done| unsafe { *done }), "it was over before the work was");
+    }
+}
+
+/// The finaliser of a group: runs once, after the work of all, and is seen by whoever hears of the end.
+#[derive(Debug, Default)]
+pub struct Finale {
+    runs: AtomicUsize,
+    seen: Work,
+}
+
+impl Finale {
+    /// A builder whose group ends with the finale, which `check`s first what is to come before it.
+    pub fn builder(self: &Arc<Self>, check: impl FnOnce() + Send + 'static) -> TaskGroupBuilder {
+        let this = Arc::clone(self);
+        TaskGroup::builder().finally(move || {
+            check();
+            let before = this.runs.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(before, 0, "a finaliser ran twice");
+            this.seen.finish();
+        })
+    }
+
+    /// Asserts that it ran, before this.
+    pub fn assert_over(&self) {
+        self.seen.assert_finished();
     }
 }
 
