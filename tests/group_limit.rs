@@ -81,12 +81,12 @@ fn places_are_given_in_the_order_of_arrival() {
             wait
         })
         .collect();
-    for at in 0..waits.len() {
+    for (at, wait) in waits.iter_mut().enumerate() {
         drop(inside.remove(0));
         assert!(bells.iter().enumerate().all(|(who, bell)| bell.rings() == usize::from(who <= at)));
         assert_eq!(group.guard().unwrap_err(), Refused::Full, "the place is taken");
         assert!(look(&mut group.guard_when_room()).is_pending());
-        inside.push(seated(&mut waits[at]));
+        inside.push(seated(wait));
         assert_eq!(group.len(), 2);
     }
     drop(inside);

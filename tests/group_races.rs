@@ -200,7 +200,7 @@ fn children_meet_the_close_of_their_parent() {
                     if let Ok(guard) = child.guard() {
                         assert!(!parent.is_drained());
                         match turn % 3 {
-                            0 => drop(guard.leave().join().block_for(LONG).expect("it ends")),
+                            0 => guard.leave().join().block_for(LONG).expect("it ends"),
                             1 => drop((child, guard)),
                             _ => drop(child.child().map(|grandchild| (guard, grandchild))),
                         }

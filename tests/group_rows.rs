@@ -146,10 +146,12 @@ fn an_actor_is_shut_down_once_from_inside_and_outside() {
     assert!(actor.workers.is_drained() && !actor.workers.close());
 }
 
+type Exit = fn(&TaskGuard);
+
 /// S3.4: an error, an end of file, a panic, or a plain return: each stops all workers.
 #[test]
 fn the_exit_of_any_worker_stops_all() {
-    let exits: [(fn(&TaskGuard), &str); 4] = [
+    let exits: [(Exit, &str); 4] = [
         (|_| {}, "its owner was dropped"),
         (|guard| drop(guard.group().cancel_with("end of file")), "end of file"),
         (|guard| guard.group().cancel_with(Reason::Failed).unwrap(), "a task failed"),

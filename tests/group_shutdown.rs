@@ -8,7 +8,7 @@ use core::future::{pending, poll_fn, ready};
 use core::num::NonZeroUsize;
 use core::task::Poll;
 use core::time::Duration;
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 
 use common::{look, panic_quietly};
@@ -103,16 +103,32 @@ mod shutdown {
         assert_eq!(look(&mut hasty), Poll::Ready(Stopped::Forced));
     }
 
-    /// What a shutdown has said stays, whoever cancels later.
+    /// A cancel after the last one left, or of a group that was empty, has forced nobody.
     #[test]
-    fn a_shutdown_keeps_to_its_answer() {
+    fn a_cancel_over_nobody_does_not_count() {
         let group = TaskGroup::new();
         drop(group.guard().unwrap());
         let mut stop = group.shutdown(pending::<()>());
         assert_eq!(look(&mut stop), Poll::Ready(Stopped::Gracefully));
         group.cancel();
         assert_eq!(look(&mut stop), Poll::Ready(Stopped::Gracefully));
-        assert_eq!(group.shutdown(pending::<()>()).block(), Stopped::Forced);
+        assert_eq!(group.shutdown(ready(())).block(), Stopped::Gracefully);
+        let empty = TaskGroup::new();
+        empty.cancel();
+        assert_eq!(empty.shutdown(ready(())).block(), Stopped::Gracefully);
+    }
+
+    /// Rule 16: what a finaliser does is no task's doing: all had left by themselves.
+    #[test]
+    fn a_finaliser_that_cancels_has_not_forced_the_group() {
+        let seen = Arc::new(OnceLock::<TaskGroup>::new());
+        let group_of = Arc::clone(&seen);
+        let group =
+            TaskGroup::builder().finally(move || assert!(group_of.get().unwrap().cancel())).build();
+        seen.set(group.clone()).unwrap();
+        drop(group.guard().unwrap());
+        assert_eq!(group.shutdown(pending::<()>()).block(), Stopped::Gracefully);
+        assert!(group.token().is_cancelled());
     }
 }
 
@@ -131,10 +147,12 @@ mod guards {
         thread.join().unwrap();
     }
 
+    type End = fn(&TaskGroup);
+
     /// API 5.8: whatever ends the task stops all, and says why.
     #[test]
     fn guards_cancel_when_they_are_told_to() {
-        let ends: [(fn(&TaskGroup), Option<&str>); 6] = [
+        let ends: [(End, Option<&str>); 6] = [
             (|group| drop(group.guard().unwrap().cancel_on_panic()), None),
             (|group| drop(group.guard().unwrap().cancel_on_drop()), Some("its owner was dropped")),
             (
