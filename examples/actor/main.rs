@@ -6,6 +6,7 @@
 //! (`threads.rs`).
 
 mod hub;
+mod lines;
 mod orders;
 mod runtime;
 mod tasks;

@@ -22,19 +22,3 @@ pub(crate) fn parse(line: &str) -> Result<Order, End> {
         (other, _) => Err(End::Failed(format!("no order: {other:?}"))),
     }
 }
-
-/// Cuts what was read into lines.
-#[derive(Default)]
-pub(crate) struct Lines(Vec<u8>);
-
-impl Lines {
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.0.extend(bytes);
-    }
-
-    pub(crate) fn next(&mut self) -> Option<String> {
-        let end = self.0.iter().position(|byte| *byte == b'\n')?;
-        let line = self.0.drain(..=end).collect::<Vec<_>>();
-        Some(String::from_utf8_lossy(&line).into_owned())
-    }
-}

@@ -9,7 +9,8 @@ use smol::channel::{self, Receiver, Sender};
 use winddown::{CancelToken, FutureUntil as _};
 
 use crate::hub::{Actor, End, Hub, Seat};
-use crate::orders::{Lines, Order, parse};
+use crate::lines::Lines;
+use crate::orders::{Order, parse};
 use crate::runtime::Runtime;
 use crate::{LIMIT, serving};
 

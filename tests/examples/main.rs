@@ -7,3 +7,4 @@ mod batch_controller;
 mod drain_server;
 mod fan_out;
 mod program;
+mod service;

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::SystemTime;
 
 /// What is run here.
-const EXAMPLES: [&str; 4] = ["actor", "batch_controller", "drain_server", "fan_out"];
+const EXAMPLES: [&str; 5] = ["actor", "batch_controller", "drain_server", "fan_out", "service"];
 
 /// No test takes as long; who hangs is killed, and fails by that.
 const HANGS: Duration = Duration::from_secs(100);
