@@ -49,8 +49,10 @@ fn hung_up_on(mut client: BufReader<TcpStream>) {
 /// the shutdown returns to any of its workers.
 #[test]
 fn however_an_actor_ends_it_is_finalised_once() {
-    for runtime in RUNTIMES {
-        let ended = Running::start("actor", &["--runtime", runtime]).end();
+    // The limits are long enough for whoever is not to pass them.
+    let limits = ["--idle-ms", "3000", "--patience-ms", "2000", "--runtime"];
+    let start = |runtime| Running::start("actor", &[&limits[..], &[runtime]].concat());
+    for ended in RUNTIMES.map(start).map(Running::end) {
         let summary = summary(&ended);
         assert_eq!(summary["started"], 6);
         assert_eq!((summary["hung_up"], summary["bye"], summary["failed"]), (1, 1, 1));

@@ -100,6 +100,8 @@ impl Running {
     pub(crate) fn start(example: &str, args: &[&str]) -> Self {
         let mut child = Command::new(programs().join(example))
             .args(args)
+            // Printing one takes long, and it is not what is tested.
+            .env("RUST_BACKTRACE", "0")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
