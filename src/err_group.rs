@@ -103,7 +103,8 @@ impl<E> ErrGroup<E> {
     }
 
     /// Closes the door, at the first poll or block, and waits until the group is drained. The same
-    /// answer for everybody.
+    /// answer for everybody. Before the drain there is none: who gives up a join, and wants to tell what
+    /// failed so far, keeps that beside the group.
     ///
     /// # Errors
     ///

@@ -70,6 +70,7 @@ pub use waits::{Stopped, WaitDoor, WaitDrained, WaitShutdown};
 ///
 /// # Size
 ///
+/// It is not `const`: a group in a `static` wants a `LazyLock`.
 /// A handle is a pointer, a [`TaskGuard`] two (three with `holders`). A group takes three allocations, for
 /// itself and for the scopes of its token and its door; one without a parent takes one more. Entering and leaving allocate nothing, and
 /// cost one read-modify-write each.

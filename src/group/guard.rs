@@ -42,7 +42,8 @@ impl TaskGuard {
         Self { hold }
     }
 
-    /// The group's token.
+    /// The group's token, by the one handle that the group has. A task that waits on it again and
+    /// again does better with a clone of its own.
     pub fn token(&self) -> &CancelToken {
         self.group().token()
     }
@@ -107,6 +108,9 @@ impl TaskGuard {
 
     /// Cancels the group when the guard is dropped, with [`Reason::Dropped`](crate::Reason::Dropped): whatever ends this task
     /// stops all.
+    ///
+    /// To stop all for a reason of its own, a task calls [`TaskGroup::cancel_with`] before it drops what
+    /// others may notice; the first reason wins.
     ///
     /// A task that may be done before the others have entered must not have this: the group would be
     /// closed before them.
