@@ -191,7 +191,8 @@ impl TaskGroup {
     ///
     /// # Errors
     ///
-    /// The output is [`Refused::Closed`] once the group is closed, before the wait or during it.
+    /// The output is [`Refused::Closed`] once the group is closed, before the wait or during it. A group
+    /// without a limit may say [`Refused::Full`], as in [`guard`](Self::guard).
     ///
     /// # Cancel safety
     ///

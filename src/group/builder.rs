@@ -38,7 +38,8 @@ impl TaskGroupBuilder {
     }
 
     /// Waits for `other`, too: the group counts as drained only when `other` is. It neither closes nor
-    /// cancels it. `other` may have no tasks yet, and may be linked twice.
+    /// cancels it, and its tasks are not in this group's [`len`](TaskGroup::len). `other` may have no
+    /// tasks yet, and may be linked twice.
     ///
     /// A link is given here and nowhere else, and only to a group that has no parent: so it points to a
     /// group that existed before, and nobody can write a cycle.

@@ -159,7 +159,7 @@ impl Drop for TaskGuard {
         }
         let (left, wakes) = self.hold.end();
         if let Left::Last = left {
-            self.run_rest(Rest::nothing(), left);
+            self.run_rest(Rest { wakes, ..Rest::nothing() }, left);
         } else if !wakes.is_empty() {
             wakes.run();
         }

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use std::time::Instant;
 use xshell::{Shell, cmd};
 
+use crate::executors::{self, ExecutorArgs};
 use crate::features::{self, FeatureArgs};
 use crate::{models, msrv};
 
@@ -13,22 +14,42 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
     step("clippy", || {
         Ok(cmd!(sh, "cargo clippy --workspace --all-targets --quiet -- -D warnings").run()?)
     })?;
+    step("clippy, with holders", || {
+        let holders = ["--all-targets", "--features", "holders"];
+        Ok(cmd!(sh, "cargo clippy --quiet {holders...} -- -D warnings").run()?)
+    })?;
     step("clippy of the models", || models::clippy(sh))?;
     step("tests, doctests, README", || Ok(cmd!(sh, "cargo test --workspace").run()?))?;
     step("documentation", || {
         let _flags = sh.push_env("RUSTDOCFLAGS", "-D warnings");
-        Ok(cmd!(sh, "cargo doc --no-deps --quiet").run()?)
+        cmd!(sh, "cargo doc --no-deps --quiet").run()?;
+        Ok(cmd!(sh, "cargo doc --no-deps --quiet --features holders").run()?)
     })?;
     step("limits, with small words", || small_words(sh))?;
     step("models", || models::loom(sh, &models::LoomArgs::bounded()))?;
     step("mutants", || models::mutants(sh, &models::MutantArgs::bounded()))?;
+    step("executors", || executors::executors(sh, &ExecutorArgs::default()))?;
     step("feature sets", || features::features(sh, &FeatureArgs::bounded()))?;
     step("oldest compiler", || msrv::msrv(sh))
 }
 
 /// What takes too long for every change.
 pub(crate) fn soak(sh: &Shell) -> Result<()> {
-    Ok(cmd!(sh, "cargo test --release --test abandoned --test token_allocation --test deep_trees --test cancel_races").run()?)
+    let tests = [
+        "abandoned",
+        "cancel_races",
+        "deep_trees",
+        "err_group",
+        "group_allocation",
+        "group_fuzz",
+        "group_limit",
+        "group_races",
+        "group_sharded",
+        "group_trees",
+        "token_allocation",
+    ];
+    let tests = tests.iter().flat_map(|test| ["--test", test]);
+    Ok(cmd!(sh, "cargo test --release {tests...}").run()?)
 }
 
 /// The count and the round reach their limits by a few calls. In a package without heavy
