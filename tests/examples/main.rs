@@ -7,4 +7,5 @@ mod batch_controller;
 mod drain_server;
 mod fan_out;
 mod program;
+mod runtimes;
 mod service;

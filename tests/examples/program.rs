@@ -13,7 +13,16 @@ use std::thread;
 use std::time::SystemTime;
 
 /// What is run here.
-const EXAMPLES: [&str; 5] = ["actor", "batch_controller", "drain_server", "fan_out", "service"];
+const EXAMPLES: [&str; 8] = [
+    "actor",
+    "async_std_service",
+    "batch_controller",
+    "drain_server",
+    "fan_out",
+    "service",
+    "smol_service",
+    "tokio_service",
+];
 
 /// No test takes as long; who hangs is killed, and fails by that.
 const HANGS: Duration = Duration::from_secs(100);

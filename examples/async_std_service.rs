@@ -1,0 +1,54 @@
+//! A service on async-std. Ctrl-C closes the door: who is idle leaves, who works has five seconds to
+//! end.
+//!
+//! `cargo run --example async_std_service`, and Ctrl-C.
+
+use std::time::Duration;
+use std::{io, thread};
+
+use async_std::task::{self, sleep};
+use signal_hook::consts::SIGINT;
+use signal_hook::iterator::Signals;
+use winddown::{CancelToken, TaskGroup, TaskGuard};
+
+fn main() -> io::Result<()> {
+    let group = TaskGroup::new();
+    let (door, mut signals) = (group.clone(), Signals::new([SIGINT])?);
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            door.close();
+        }
+    });
+    task::block_on(async {
+        task::spawn(take_requests(group.guard().expect("the door is open")));
+        println!("serving until Ctrl-C");
+        group.closed().await;
+        println!("stopping: {} inside", group.len());
+        let stopped = group.shutdown(sleep(Duration::from_secs(5))).await;
+        println!("stopped: {stopped:?}");
+    });
+    Ok(())
+}
+
+/// Idle most of the time, so it leaves when the door is closed.
+async fn take_requests(guard: TaskGuard) {
+    let arrival = || sleep(Duration::from_millis(100));
+    for id in 0.. {
+        if guard.closed().until(arrival()).await.is_ok() {
+            return;
+        }
+        // Refused if the door was closed just now, before there is a task.
+        let Ok(of_request) = guard.group().guard() else { return };
+        let token = of_request.token().clone();
+        task::spawn(of_request.track(handle(id, token)));
+    }
+}
+
+/// Goes on behind the closed door, until it is done or the grace is over.
+async fn handle(id: u32, token: CancelToken) {
+    let work = sleep(Duration::from_millis(500));
+    match token.run_until_cancelled(work).await {
+        Ok(()) => println!("request {id}: done"),
+        Err(cancelled) => println!("request {id}: {cancelled}"),
+    }
+}

@@ -1,0 +1,52 @@
+//! A service on smol. Ctrl-C closes the door: who is idle leaves, who works has five seconds to end.
+//!
+//! `cargo run --example smol_service`, and Ctrl-C.
+
+use std::time::Duration;
+use std::{io, thread};
+
+use signal_hook::consts::SIGINT;
+use signal_hook::iterator::Signals;
+use smol::Timer;
+use smol::stream::StreamExt as _;
+use winddown::{CancelToken, StreamUntil, TaskGroup, TaskGuard};
+
+fn main() -> io::Result<()> {
+    let group = TaskGroup::new();
+    let (door, mut signals) = (group.clone(), Signals::new([SIGINT])?);
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            door.close();
+        }
+    });
+    smol::block_on(async {
+        smol::spawn(take_requests(group.guard().expect("the door is open"))).detach();
+        println!("serving until Ctrl-C");
+        group.closed().await;
+        println!("stopping: {} inside", group.len());
+        let stopped = group.shutdown(Timer::after(Duration::from_secs(5))).await;
+        println!("stopped: {stopped:?}");
+    });
+    Ok(())
+}
+
+/// Idle most of the time, so it leaves when the door is closed.
+async fn take_requests(guard: TaskGuard) {
+    let arrivals = Timer::interval(Duration::from_millis(100));
+    let mut arrivals = StreamUntil::until(arrivals, guard.closed()).enumerate();
+    while let Some((id, _)) = arrivals.next().await {
+        // Refused if the door was closed just now, before there is a task.
+        let Ok(of_request) = guard.group().guard() else { return };
+        let token = of_request.token().clone();
+        smol::spawn(of_request.track(handle(id, token))).detach();
+    }
+}
+
+/// Goes on behind the closed door, until it is done or the grace is over.
+async fn handle(id: usize, token: CancelToken) {
+    let work = Timer::after(Duration::from_millis(500));
+    match token.run_until_cancelled(work).await {
+        Ok(_) => println!("request {id}: done"),
+        Err(cancelled) => println!("request {id}: {cancelled}"),
+    }
+}
