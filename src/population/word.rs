@@ -133,8 +133,8 @@ mod tests {
 
     #[test]
     fn a_place_is_passed_on_only_while_the_door_is_open_and_the_limit_is_kept() {
-        assert_eq!(Word(QUEUED | 3 * ONE).leave(3), None);
-        assert_eq!(Word(QUEUED | 4 * ONE).leave(3), Some(Word(QUEUED | 3 * ONE)));
+        assert_eq!(Word(QUEUED | (3 * ONE)).leave(3), None);
+        assert_eq!(Word(QUEUED | (4 * ONE)).leave(3), Some(Word(QUEUED | (3 * ONE))));
         assert_eq!(Word(QUEUED | CLOSED | ONE).leave(3), Some(Word(QUEUED | CLOSED)));
         assert!(Word(QUEUED | CLOSED).is_over() && !Word(QUEUED).is_over());
     }
