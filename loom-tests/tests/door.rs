@@ -327,6 +327,31 @@ fn a_close_above_may_leave_its_delivery_to_one_in_between() {
     });
 }
 
+/// Rule 4: cancelled implies closed: who sees a group cancelled enters neither it nor its children.
+///
+/// Edges: D, W.
+///
+/// Mutants: `cancel-before-the-close`.
+#[test]
+fn who_sees_a_group_cancelled_does_not_enter() {
+    check(|| {
+        let (group, turns) = (TaskGroup::new(), Turns::default());
+        let child = group.child().unwrap();
+        // SAFETY: the thread is joined below.
+        let (group, turns) = unsafe { (lend(&group), lend(&turns)) };
+        let canceller = thread::spawn(move || {
+            turns.take();
+            group.cancel()
+        });
+        turns.take();
+        if group.token().is_cancelled() {
+            assert_eq!(group.guard().err(), Some(Refused::Closed));
+            assert_eq!(child.guard().err(), Some(Refused::Closed));
+        }
+        canceller.join().unwrap();
+    });
+}
+
 /// Rules 4 and 8: who has seen the token above a group cancelled does not enter it, or a child of it,
 /// though the delivery is on its way.
 ///
@@ -359,7 +384,8 @@ fn a_group_below_a_token_is_closed_when_that_is_seen_cancelled() {
 ///
 /// Edges: B, D, W.
 ///
-/// Mutants: `follow-announces-nothing`, `follow-does-not-close`, `follow-not-hooked-up`.
+/// Mutants: `follow-announces-nothing`, `follow-does-not-close`, `follow-does-not-drain`,
+/// `follow-not-hooked-up`.
 #[test]
 fn a_child_that_is_born_while_its_parent_closes_follows() {
     check(|| {

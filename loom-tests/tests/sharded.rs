@@ -75,8 +75,8 @@ fn a_guard_may_leave_on_another_shard() {
 ///
 /// Edges: A.
 ///
-/// Mutants: `shard-bias-absent`, `shard-bias-removed-early`, `shard-fold-does-not-acquire`,
-/// `shard-last-step-of-the-fold-relaxed`, `shard-late-leave-relaxed`.
+/// Mutants: `shard-bias-absent`, `shard-bias-removed-early`, `shard-last-step-of-the-fold-relaxed`,
+/// `shard-late-leave-relaxed`.
 #[test]
 fn nobody_is_forgotten_while_the_shards_are_folded() {
     check_within(2, || {
