@@ -56,8 +56,9 @@ fn nobody_enters_once_a_close_has_returned() {
 fn who_is_refused_sees_what_came_before_the_close() {
     check(|| {
         let (group, work, turns) = (TaskGroup::new(), Work::default(), Turns::default());
+        let lent = (group, work, turns);
         // SAFETY: the thread is joined below.
-        let (group, work, turns) = unsafe { (lend(&group), lend(&work), lend(&turns)) };
+        let (group, work, turns) = unsafe { lend(&lent) };
         let closer = thread::spawn(move || {
             turns.take();
             work.finish();
@@ -239,8 +240,9 @@ macro_rules! a_child_is_closed_when {
             check(|| {
                 let (parent, turns) = (TaskGroup::new(), Turns::default());
                 let child = parent.child().unwrap();
+                let lent = (parent, turns);
                 // SAFETY: the thread is joined below.
-                let (parent, turns) = unsafe { (lend(&parent), lend(&turns)) };
+                let (parent, turns) = unsafe { lend(&lent) };
                 let closer = thread::spawn(move || {
                     turns.take();
                     parent.close();
@@ -313,8 +315,9 @@ fn a_close_above_may_leave_its_delivery_to_one_in_between() {
         let middle = root.child().unwrap();
         let leaf = middle.child().unwrap();
         let turns = Turns::default();
+        let lent = (middle, turns);
         // SAFETY: the thread is joined below.
-        let (middle, turns) = unsafe { (lend(&middle), lend(&turns)) };
+        let (middle, turns) = unsafe { lend(&lent) };
         let closer = thread::spawn(move || {
             turns.take();
             middle.close();
@@ -337,8 +340,9 @@ fn who_sees_a_group_cancelled_does_not_enter() {
     check(|| {
         let (group, turns) = (TaskGroup::new(), Turns::default());
         let child = group.child().unwrap();
+        let lent = (group, turns);
         // SAFETY: the thread is joined below.
-        let (group, turns) = unsafe { (lend(&group), lend(&turns)) };
+        let (group, turns) = unsafe { lend(&lent) };
         let canceller = thread::spawn(move || {
             turns.take();
             group.cancel()
@@ -364,8 +368,9 @@ fn a_group_below_a_token_is_closed_when_that_is_seen_cancelled() {
         let (scope, turns) = (CancelScope::new().detach(), Turns::default());
         let group = TaskGroup::builder().parent(scope.token()).build();
         let child = group.child().unwrap();
+        let lent = (scope, turns);
         // SAFETY: the thread is joined below.
-        let (scope, turns) = unsafe { (lend(&scope), lend(&turns)) };
+        let (scope, turns) = unsafe { lend(&lent) };
         let canceller = thread::spawn(move || {
             turns.take();
             scope.cancel()
@@ -391,8 +396,9 @@ fn a_child_that_is_born_while_its_parent_closes_follows() {
     check(|| {
         let parent = TaskGroup::new();
         let turns = Turns::default();
+        let lent = (parent, turns);
         // SAFETY: the thread is joined below.
-        let (parent, turns) = unsafe { (lend(&parent), lend(&turns)) };
+        let (parent, turns) = unsafe { lend(&lent) };
         let closer = thread::spawn(move || {
             turns.take();
             parent.close();

@@ -210,8 +210,9 @@ fn close_join_leave_and_shutdown_at_once() {
     check_within(2, || {
         let finale = Arc::new(Finale::default());
         let group = finale.builder(|| ()).build();
+        let lent = (group, finale);
         // SAFETY: the thread is joined below.
-        let (group, finale) = unsafe { (lend(&group), lend(&finale)) };
+        let (group, finale) = unsafe { lend(&lent) };
         let guard = group.guard().unwrap();
         let inside = thread::spawn(move || {
             block_on(guard.leave().join());
@@ -232,8 +233,9 @@ fn two_joins_and_a_leave_at_once() {
     check_within(1, || {
         let finale = Arc::new(Finale::default());
         let group = finale.builder(|| ()).build();
+        let lent = (group, finale);
         // SAFETY: the threads are joined below.
-        let (group, finale) = unsafe { (lend(&group), lend(&finale)) };
+        let (group, finale) = unsafe { lend(&lent) };
         let guard = group.guard().unwrap();
         group.close();
         let inside = thread::spawn(move || drop(guard.leave()));

@@ -133,8 +133,9 @@ fn a_place_goes_to_the_first_who_waits() {
 fn nobody_overtakes_a_wait_that_passed_room_on() {
     check_within(1, || {
         let (group, turns) = (limited(2), Turns::default());
+        let lent = (group, turns);
         // SAFETY: the threads are joined below.
-        let (group, turns) = unsafe { (lend(&group), lend(&turns)) };
+        let (group, turns) = unsafe { lend(&lent) };
         let [one, other] = [(), ()].map(|()| group.guard().unwrap());
         let leaver = thread::spawn(move || {
             turns.take();

@@ -134,8 +134,9 @@ fn who_is_refused_sees_what_came_before_the_close() {
     check(|| {
         let (work, turns) = (Work::default(), Turns::default());
         let (group, _finale) = group_with(&Arc::new([]));
+        let lent = (group, work, turns);
         // SAFETY: the thread is joined below.
-        let (group, work, turns) = unsafe { (lend(&group), lend(&work), lend(&turns)) };
+        let (group, work, turns) = unsafe { lend(&lent) };
         let closer = thread::spawn(move || {
             turns.take();
             work.finish();
