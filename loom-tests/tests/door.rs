@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use loom::future::block_on;
 use loom::thread;
 use winddown::{CancelScope, Refused, TaskGroup};
-use winddown_loom_tests::{Finale, Turns, Work, check, lend};
+use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend};
 
 /// A group that ends with a finale, after `work`.
 fn group_with(work: &Arc<Work>) -> (TaskGroup, Arc<Finale>) {
@@ -161,7 +161,7 @@ fn who_is_inside_brings_others_in_while_the_door_closes() {
 /// Mutants: `handle-dropped-relaxed`, `handle-last-does-not-acquire`, `handle-last-does-not-close`.
 #[test]
 fn the_last_handle_closes_the_door() {
-    check(|| {
+    check_within(2, || {
         let works = [(); 2].map(|()| Work::default());
         // SAFETY: the threads are joined below.
         let works = unsafe { lend(&works) };

@@ -49,7 +49,7 @@ fn the_finaliser_comes_before_every_wait() {
 /// Mutants: `drain-forgets-who-ended`, `drain-releases-nobody`.
 #[test]
 fn a_parent_ends_after_its_child() {
-    check_within(2, || {
+    check(|| {
         let (work, below, above) =
             (Arc::new(Work::default()), Arc::new(Finale::default()), Arc::new(Finale::default()));
         let parent = {
@@ -120,7 +120,7 @@ fn a_group_whose_handle_goes_while_it_is_cancelled_from_above_ends_once() {
 /// Mutants: `drain-releases-nobody`, `link-that-came-late-not-ended`.
 #[test]
 fn a_link_that_meets_a_drain_is_kept_or_over() {
-    check_within(2, || {
+    check(|| {
         let (work, other) = (Arc::new(Work::default()), TaskGroup::new());
         let guard = other.guard().unwrap();
         other.close();
@@ -149,7 +149,7 @@ fn a_link_that_meets_a_drain_is_kept_or_over() {
 /// Mutants: `ends-in-two-steps`, `ends-not-acquired`, `ends-not-published`, `ends-without-links`.
 #[test]
 fn tasks_and_a_link_end_at_once() {
-    check_within(2, || {
+    check(|| {
         let works = Arc::new([(); 2].map(|()| Work::default()));
         let (other, finale) = (TaskGroup::new(), Arc::new(Finale::default()));
         let group = {
@@ -207,7 +207,7 @@ fn two_closes_do_not_end_a_link() {
 /// Mutants: `drain-ends-the-waits-first`.
 #[test]
 fn close_join_leave_and_shutdown_at_once() {
-    check_within(2, || {
+    check(|| {
         let finale = Arc::new(Finale::default());
         let group = finale.builder(|| ()).build();
         let lent = (group, finale);
@@ -258,7 +258,7 @@ fn two_joins_and_a_leave_at_once() {
 /// Mutants: `stopped-asked-late`.
 #[test]
 fn two_who_shut_down_hear_the_same() {
-    check_within(2, || {
+    check(|| {
         let group = TaskGroup::new();
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };
@@ -275,7 +275,7 @@ fn two_who_shut_down_hear_the_same() {
 ///
 /// Edges: A, D.
 fn who_heard_of_the_cancel_was_forced(from_above: bool) {
-    check_within(2, move || {
+    check(move || {
         let scope = CancelScope::new().detach();
         let group = TaskGroup::builder().parent(scope.token()).build();
         let guard = group.guard().unwrap();

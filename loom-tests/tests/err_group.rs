@@ -7,7 +7,7 @@ use core::future::ready;
 use loom::future::block_on;
 use loom::thread;
 use winddown::{ErrGroup, Reason, TaskGroup};
-use winddown_loom_tests::{Work, check, check_within, lend};
+use winddown_loom_tests::{Work, check, lend};
 
 /// An error that was made by the thread that records it.
 struct Failure(Work);
@@ -37,7 +37,7 @@ fn answer(group: &ErrGroup<Failure>) -> (usize, usize) {
 ///
 /// Edges: Q.
 fn a_record_meets_the_drain(keep: usize) {
-    check_within(2, move || {
+    check(move || {
         let group = TaskGroup::builder().keep_errors(keep).cancel_on_error(false).build_err();
         // SAFETY: the thread is joined below.
         let group: &'static ErrGroup<Failure> = unsafe { lend(&group) };
@@ -74,7 +74,7 @@ fn a_record_beyond_the_bound_is_counted_or_comes_back() {
 /// Mutants: `pile-seal-in-two-steps`.
 #[test]
 fn two_records_meet_the_drain() {
-    check_within(2, || {
+    check(|| {
         let group = TaskGroup::builder().keep_errors(1).cancel_on_error(false).build_err();
         // SAFETY: the thread is joined below.
         let group: &'static ErrGroup<Failure> = unsafe { lend(&group) };
@@ -120,7 +120,7 @@ fn two_records_take_two_tickets() {
 /// Mutants: `err-does-not-cancel`.
 #[test]
 fn the_first_error_cancels_the_rest() {
-    check_within(2, || {
+    check(|| {
         let group = ErrGroup::<Failure>::new();
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };

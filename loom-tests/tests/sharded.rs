@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use loom::thread;
 use winddown::model::count_on_shard;
 use winddown::{Refused, TaskGroup};
-use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend};
+use winddown_loom_tests::{Finale, Turns, Work, check, lend};
 
 /// A sharded group that ends with a finale, after all `works`.
 fn group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<Finale>) {
@@ -26,7 +26,7 @@ fn group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<Finale>
 /// Mutants: `shard-enter-does-not-look`, `shard-enter-on-a-closed-one`, `shard-folded-twice`.
 #[test]
 fn nobody_enters_once_a_close_has_returned() {
-    check_within(2, || {
+    check(|| {
         let (group, finale) = group_with(&Arc::new([]));
         // SAFETY: the threads are joined below.
         let group = unsafe { lend(&group) };
@@ -79,7 +79,7 @@ fn a_guard_may_leave_on_another_shard() {
 /// `shard-late-leave-relaxed`.
 #[test]
 fn nobody_is_forgotten_while_the_shards_are_folded() {
-    check_within(2, || {
+    check(|| {
         let works = Arc::new([(); 2].map(|()| Work::default()));
         let (group, finale) = group_with(&works);
         let workers = [0, 1].map(|index| {
