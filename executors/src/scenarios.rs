@@ -21,7 +21,7 @@ use super::{FORGETS, Forgets, run, sleep, spawn};
 use crate::report::Report;
 
 const SHORT: Duration = Duration::from_millis(1);
-/// Comes only if a scenario hangs.
+/// Never comes.
 const LONG: Duration = Duration::from_secs(60);
 const TASKS: usize = 6;
 
@@ -82,7 +82,7 @@ impl Service {
 
     /// Waits for all tasks, and tells how many of them were stopped.
     async fn stopped(&self) -> usize {
-        self.tasks.wait().until(sleep(LONG)).await.expect("they were told to stop");
+        self.tasks.wait().await;
         self.stopped.load(Ordering::Relaxed)
     }
 
@@ -99,7 +99,7 @@ impl Service {
                 thread::yield_now();
             }
             stop(&service);
-            service.tasks.wait().block_for(LONG).expect("they were told to stop");
+            service.tasks.wait().block();
         })
     }
 }
@@ -164,7 +164,7 @@ async fn foreign_threads_wake_an_idle_runtime_again_and_again() {
     let of_thread = Arc::clone(&rounds);
     let foreign = thread::spawn(move || {
         for (ask, answer) in &*of_thread {
-            ask.closed().block_for(LONG).expect("the runtime asks");
+            ask.closed().block();
             assert!(answer.close());
         }
     });
@@ -212,7 +212,7 @@ async fn a_group_is_used_for_many_rounds() {
                 finished.fetch_add(1, Ordering::Relaxed);
             });
         }
-        group.wait().until(sleep(LONG)).await.expect("they have nothing to wait for");
+        group.wait().await;
         assert_eq!(finished.load(Ordering::Relaxed), 4 * round);
     }
 }
@@ -424,7 +424,7 @@ fn a_runtime_goes(stop: Stop) {
         let (service, canceller) = (Arc::clone(&service), scope.canceller());
         let signal = Arc::clone(if stop == Stop::Meanwhile { &leaving } else { &gone });
         thread::spawn(move || {
-            signal.closed().block_for(LONG).expect("it is closed below");
+            signal.closed().block();
             assert_eq!(service.stop.close_with(Why::Asked), Ok(()));
             assert!(canceller.cancel());
         })
@@ -448,7 +448,7 @@ fn a_runtime_goes(stop: Stop) {
         Forgets::WhatWaits => false,
     };
     if drops {
-        service.tasks.wait().block_for(LONG).expect("they were dropped, or told to stop");
+        service.tasks.wait().block();
     }
 }
 
