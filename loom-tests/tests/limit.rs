@@ -77,7 +77,6 @@ fn who_sits_down_late_is_found() {
 /// Two sit down at once while a third leaves: both get in, one after the other.
 ///
 /// Edges: B, C, N.
-///
 #[test]
 fn two_who_sit_down_at_once_get_in() {
     check_within(1, || {
@@ -126,7 +125,8 @@ fn a_place_goes_to_the_first_who_waits() {
 }
 
 /// Nobody overtakes a wait that found room and passed it on to one who had sat down before. (One that
-/// does not announce itself again takes two preemptions to be seen, which `--deep` has.)
+/// does not announce itself again is seen with two preemptions, `LOOM_MAX_PREEMPTIONS=2`, which takes
+/// minutes: so no mutant of the list says it.)
 ///
 /// Edges: B.
 #[test]
@@ -229,7 +229,6 @@ fn two_who_leave_at_once_let_two_in() {
 /// gets in or is refused, and either way the group drains.
 ///
 /// Edges: A, C, D.
-///
 fn a_close_meets_a_grant(on_one_thread: bool) {
     check_within(2, move || {
         let finale = Arc::new(Finale::default());
