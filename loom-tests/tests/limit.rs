@@ -124,32 +124,26 @@ fn a_place_goes_to_the_first_who_waits() {
     });
 }
 
-/// Nobody overtakes a wait that found room and passed it on to one who had sat down before. (One that
-/// does not announce itself again is seen with two preemptions, `LOOM_MAX_PREEMPTIONS=2`, which takes
-/// minutes: so no mutant of the list says it.)
+/// Nobody overtakes a wait that found room and passed it on to one who had sat down before.
 ///
 /// Edges: B.
+///
+/// Mutants: `limit-passed-on-once`.
 #[test]
 fn nobody_overtakes_a_wait_that_passed_room_on() {
-    check_within(1, || {
-        let (group, turns) = (limited(2), Turns::default());
-        let lent = (group, turns);
+    check_within(2, || {
+        let group = limited(2);
         // SAFETY: the threads are joined below.
-        let (group, turns) = unsafe { lend(&lent) };
+        let group = unsafe { lend(&group) };
         let [one, other] = [(), ()].map(|()| group.guard().unwrap());
-        let leaver = thread::spawn(move || {
-            turns.take();
-            drop(one);
-        });
-        let behind = thread::spawn(move || {
-            turns.take();
+        let arrive = move || {
             let mut wait = group.guard_when_room();
             poll(&mut wait, Waker::noop()).is_pending().then_some(wait)
-        });
-        let mut wait = group.guard_when_room();
-        let _ = poll(&mut wait, Waker::noop());
-        let behind = behind.join().unwrap();
-        leaver.join().unwrap();
+        };
+        let waits = [(); 2].map(|()| thread::spawn(arrive));
+        drop(one);
+        let [before, behind] = waits.map(|wait| wait.join().unwrap());
+        drop(before);
         if let Some(mut behind) = behind {
             drop(other);
             let overtakes = group.guard().is_ok();
