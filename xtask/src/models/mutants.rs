@@ -281,6 +281,8 @@ impl Tree {
             .args(["--test", binary, "--target-dir"])
             .arg(target_dir())
             .env("RUSTFLAGS", LOOM)
+            // Each mutant changes a line or two.
+            .env("CARGO_INCREMENTAL", "1")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .current_dir(&self.root)
             .output()?;
