@@ -7,7 +7,7 @@ use xshell::{Cmd, Shell, cmd};
 /// How much to test.
 #[derive(Debug, Default, Args)]
 pub(crate) struct FeatureArgs {
-    /// With `std`, test only the sets with one more feature, and the one with all.
+    /// With `std`, run all tests on the set with all features only, and those of the types on the rest.
     #[arg(long)]
     quick: bool,
 }
@@ -21,6 +21,14 @@ impl FeatureArgs {
 
 /// What a user does not combine with others.
 const APART: [&str; 2] = ["default", "loom"];
+
+const OF_THE_TYPES: [&str; 5] = [
+    "--test=wait_group",
+    "--test=signal",
+    "--test=cancel_scope",
+    "--test=group",
+    "--test=err_group",
+];
 
 /// Lints the library with every set, and runs the tests, those without `std` included. The tests
 /// bring a critical section of the host.
@@ -36,9 +44,9 @@ pub(crate) fn features(sh: &Shell, args: &FeatureArgs) -> Result<()> {
         }
         let lib = ["--quiet", "--lib", "--no-default-features", "--features", &list];
         cmd!(sh, "cargo clippy {lib...} -- -D warnings").run()?;
-        if !args.quick || !has("std") || set.len() == 2 || set.len() == features.len() {
-            cmd!(sh, "cargo test {lib...} --tests").run()?;
-        }
+        let all = !args.quick || !has("std") || set.len() == features.len();
+        let tests = if all { &["--tests"][..] } else { &OF_THE_TYPES };
+        cmd!(sh, "cargo test {lib...} {tests...}").run()?;
     }
     let target = crate::target_dir("loom");
     let check =
