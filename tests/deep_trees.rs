@@ -46,7 +46,7 @@ impl Order {
             Self::LeavesFirst => count - 1 - at,
             Self::MiddleFirst => (count / 2 + at) % count,
             // A step that is coprime to the count reaches each once.
-            Self::Random => at * 514_229 % count,
+            Self::Random => (at as u64 * 514_229 % count as u64) as usize,
         };
         (0..count).map(move |at| nodes[place(at)].take().expect("each place once"))
     }

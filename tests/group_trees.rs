@@ -77,7 +77,7 @@ fn orders(count: usize) -> [Vec<usize>; 4] {
         (0..count).rev().collect(),
         (0..count).map(|at| (count / 2 + at) % count).collect(),
         // A step that is coprime to the count reaches each once.
-        (0..count).map(|at| at * 514_229 % count).collect(),
+        (0..count).map(|at| (at as u64 * 514_229 % count as u64) as usize).collect(),
     ]
 }
 
