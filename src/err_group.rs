@@ -80,6 +80,10 @@ impl<E> ErrGroup<E> {
     /// # Errors
     ///
     /// As [`TaskGroup::guard`]; `future` is dropped then.
+    ///
+    /// # Availability
+    ///
+    /// As [`TaskGroup::guard`]. Recording an error allocates.
     #[track_caller]
     pub fn try_track<F: IntoFuture<Output = Result<(), E>>>(
         &self,
@@ -111,6 +115,14 @@ impl<E> ErrGroup<E> {
     /// The output is [`Errors`] if a task failed, or only panicked.
     ///
     /// # Cancel safety
+    ///
+    /// As [`TaskGroup::join`].
+    ///
+    /// # Memory ordering
+    ///
+    /// What a task did before it left happens before the return.
+    ///
+    /// # Availability
     ///
     /// As [`TaskGroup::join`].
     pub fn join(&self) -> WaitErrors<'_, E> {
@@ -172,6 +184,10 @@ impl TaskGroup {
     /// A [`child`](Self::child) whose tasks may fail. Its errors stay its own.
     ///
     /// # Errors
+    ///
+    /// As [`child`](Self::child).
+    ///
+    /// # Availability
     ///
     /// As [`child`](Self::child).
     #[track_caller]

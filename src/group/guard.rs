@@ -106,8 +106,8 @@ impl TaskGuard {
         self
     }
 
-    /// Cancels the group when the guard is dropped, with [`Reason::Dropped`](crate::Reason::Dropped): whatever ends this task
-    /// stops all.
+    /// Cancels the group when the guard is dropped, with
+    /// [`Reason::Dropped`](crate::Reason::Dropped): whatever ends this task stops all.
     ///
     /// To stop all for a reason of its own, a task calls [`TaskGroup::cancel_with`] before it drops what
     /// others may notice; the first reason wins.
@@ -119,7 +119,8 @@ impl TaskGuard {
         self
     }
 
-    /// Cancels the group when the guard is dropped by a panic, with [`Reason::Panicked`](crate::Reason::Panicked).
+    /// Cancels the group when the guard is dropped by a panic, with
+    /// [`Reason::Panicked`](crate::Reason::Panicked).
     ///
     /// # Availability
     ///
