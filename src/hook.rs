@@ -29,6 +29,7 @@
 
 mod due;
 mod kept;
+mod task;
 
 use core::fmt;
 use core::mem::{self, ManuallyDrop};
@@ -46,6 +47,7 @@ use crate::sync::{
 use crate::waker::{Wake, with_waker};
 pub(crate) use due::Due;
 pub(crate) use kept::Kept;
+pub(crate) use task::Task;
 
 /// How many hooks are fired in one go. Where event-listener's lock is a critical section, this bounds
 /// the time that interrupts are masked; elsewhere it keeps a long list in the cache.
@@ -53,22 +55,11 @@ const BATCH: usize = 16;
 
 /// What a hook does when it is run.
 pub(crate) trait Target: Send + Sync + 'static {
-    /// Foreign code.
+    /// Foreign code. Called once at most, by whoever popped the fired hook.
     fn run(&self);
 
     /// Whether that wakes the task of `waker`.
     fn will_wake(&self, waker: &Waker) -> bool;
-}
-
-impl Target for Waker {
-    fn run(&self) {
-        self.wake_by_ref();
-    }
-
-    #[inline]
-    fn will_wake(&self, waker: &Waker) -> bool {
-        self.will_wake(waker)
-    }
 }
 
 /// The waiters of one primitive. On the heap and counted by reference, never inside the primitive:

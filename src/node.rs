@@ -31,7 +31,7 @@ use core::task::Waker;
 use alloc::boxed::Box;
 
 use crate::callback::Callback;
-use crate::hook::{Due, Parked, Target, Waiters};
+use crate::hook::{Due, Parked, Target, Task, Waiters};
 use crate::reason::Reason;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
@@ -267,7 +267,9 @@ impl Node {
                 this.deliver(reason);
             }
             // A delivery that came before our hook has passed it by.
-            parked.target().run();
+            if let Aim::Call(callback) = parked.target() {
+                callback.run();
+            }
         }
         parked
     }
@@ -375,7 +377,7 @@ impl fmt::Debug for Node {
 /// What a hook of a node runs.
 pub(crate) enum Aim {
     /// Wakes a task, or a thread.
-    Task(Waker),
+    Task(Task),
     /// Passes a cancellation on.
     Child(Descent),
     /// Runs a callback.
@@ -395,14 +397,14 @@ pub(crate) trait Follower: Send + Sync {
 
 impl From<Waker> for Aim {
     fn from(waker: Waker) -> Self {
-        Self::Task(waker)
+        Self::Task(waker.into())
     }
 }
 
 impl Target for Aim {
     fn run(&self) {
         match self {
-            Self::Task(waker) => waker.wake_by_ref(),
+            Self::Task(task) => task.run(),
             Self::Child(child) => child.release(),
             Self::Call(callback) => callback.run(),
             Self::Follow(follower) => follower.run(),

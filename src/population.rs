@@ -20,10 +20,9 @@ mod word;
 
 use core::fmt;
 use core::num::NonZeroUsize;
-use core::task::Waker;
 
 use crate::error::Refused;
-use crate::hook::Due;
+use crate::hook::{Due, Task};
 use crate::sync::{Arc, AtomicUsize, Line, Ordering, fence};
 use sharded::Sharded;
 use word::{CLOSED, HALF, ONE, Word};
@@ -120,7 +119,7 @@ impl Population {
     /// Goes out, and gives those who got a place by that. Nothing of the population may be touched
     /// after `Done`.
     #[inline]
-    pub(crate) fn leave(&self) -> (Left, Due<Waker>) {
+    pub(crate) fn leave(&self) -> (Left, Due<Task>) {
         let left = match &self.form.0 {
             // A: publishes what was done inside.
             Form::Plain(word) => last_if(Word(word.fetch_sub(ONE, Ordering::Release) - ONE)),

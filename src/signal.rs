@@ -26,9 +26,8 @@ use core::fmt;
 use core::mem::{self, MaybeUninit, needs_drop};
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::task::Waker;
 
-use crate::hook::{Due, Waiters};
+use crate::hook::{Due, Task, Waiters};
 use crate::sync::{AtomicUsize, Exclusive as _, Ordering, UnsafeCell, const_unless_loom};
 use crate::wait::{Announced, Source, Waiting};
 
@@ -84,7 +83,7 @@ const PUBLISHED: usize = 1 << 2;
 pub struct Signal<T = ()> {
     /// The bits above. Changed by closers, and by waits about to park.
     word: AtomicUsize,
-    waiters: Waiters<Waker>,
+    waiters: Waiters<Task>,
     /// Written once, between the two steps of the first close.
     slot: UnsafeCell<MaybeUninit<T>>,
 }
@@ -163,7 +162,7 @@ impl<T> Signal<T> {
     }
 
     /// The own work of a close; the hooks that it gives are run last.
-    pub(crate) fn settle(&self, value: T) -> Result<Due<Waker>, T> {
+    pub(crate) fn settle(&self, value: T) -> Result<Due<Task>, T> {
         let claim = if Self::ONE_STEP { CLAIMED | PUBLISHED } else { CLAIMED };
         // D: publishes what came before, or, if refused, acquires what came before the first close.
         // B, for a close in one step.
@@ -311,9 +310,9 @@ impl<T> Signal<T> {
 
 impl<T> Source for Signal<T> {
     type Seen = ();
-    type Target = Waker;
+    type Target = Task;
 
-    fn waiters(&self) -> &Waiters<Waker> {
+    fn waiters(&self) -> &Waiters<Task> {
         &self.waiters
     }
 

@@ -22,10 +22,9 @@ mod word;
 use core::fmt;
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::task::Waker;
 
 use crate::error::{Overflow, Unbalanced};
-use crate::hook::Waiters;
+use crate::hook::{Task, Waiters};
 use crate::sync::{AtomicWord, Ordering, const_unless_loom};
 use crate::wait::{Announced, Source, Waiting};
 use word::{ONE, Round, Word};
@@ -94,7 +93,7 @@ pub use wait::Wait;
 pub struct WaitGroup {
     /// See [`word`]. Changed by `add`, by guards, by `done`, and by waits about to park.
     word: AtomicWord,
-    waiters: Waiters<Waker>,
+    waiters: Waiters<Task>,
 }
 
 impl WaitGroup {
@@ -357,9 +356,9 @@ impl WaitGroup {
 
 impl Source for WaitGroup {
     type Seen = Round;
-    type Target = Waker;
+    type Target = Task;
 
-    fn waiters(&self) -> &Waiters<Waker> {
+    fn waiters(&self) -> &Waiters<Task> {
         &self.waiters
     }
 

@@ -5,8 +5,10 @@
 extern crate alloc;
 
 use alloc::sync::Arc;
+use alloc::task::Wake;
 use core::task::Waker;
 
+use loom::alloc::Track;
 use loom::sync::Mutex;
 use loom::thread;
 use winddown::future::WaitClosed;
@@ -334,6 +336,40 @@ fn a_waker_may_poll_close_and_drop_inline(crowded: bool) {
 }
 
 alone_and_in_a_crowd!(a_waker_may_poll_close_and_drop_inline);
+
+/// A task whose executor is gone: nothing owns it but the waker that its own wait has registered.
+struct Orphan {
+    wait: Mutex<Option<WaitClosed<Arc<Signal>>>>,
+    /// Fails the model if the task stays.
+    _leak_check: Track<()>,
+}
+
+impl Wake for Orphan {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// A task that only the waker of its wait owns goes with the wake: the hook gives its waker up. (That a
+/// waker of no hook is dropped once, and never under a lock, is for the models above and Miri.)
+///
+/// Edges: B, F, L, S.
+///
+/// Mutants: `hook-keeps-its-waker`.
+fn a_task_that_its_waker_owns_goes_with_the_wake(crowded: bool) {
+    check(move || {
+        let signal = Arc::new(Signal::new());
+        let _crowd =
+            crowded.then(|| unexplored(|| crowd(|| Signal::closed_in(Arc::clone(&signal)))));
+        let wait = Mutex::new(Some(Signal::closed_in(Arc::clone(&signal))));
+        let task = Arc::new(Orphan { wait, _leak_check: Track::new(()) });
+        let closer = thread::spawn(move || signal.close());
+        let waker = Waker::from(Arc::clone(&task));
+        let _ = poll(task.wait.lock().unwrap().as_mut().expect("it is there"), &waker);
+        drop((waker, task));
+        assert!(closer.join().unwrap());
+    });
+}
+
+alone_and_in_a_crowd!(a_task_that_its_waker_owns_goes_with_the_wake);
 
 /// Rule 11: a waker that ends another round of the same group inline delivers within the delivery.
 ///

@@ -4,10 +4,8 @@
 //! and its followers (its parent, and groups that are linked to it) are held up by it no more. Whoever
 //! of them ends by that is drained by the same loop, so a chain of groups is drained without recursion.
 
-use core::task::Waker;
-
 use super::shared::{Hold, Shared};
-use crate::hook::Due;
+use crate::hook::{Due, Task};
 use crate::node::Aim;
 use crate::population::Left;
 use crate::sync::{Arc, FirstPanic, Layers};
@@ -58,7 +56,7 @@ impl Drain {
     }
 
     /// The own work of one drain.
-    fn finish(&mut self) -> Option<(Arc<Shared>, Due<Waker>)> {
+    fn finish(&mut self) -> Option<(Arc<Shared>, Due<Task>)> {
         let group = self.group.take()?;
         let mut wakes = group.drained.settle(()).unwrap_or_default();
         let mut followers = group.followers.seal();
@@ -89,7 +87,7 @@ impl Drop for Drain {
 #[must_use]
 pub(super) struct Rest {
     pub(super) aims: Due<Aim>,
-    pub(super) wakes: Due<Waker>,
+    pub(super) wakes: Due<Task>,
     pub(super) drain: Drain,
 }
 

@@ -19,14 +19,13 @@
 
 use core::mem::{self, ManuallyDrop};
 use core::ptr;
-use core::task::Waker;
 
 use super::TaskGroup;
 use super::tree::Tree;
 use crate::callback::Callback;
 use crate::error::Refused;
 use crate::holders::{Caller, Register, Ticket};
-use crate::hook::Due;
+use crate::hook::{Due, Task};
 use crate::node::Node;
 use crate::population::{Left, Population};
 use crate::reason::Reason;
@@ -150,7 +149,7 @@ impl Shared {
 
     /// Goes out. After `Done` the group may be gone.
     #[inline]
-    pub(super) fn leave(&self) -> (Left, Due<Waker>) {
+    pub(super) fn leave(&self) -> (Left, Due<Task>) {
         let (left, due) = self.population.leave();
         (self.after(left), due)
     }
@@ -281,7 +280,7 @@ impl Hold {
 
     /// Ends it, once. After `Done` the group may be gone.
     #[inline]
-    pub(super) fn end(&mut self) -> (Left, Due<Waker>) {
+    pub(super) fn end(&mut self) -> (Left, Due<Task>) {
         let shared = self.shared();
         shared.register.leave(&self.ticket);
         if self.flags & LINK == 0 { shared.leave() } else { (shared.end_one(), Due::default()) }

@@ -5,12 +5,13 @@ use core::fmt;
 use core::future::Future;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 
 use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
 use super::TaskGroup;
+use crate::hook::Task;
 use crate::node::Aim;
 use crate::sync::Ordering;
 #[cfg(feature = "std")]
@@ -87,7 +88,7 @@ impl<P: Borrow<TaskGroup>> fmt::Debug for WaitDoor<P> {
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitDrained<P: Borrow<TaskGroup> = TaskGroup> {
-    waiting: Waiting<(), Waker>,
+    waiting: Waiting<(), Task>,
     /// Whether the first look closes the door.
     closes: bool,
     group: P,

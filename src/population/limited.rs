@@ -21,7 +21,7 @@ use core::task::Waker;
 use super::word::{Announced, FRESH, Word};
 use super::{Left, last_if, load};
 use crate::error::Refused;
-use crate::hook::{Due, Parked, Target, Waiters};
+use crate::hook::{Due, Parked, Target, Task, Waiters};
 use crate::signal::{Signal, WaitClosed};
 use crate::sync::{Arc, AtomicUsize, Ordering};
 
@@ -75,7 +75,7 @@ impl Limited {
     }
 
     /// Goes out, and gives those who got a place.
-    pub(super) fn leave(this: &Arc<Self>) -> (Left, Due<Waker>) {
+    pub(super) fn leave(this: &Arc<Self>) -> (Left, Due<Task>) {
         let mut now = Word(this.word.load(Ordering::Relaxed));
         while let Some(next) = now.leave(this.limit) {
             // A: publishes what was done inside. B: a queued entry announced itself before this step,
@@ -98,7 +98,7 @@ impl Limited {
     /// those who got it are given, to be woken.
     ///
     /// Also at a closed door, where a place may have been granted before we could say that we wait.
-    pub(crate) fn queue_up(this: &Arc<Self>) -> (Queued, Due<Waker>) {
+    pub(crate) fn queue_up(this: &Arc<Self>) -> (Queued, Due<Task>) {
         let (queued, mut due) = (this.take_seat(), Due::default());
         // Room that went to another leaves us waiting, and nobody told.
         while !queued.seat.is_closed() && this.announce() == Ok(true) {
@@ -144,7 +144,7 @@ impl Limited {
 
     /// Passes on a place that the caller holds.
     #[cold]
-    fn pass_on(&self) -> (Left, Due<Waker>) {
+    fn pass_on(&self) -> (Left, Due<Task>) {
         let (mut left, mut due) = (Left::Done, Due::default());
         // N: leaves the place to who serves; or acquires what the last one did.
         if self.places.fetch_add(1, Ordering::AcqRel) > 0 {
@@ -164,7 +164,7 @@ impl Limited {
     }
 
     /// Gives one place to the first who waits, or back (`Err`).
-    fn grant(&self) -> Result<Due<Waker>, Left> {
+    fn grant(&self) -> Result<Due<Task>, Left> {
         loop {
             // C: whoever announced is seen by the look that follows.
             self.word.fetch_and(!FRESH, Ordering::AcqRel);

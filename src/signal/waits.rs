@@ -5,11 +5,12 @@ use core::future::Future;
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 
 use futures_core::FusedFuture;
 
 use super::Signal;
+use crate::hook::Task;
 use crate::wait::{AnyWait, Waiting, wait_forms};
 
 /// The future of [`Signal::closed`] and [`Signal::closed_in`].
@@ -17,7 +18,7 @@ use crate::wait::{AnyWait, Waiting, wait_forms};
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitClosed<P = &'static Signal> {
-    pub(super) waiting: Waiting<(), Waker>,
+    pub(super) waiting: Waiting<(), Task>,
     pub(super) signal: P,
 }
 

@@ -5,12 +5,13 @@ use core::future::Future;
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 
 use futures_core::FusedFuture;
 
 use super::WaitGroup;
 use super::word::Round;
+use crate::hook::Task;
 use crate::wait::{AnyWait, Waiting, wait_forms};
 
 /// The future of [`WaitGroup::wait`] and [`WaitGroup::wait_in`].
@@ -18,7 +19,7 @@ use crate::wait::{AnyWait, Waiting, wait_forms};
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct Wait<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
-    pub(super) waiting: Waiting<Round, Waker>,
+    pub(super) waiting: Waiting<Round, Task>,
     pub(super) group: P,
 }
 

@@ -100,10 +100,17 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake(data: *const ()) {
+    /// Also when the wake panics.
+    struct Release(*const ());
+    impl Drop for Release {
+        fn drop(&mut self) {
+            // SAFETY: the waker gives its reference up.
+            unsafe { release(self.0) };
+        }
+    }
+    let waker = Release(data);
     // SAFETY: the waker is alive until `release`.
-    unsafe { wake_by_ref(data) };
-    // SAFETY: the waker gives its reference up.
-    unsafe { release(data) };
+    unsafe { wake_by_ref(waker.0) };
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
