@@ -98,8 +98,7 @@ impl Population {
     pub(crate) fn enter(&self) -> Result<(), Refused> {
         match &self.form.0 {
             Form::Plain(word) => enter(word, HALF),
-            Form::Limited(limited) => enter(&limited.word, limited.limit),
-            Form::Sharded(sharded) => sharded.enter(),
+            form => form.enter(),
         }
     }
 
@@ -120,13 +119,10 @@ impl Population {
     /// after `Done`.
     #[inline]
     pub(crate) fn leave(&self) -> (Left, Due<Task>) {
-        let left = match &self.form.0 {
-            // A: publishes what was done inside.
-            Form::Plain(word) => last_if(Word(word.fetch_sub(ONE, Ordering::Release) - ONE)),
-            Form::Limited(limited) => return Limited::leave(limited),
-            Form::Sharded(sharded) => sharded.leave(),
-        };
-        (left, Due::default())
+        match &self.form.0 {
+            Form::Plain(word) => (leave(word), Due::default()),
+            form => form.leave(),
+        }
     }
 
     /// Closes the door. None if it was closed already; `Last` if nobody is inside.
@@ -135,6 +131,27 @@ impl Population {
             Form::Plain(word) => close(word).map(last_if),
             Form::Limited(limited) => close(&limited.word).map(last_if),
             Form::Sharded(sharded) => sharded.close(),
+        }
+    }
+}
+
+/// Kept out of the code of those who enter and leave, where most counts are plain.
+impl Form {
+    #[inline(never)]
+    fn enter(&self) -> Result<(), Refused> {
+        match self {
+            Self::Plain(word) => enter(word, HALF),
+            Self::Limited(limited) => enter(&limited.word, limited.limit),
+            Self::Sharded(sharded) => sharded.enter(),
+        }
+    }
+
+    #[inline(never)]
+    fn leave(&self) -> (Left, Due<Task>) {
+        match self {
+            Self::Plain(word) => (leave(word), Due::default()),
+            Self::Limited(limited) => Limited::leave(limited),
+            Self::Sharded(sharded) => (sharded.leave(), Due::default()),
         }
     }
 }
@@ -164,6 +181,12 @@ fn join_in(word: &AtomicUsize) -> Result<(), Refused> {
     // Relaxed: as in `enter`. The count is above zero, since somebody is inside.
     word.fetch_add(ONE, Ordering::Relaxed);
     Ok(())
+}
+
+#[inline]
+fn leave(word: &AtomicUsize) -> Left {
+    // A: publishes what was done inside.
+    last_if(Word(word.fetch_sub(ONE, Ordering::Release) - ONE))
 }
 
 /// The closed word, for the first who closes.

@@ -12,6 +12,7 @@ use super::shared::{Hold, ON_DROP, Shared};
 use super::waits::WaitDoor;
 use crate::combine::Tracked;
 use crate::holders::Caller;
+use crate::hook::{Due, Task};
 use crate::population::Left;
 use crate::token::CancelToken;
 
@@ -143,12 +144,16 @@ impl TaskGuard {
         self.run_rest(Rest { wakes, ..rest }, left);
     }
 
-    #[cold]
     fn run_rest(&self, mut rest: Rest, left: Left) {
         if let Left::Last = left {
             rest.drain = Drain::of(self.hold.shared(), left);
         }
         rest.run();
+    }
+
+    #[cold]
+    fn end_with(&self, left: Left, wakes: Due<Task>) {
+        self.run_rest(Rest { wakes, ..Rest::nothing() }, left);
     }
 }
 
@@ -159,10 +164,8 @@ impl Drop for TaskGuard {
             return self.drop_noticed();
         }
         let (left, wakes) = self.hold.end();
-        if let Left::Last = left {
-            self.run_rest(Rest { wakes, ..Rest::nothing() }, left);
-        } else if !wakes.is_empty() {
-            wakes.run();
+        if matches!(left, Left::Last) || !wakes.is_empty() {
+            self.end_with(left, wakes);
         }
     }
 }

@@ -129,7 +129,7 @@ impl Shared {
     #[inline]
     pub(super) fn enter(this: &Arc<Self>, caller: Caller) -> Result<Hold, Refused> {
         // W: a close above that is on its way has closed a door above already.
-        if this.is_below && !this.tree.is_settled() && this.door.found().is_some() {
+        if this.is_below && this.is_closed_above() {
             return Err(Refused::Closed);
         }
         if let Err(refused) = this.population.enter() {
@@ -139,6 +139,12 @@ impl Shared {
             return Err(refused);
         }
         Ok(Hold::task(this, caller))
+    }
+
+    /// Whether a close above is on its way here.
+    #[inline(never)]
+    fn is_closed_above(&self) -> bool {
+        !self.tree.is_settled() && self.door.found().is_some()
     }
 
     /// Goes in by the side of somebody who is inside during the call.
@@ -164,6 +170,7 @@ impl Shared {
     }
 
     /// The end of the population, or of a link. After `Done` the group may be gone.
+    #[cold]
     pub(super) fn end_one(&self) -> Left {
         // E: publishes this end, and acquires the others.
         if self.ends.fetch_sub(1, Ordering::AcqRel) == 1 { Left::Last } else { Left::Done }

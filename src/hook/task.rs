@@ -29,12 +29,10 @@ impl From<Waker> for Task {
 
 impl Target for Task {
     fn run(&self) {
-        // SAFETY: a hook is fired once, and run once by whoever popped it: so nobody else is here, and
-        //   the waker is there. The drop does not drop it again.
-        let waker = unsafe {
-            *self.woken.write_ptr() = true;
-            ptr::read(&self.waker)
-        };
+        // SAFETY: a hook is fired once, and run once, by whoever popped it: nobody else is here.
+        unsafe { *self.woken.write_ptr() = true };
+        // SAFETY: so the waker is there; and the drop does not drop it again.
+        let waker = unsafe { ptr::read(&self.waker) };
         ManuallyDrop::into_inner(waker).wake();
     }
 
@@ -49,11 +47,10 @@ impl Target for Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        // SAFETY: `&mut self` makes this the only access; the waker is there unless `run` took it.
-        unsafe {
-            if !*self.woken.read_ptr() {
-                ManuallyDrop::drop(&mut self.waker);
-            }
+        // SAFETY: `&mut self` makes this the only access.
+        if !unsafe { *self.woken.read_ptr() } {
+            // SAFETY: `run` did not take the waker, and nobody uses it after this.
+            unsafe { ManuallyDrop::drop(&mut self.waker) };
         }
     }
 }
