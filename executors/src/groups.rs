@@ -8,7 +8,8 @@ use std::thread;
 
 use winddown::{CancelToken, ErrGroup, Reason, Refused, Signal, Stopped, TaskGroup, TaskGuard};
 
-use super::{FORGETS, Forgets, run, sleep, spawn};
+use super::scenarios::{Stop, Tasks, nothing_stays};
+use super::{run, sleep, spawn};
 use crate::report::Report;
 
 const SHORT: Duration = Duration::from_millis(1);
@@ -27,7 +28,22 @@ pub(super) fn check(report: &mut Report) {
         the_first_error_cancels_the_rest,
         no_more_tasks_run_than_there_is_room_for,
     );
-    report.check("a_runtime_goes_and_its_group_drains", a_runtime_goes_and_its_group_drains);
+    for tasks in [Tasks::Idle, Tasks::Busy] {
+        report.check(
+            &format!("a_runtime_goes_and_then_its_group_is_cancelled: {tasks:?}"),
+            move || {
+                a_runtime_goes(tasks, Stop::Later);
+            },
+        );
+        report.check(
+            &format!("a_runtime_goes_while_its_group_is_cancelled: {tasks:?}"),
+            move || {
+                for _ in 0..10 {
+                    a_runtime_goes(tasks, Stop::Meanwhile);
+                }
+            },
+        );
+    }
 }
 
 /// A group that counts how often it is finalised.
@@ -224,30 +240,39 @@ async fn no_more_tasks_run_than_there_is_room_for() {
     group.join().await;
 }
 
-/// Rules 2, 16: tasks that are dropped with their runtime have left, and the last one out finalises.
-fn a_runtime_goes_and_its_group_drains() {
-    for _ in 0..10 {
-        let (group, finalised) = finalised();
-        let leaving = Arc::new(Signal::new());
-        let (of_main, now) = (group.clone(), Arc::clone(&leaving));
+/// Rules 2, 12, 16: tasks that go with their runtime have left, and the last one out finalises.
+fn a_runtime_goes(tasks: Tasks, stop: Stop) {
+    let (group, finalised) = finalised();
+    let leaving = Arc::new(Signal::new());
+    let gone = Arc::new(Signal::new());
+    let closer = {
         let handle = group.clone();
-        let closer = thread::spawn(move || {
-            leaving.closed().block();
+        let signal = Arc::clone(if stop == Stop::Meanwhile { &leaving } else { &gone });
+        thread::spawn(move || {
+            signal.closed().block();
             handle.cancel()
-        });
-        run(move || async move {
-            for _ in 0..TASKS / 2 {
-                spawn(be_idle(of_main.guard().unwrap()));
-                let task = be_busy(of_main.token().clone(), Arc::default());
-                spawn(of_main.track(task).unwrap());
+        })
+    };
+    let of_main = group.clone();
+    run(move || async move {
+        for _ in 0..TASKS {
+            let guard = of_main.guard().unwrap();
+            match tasks {
+                Tasks::Idle => spawn(async move { guard.closed().await }),
+                Tasks::Busy => {
+                    let token = guard.token().clone();
+                    spawn(guard.track(be_busy(token, Arc::default())));
+                }
             }
-            sleep(SHORT).await;
-            now.close();
-        });
-        assert!(closer.join().unwrap());
-        if FORGETS == Forgets::Nothing {
-            group.drained().block();
-            assert_eq!(finalised.load(Ordering::Relaxed), 1);
         }
+        sleep(SHORT).await;
+        leaving.close();
+    });
+    gone.close();
+    assert!(closer.join().unwrap());
+    let of_runtime = group.clone();
+    if nothing_stays(tasks, stop, async move { of_runtime.drained().await }) {
+        group.drained().block();
+        assert_eq!(finalised.load(Ordering::Relaxed), 1);
     }
 }

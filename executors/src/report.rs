@@ -28,6 +28,11 @@ impl Report {
         self.runtime = runtime;
     }
 
+    /// What is not asked of this runtime.
+    pub(crate) fn remark(&self, text: &str) {
+        println!("    REMARK: {text}");
+    }
+
     pub(crate) fn skip(&mut self, runtime: &'static str, reason: impl core::fmt::Display) {
         println!("{runtime}\n    SKIPPED: {reason}");
         self.skipped.push(runtime);

@@ -3,7 +3,8 @@
 //! - `run` starts a runtime, waits in it for one future, and lets the runtime go;
 //! - `spawn` starts a task that nobody joins;
 //! - `sleep` is the runtime's timer, or that of a crate, where it has none;
-//! - `FORGETS` says which of the tasks that `run` leaves behind may never run again, nor be dropped.
+//! - `FORGETS` says which of the tasks that `run` leaves behind are there for ever, whatever ends their
+//!   waits.
 
 use crate::report::Report;
 
@@ -17,9 +18,7 @@ mod futures_threads;
 #[cfg(target_os = "linux")]
 mod glommio;
 #[cfg(target_os = "linux")]
-mod monoio_epoll;
-#[cfg(target_os = "linux")]
-mod monoio_uring;
+mod monoio;
 mod pollster;
 mod smol_local;
 mod smol_threads;
@@ -27,15 +26,19 @@ mod tokio_local;
 mod tokio_thread;
 mod tokio_threads;
 
-/// What becomes of tasks when their runtime goes.
+/// What stays of tasks whose runtime has gone, and whose waits are over.
 #[derive(Clone, Copy, PartialEq)]
 enum Forgets {
-    /// They are dropped, or the runtime's threads stay and run them.
+    /// They were dropped with the runtime or by their last wakers, or ran to their end elsewhere.
     Nothing,
-    /// The same, unless they are woken at that moment.
-    WhatIsWokenMeanwhile,
-    /// Those that wait for something are leaked.
-    WhatWaits,
+    /// The runtime was only stopped: when it runs again, they come to their end.
+    NothingWhenItRunsAgain,
+    /// The same as `Nothing`, but for those that were woken at the moment when it went. And why.
+    WhatIsWokenMeanwhile(&'static str),
+    /// Those that sleep are leaked. And why.
+    WhatSleeps(&'static str),
+    /// Those that wait for anything are leaked. And why.
+    WhatWaits(&'static str),
 }
 
 pub(crate) fn all(report: &mut Report) {
@@ -57,8 +60,7 @@ pub(crate) fn all(report: &mut Report) {
 fn linux(report: &mut Report) {
     glommio::check(report);
     compio::check(report);
-    monoio_uring::check(report);
-    monoio_epoll::check(report);
+    monoio::check(report);
 }
 
 /// Asks the kernel for a ring, as glommio and monoio do.

@@ -26,6 +26,12 @@ const LONG: Duration = Duration::from_secs(60);
 const TASKS: usize = 6;
 
 pub(super) fn check(report: &mut Report) {
+    match FORGETS {
+        Forgets::Nothing | Forgets::NothingWhenItRunsAgain => {}
+        Forgets::WhatIsWokenMeanwhile(why) | Forgets::WhatSleeps(why) | Forgets::WhatWaits(why) => {
+            report.remark(why);
+        }
+    }
     crate::report::check!(report:
         workers_are_stopped_from_a_foreign_thread,
         who_comes_after_the_close_sees_it,
@@ -39,12 +45,22 @@ pub(super) fn check(report: &mut Report) {
         a_loop_selects_anew_in_each_turn,
         streams_end_with_their_token,
     );
-    report.check("a_runtime_goes_and_then_its_tasks_are_stopped", || a_runtime_goes(Stop::Later));
-    report.check("a_runtime_goes_while_its_tasks_are_stopped", || {
-        for _ in 0..20 {
-            a_runtime_goes(Stop::Meanwhile);
-        }
-    });
+    for tasks in [Tasks::Idle, Tasks::Busy] {
+        report.check(
+            &format!("a_runtime_goes_and_then_its_tasks_are_stopped: {tasks:?}"),
+            move || {
+                a_runtime_goes(tasks, Stop::Later);
+            },
+        );
+        report.check(
+            &format!("a_runtime_goes_while_its_tasks_are_stopped: {tasks:?}"),
+            move || {
+                for _ in 0..20 {
+                    a_runtime_goes(tasks, Stop::Meanwhile);
+                }
+            },
+        );
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -406,16 +422,44 @@ async fn streams_end_with_their_token() {
     closer.join().unwrap();
 }
 
-/// When another thread stops the tasks of a runtime that goes.
+/// The tasks of a runtime that goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Tasks {
+    /// They wait for their end alone.
+    Idle,
+    /// They work, or sleep by the runtime's timer.
+    Busy,
+}
+
+/// When another thread stops them.
 #[derive(Clone, Copy, PartialEq)]
-enum Stop {
+pub(super) enum Stop {
     Meanwhile,
     Later,
 }
 
-/// Rules 2, 7, 11, 12: a task that waits is dropped with its runtime or stopped, whatever comes
-/// first, and its guard is gone; its waker is of no use to anybody, and does no harm.
-fn a_runtime_goes(stop: Stop) {
+/// Whether tasks that were stopped by now, and whose runtime has gone, must be gone too. If it has to run
+/// again for that, it runs until `end`.
+pub(super) fn nothing_stays(
+    tasks: Tasks,
+    stop: Stop,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> bool {
+    match FORGETS {
+        Forgets::Nothing => true,
+        Forgets::NothingWhenItRunsAgain => {
+            run(|| end);
+            true
+        }
+        Forgets::WhatIsWokenMeanwhile(_) => stop == Stop::Later,
+        Forgets::WhatSleeps(_) => tasks == Tasks::Idle,
+        Forgets::WhatWaits(_) => false,
+    }
+}
+
+/// Rules 2, 7, 11, 12: a task that waits is dropped with its runtime, or stopped, or dropped by the waker
+/// that is used up, whatever comes first, and nothing of it is left.
+fn a_runtime_goes(tasks: Tasks, stop: Stop) {
     let service = Service::new();
     let scope = CancelScope::new();
     let leaving = Arc::new(Signal::new());
@@ -431,9 +475,12 @@ fn a_runtime_goes(stop: Stop) {
     };
     let (of_main, token) = (Arc::clone(&service), scope.token().clone());
     run(move || async move {
-        for _ in 0..TASKS / 2 {
-            spawn(of_main.track(be_idle(Arc::clone(&of_main), token.clone())));
-            spawn(of_main.track(be_busy(Arc::clone(&of_main), token.clone())));
+        for _ in 0..TASKS {
+            let (of_task, token) = (Arc::clone(&of_main), token.clone());
+            match tasks {
+                Tasks::Idle => spawn(of_main.track(be_idle(of_task, token))),
+                Tasks::Busy => spawn(of_main.track(be_busy(of_task, token))),
+            }
         }
         while of_main.waiting.count() < TASKS {
             sleep(SHORT).await;
@@ -442,13 +489,14 @@ fn a_runtime_goes(stop: Stop) {
     });
     gone.close();
     closer.join().unwrap();
-    let drops = match FORGETS {
-        Forgets::Nothing => true,
-        Forgets::WhatIsWokenMeanwhile => stop == Stop::Later,
-        Forgets::WhatWaits => false,
-    };
-    if drops {
-        service.tasks.wait().block();
+    let of_runtime = Arc::clone(&service.tasks);
+    if !nothing_stays(tasks, stop, async move { of_runtime.wait().await }) {
+        return;
+    }
+    service.tasks.wait().block();
+    // A task of a thread that goes on has left before it is dropped.
+    while Arc::strong_count(&service) > 1 {
+        thread::yield_now();
     }
 }
 

@@ -1,4 +1,5 @@
 use core::time::Duration;
+use std::thread;
 
 use super::Forgets;
 use crate::report::Report;
@@ -10,11 +11,12 @@ mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
-/// Its tasks are the thread's, and run only while that blocks on one of them.
-const FORGETS: Forgets = Forgets::WhatWaits;
+/// What goes is the thread, with smol's executor in it.
+const FORGETS: Forgets =
+    Forgets::WhatIsWokenMeanwhile("a thread leaks tasks that are woken while it goes");
 
-fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
-    async_std::task::block_on(main());
+fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F + Send) {
+    thread::scope(|scope| scope.spawn(|| async_std::task::block_on(main())).join().unwrap());
 }
 
 fn spawn(task: impl Future<Output = ()> + 'static) {

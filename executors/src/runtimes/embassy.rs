@@ -16,10 +16,11 @@ mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
-/// Its tasks are statics: who stops to poll them keeps them for ever.
-const FORGETS: Forgets = Forgets::WhatWaits;
+/// Its tasks are statics: nobody but their executor drops them.
+const FORGETS: Forgets = Forgets::NothingWhenItRunsAgain;
 
 thread_local! {
+    static EXECUTOR: *mut Executor = Box::leak(Box::new(Executor::new()));
     static CURRENT: Cell<Option<Spawner>> = const { Cell::new(None) };
 }
 
@@ -30,9 +31,10 @@ async fn erased(task: Pin<Box<dyn Future<Output = ()>>>) {
 }
 
 fn run<F: Future<Output = ()> + 'static>(main: impl FnOnce() -> F + 'static) {
-    let executor = Box::leak(Box::new(Executor::new()));
     let done = Rc::new(Cell::new(false));
     let is_done = Rc::clone(&done);
+    // SAFETY: it is leaked, it is this thread's, and what borrowed it before has returned.
+    let executor = EXECUTOR.with(|it| unsafe { &mut **it });
     executor.run_until(
         |spawner| {
             CURRENT.set(Some(spawner));

@@ -12,8 +12,8 @@ mod local;
 #[path = "../scenarios.rs"]
 mod scenarios;
 
-/// An executor that goes leaks the tasks that wait for something.
-const FORGETS: Forgets = Forgets::WhatWaits;
+/// A task owns the queue of the wakes that come from other threads, and that owns the task.
+const FORGETS: Forgets = Forgets::WhatWaits("an executor that goes leaks the tasks that wait");
 
 fn run<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     LocalExecutorBuilder::default().make().unwrap().run(main());

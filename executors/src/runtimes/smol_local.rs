@@ -17,7 +17,8 @@ mod scenarios;
 
 /// Its drop wakes all tasks and empties the queue; one that a foreign thread is about to put there
 /// stays there.
-const FORGETS: Forgets = Forgets::WhatIsWokenMeanwhile;
+const FORGETS: Forgets =
+    Forgets::WhatIsWokenMeanwhile("an executor leaks tasks that are woken while it goes");
 
 thread_local! {
     static CURRENT: RefCell<Rc<LocalExecutor<'static>>> = RefCell::default();
