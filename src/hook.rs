@@ -112,24 +112,21 @@ impl<T: Target> WaitList<T> {
     }
 
     /// Fires the hook that was registered first, if there is one.
-    ///
-    /// Requires that nobody else notifies meanwhile.
-    fn notify_one(&self) -> Option<Arc<Hook<T>>> {
+    fn notify_one(&self) -> Due<T> {
+        let mut due = Due::default();
         if let Some(first) = self.take_first() {
-            return Some(first);
+            due.push(first);
         }
         // As in `notify`.
-        while self.listening.load(Ordering::Relaxed) > 0 {
+        while due.is_empty() && self.listening.load(Ordering::Relaxed) > 0 {
             let notified = self.event.notify(1.additional().relaxed());
-            if let Some(hook) = self.take_fired().pop() {
-                return Some(hook);
-            }
+            due = self.take_fired();
             if notified == 0 {
-                return None;
+                break;
             }
-            // It was a wait between listening and registering, which has not announced itself.
+            // Or it was a wait between listening and registering, which has not announced itself.
         }
-        None
+        due
     }
 
     fn take_first(&self) -> Option<Arc<Hook<T>>> {
@@ -182,11 +179,11 @@ impl<T: Target> Waiters<T> {
     }
 
     /// Fires the hook that was registered first among those who announced themselves, if there is
-    /// one. The caller makes sure that nobody else fires meanwhile.
-    pub(crate) fn fire_one(&self) -> Option<Arc<Hook<T>>> {
+    /// one. Gives what others fire meanwhile, too; or they take this one.
+    pub(crate) fn fire_one(&self) -> Due<T> {
         // C: as in `fire`.
         fence(Ordering::Acquire);
-        self.list.get()?.notify_one()
+        self.list.get().map_or_else(Due::default, WaitList::notify_one)
     }
 }
 

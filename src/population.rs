@@ -125,7 +125,12 @@ impl Population {
         }
     }
 
-    /// Closes the door. None if it was closed already; `Last` if nobody is inside.
+    /// Tells those who wait for room that the door is closed, and gives them, to be woken.
+    pub(crate) fn dismiss(&self) -> Due<Task> {
+        self.limited().map_or_else(Due::default, |limited| limited.dismiss())
+    }
+
+    /// Closes the door, whose closer dismisses the queue. None if it was closed already; `Last` if nobody is inside.
     pub(crate) fn close(&self) -> Option<Left> {
         match &self.form.0 {
             Form::Plain(word) => close(word).map(last_if),

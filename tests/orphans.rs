@@ -6,6 +6,7 @@
 #![cfg(all(feature = "std", not(loom)))]
 
 use core::future::{Future, pending};
+use core::num::NonZeroUsize;
 use core::pin::Pin;
 use core::task::{Context, Waker};
 use std::sync::{Arc, Mutex, Weak};
@@ -111,6 +112,37 @@ fn a_cancelled_group_frees_its_tasks_and_who_waits_for_it() {
     }));
     assert_freed_by(&orphans, || assert!(group.cancel()));
     assert!(group.is_drained());
+}
+
+/// Rule 12.
+#[test]
+fn a_close_frees_the_tasks_that_wait_for_a_place() {
+    let group = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+    let inside = group.guard().expect("there is a place");
+    let orphans = three(|| {
+        let group = group.clone();
+        abandon(async move {
+            group.guard_when_room().await.expect_err("nobody runs this line");
+        })
+    });
+    assert_freed_by(&orphans, || assert!(group.close()));
+    drop(inside);
+    assert!(group.is_drained());
+}
+
+/// Rule 12. A place that goes to a task that nobody runs comes back with it, and goes to the next.
+#[test]
+fn a_place_frees_the_task_that_it_is_for_and_goes_to_the_next() {
+    let group = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+    let inside = group.guard().expect("there is a place");
+    let orphans = three(|| {
+        let group = group.clone();
+        abandon(async move {
+            group.guard_when_room().await.expect_err("nobody runs this line");
+        })
+    });
+    assert_freed_by(&orphans, || drop(inside));
+    group.guard().expect("there is a place again");
 }
 
 /// Rule 12.

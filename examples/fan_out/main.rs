@@ -147,8 +147,8 @@ async fn serve<R: Runtime>(args: &Args, addr: SocketAddr, root: &CancelScope) ->
     LOAD.tally.tasks.wait().until(root.token()).await.ok()?;
     // The server is not stopped yet: it is each request that has stopped its calls.
     let for_nobody = left_in::<R>(&CALLS.tasks).await;
-    // If somebody was faster, their reason stands.
-    let _ = root.cancel_with(Reason::Message("all requests are done"));
+    // If a stop was faster, its reason stands; the clients may have ended by that.
+    root.cancel_with(Reason::Message("all requests are done")).ok()?;
     Some(for_nobody)
 }
 

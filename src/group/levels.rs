@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 
 use super::drain::{Drain, Rest};
 use super::shared::Shared;
-use crate::hook::Due;
 use crate::node::{Follower, Node};
 use crate::population::Left;
 use crate::reason::Reason;
@@ -30,8 +29,9 @@ impl Shared {
         let _delivery = this.tree.deliver();
         let closed = this.population.close();
         let (_, aims) = this.door.settle(Reason::Cancelled);
+        let wakes = this.population.dismiss();
         let drain = Drain::of(this, this.after(closed.unwrap_or(Left::Done)));
-        (was_open && closed.is_some(), Rest { aims, wakes: Due::default(), drain })
+        (was_open && closed.is_some(), Rest { aims, wakes, drain })
     }
 
     /// Closes the door and cancels the token.
@@ -66,8 +66,8 @@ impl Follower for Follow {
 
     fn run(&self) {
         let Some(group) = self.kept.replace(None) else { return };
-        if self.is_last.load(Ordering::Relaxed) {
-            Drain::of(&group, Left::Last).run();
-        }
+        let left = if self.is_last.load(Ordering::Relaxed) { Left::Last } else { Left::Done };
+        let wakes = group.population.dismiss();
+        Rest { wakes, drain: Drain::of(&group, left), ..Rest::nothing() }.run();
     }
 }

@@ -4,12 +4,11 @@ use core::fmt;
 use core::future::Future;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 
 use futures_core::FusedFuture;
 
 use super::shared::{Hold, Shared};
-use super::waits::WaitDoor;
 use super::{TaskGroup, TaskGuard};
 use crate::error::Refused;
 use crate::holders::Caller;
@@ -29,12 +28,12 @@ use crate::wait::{AnyWait, wait_forms};
 pub struct WaitRoom<'a> {
     group: &'a TaskGroup,
     caller: Caller,
-    state: Room<'a>,
+    state: Room,
 }
 
-enum Room<'a> {
+enum Room {
     New,
-    Queued(Queued, WaitDoor<&'a TaskGroup>),
+    Queued(Queued),
     Over,
 }
 
@@ -59,29 +58,28 @@ impl<'a> WaitRoom<'a> {
             return Some(Err(refused));
         };
         let (queued, due) = Limited::queue_up(limited);
-        self.state = Room::Queued(queued, WaitDoor::new(self.group));
+        self.state = Room::Queued(queued);
         due.run();
         None
     }
 
     /// Says what came of the wait, if it is over.
-    fn decide(&mut self, granted: bool) -> Poll<Result<TaskGuard, Refused>> {
-        // A place that was granted is given back, if the door was closed meanwhile.
+    fn decide(&mut self, decided: Poll<()>) -> Poll<Result<TaskGuard, Refused>> {
+        // A place that was granted is given back, if the door was closed meanwhile. A wait that is
+        // dismissed, without a place, finds it closed.
         if self.group.is_closed() {
             self.leave_queue();
             return Poll::Ready(Err(Refused::Closed));
         }
-        if !granted {
-            return Poll::Pending;
-        }
+        ready!(decided);
         self.state = Room::Over;
         Poll::Ready(Ok(self.seated()))
     }
 
     /// Ends the wait; a place that was granted goes to the next.
     fn leave_queue(&mut self) {
-        if let Room::Queued(queued, _door) = core::mem::replace(&mut self.state, Room::Over) {
-            if !queued.give_up() {
+        if let Room::Queued(queued) = core::mem::replace(&mut self.state, Room::Over) {
+            if queued.give_up() {
                 drop(self.seated());
             }
         }
@@ -104,12 +102,9 @@ impl Future for WaitRoom<'_> {
                 return Poll::Ready(output);
             }
         }
-        let Room::Queued(queued, door) = &mut self.state else { unreachable!("it has arrived") };
-        let granted = Pin::new(&mut queued.granted).poll(cx).is_ready();
-        if !granted {
-            let _ = Pin::new(door).poll(cx);
-        }
-        self.decide(granted)
+        let Room::Queued(queued) = &mut self.state else { unreachable!("it has arrived") };
+        let decided = Pin::new(&mut queued.decided).poll(cx);
+        self.decide(decided)
     }
 }
 
@@ -121,9 +116,9 @@ impl AnyWait for WaitRoom<'_> {
     fn look(mut self: Pin<&mut Self>) -> Poll<Self::Output> {
         self.assert_unfinished();
         match &mut self.state {
-            Room::Queued(queued, _) => {
-                let granted = Pin::new(&mut queued.granted).look().is_ready();
-                self.decide(granted)
+            Room::Queued(queued) => {
+                let decided = Pin::new(&mut queued.decided).look();
+                self.decide(decided)
             }
             Room::New | Room::Over => match self.group.enter(self.caller) {
                 Err(Refused::Full) if self.group.shared.population.limited().is_some() => {

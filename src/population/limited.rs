@@ -4,8 +4,9 @@
 //! place is passed on as a count that nobody gives back on the way, so no newcomer can take it. **One
 //! at a time serves** (`places`): who comes with another place leaves it to him, and waits for nobody.
 //!
-//! A seat is a [`Signal`] that is closed once: by who grants the place, or by a wait that gives up;
-//! who closes it has decided. A place that was granted to a wait that gives up then is passed on.
+//! A seat is decided once, by its [`Signal`]: by who grants a place, by who has closed the door and tells
+//! those in the queue, or by a wait that gives up. A place that was granted to a wait that gives up then,
+//! or finds the door closed, is passed on.
 //!
 //! Edges:
 //!
@@ -16,14 +17,15 @@
 //!   everybody who announced before that, and who announces later sets `FRESH` again.
 //! * **N** (next): what one who serves did to the queue is seen by the next.
 
+use core::ops::Deref;
 use core::task::Waker;
 
 use super::word::{Announced, FRESH, Word};
 use super::{Left, last_if, load};
 use crate::error::Refused;
-use crate::hook::{Due, Parked, Target, Task, Waiters};
+use crate::hook::{self, Due, Parked, Task, Waiters};
 use crate::signal::{Signal, WaitClosed};
-use crate::sync::{Arc, AtomicUsize, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
 
 /// A population with a limit, and its queue.
 pub(crate) struct Limited {
@@ -34,11 +36,48 @@ pub(crate) struct Limited {
     places: AtomicUsize,
 }
 
-/// What a hook of the queue is for: closed when its wait is decided.
-struct Seat(Arc<Signal>);
+/// A chair of the queue, which its hook and its wait share.
+#[derive(Clone)]
+pub(crate) struct Seat(Arc<Decision>);
 
-impl Target for Seat {
-    /// Granting a place has woken whoever waits.
+struct Decision {
+    /// Closed when the wait is decided.
+    is_made: Signal,
+    /// Written before that, by who makes it.
+    has_place: AtomicBool,
+}
+
+impl Seat {
+    fn empty() -> Self {
+        let has_place = AtomicBool::new(false);
+        Self(Arc::new(Decision { is_made: Signal::new(), has_place }))
+    }
+
+    /// Decides the wait, and gives whoever is to be woken; or it has given up (`Err`). Called once, by
+    /// whoever popped the hook.
+    fn decide(&self, has_place: bool) -> Result<Due<Task>, ()> {
+        // Relaxed: published by the signal, and looked at only by a wait that finds it closed.
+        self.0.has_place.store(has_place, Ordering::Relaxed);
+        self.settle(())
+    }
+
+    /// Ends the wait. True if a place was granted already: then it is the caller's.
+    fn give_up(&self) -> bool {
+        // Relaxed: the close that was refused acquired the decision.
+        !self.close() && self.0.has_place.load(Ordering::Relaxed)
+    }
+}
+
+impl Deref for Seat {
+    type Target = Signal;
+
+    fn deref(&self) -> &Signal {
+        &self.0.is_made
+    }
+}
+
+impl hook::Target for Seat {
+    /// Deciding has woken whoever waits.
     fn run(&self) {}
 
     fn will_wake(&self, _: &Waker) -> bool {
@@ -48,19 +87,18 @@ impl Target for Seat {
 
 /// One who waits for a place. Dropped without `give_up`, it would lose a place that was granted.
 pub(crate) struct Queued {
-    /// Our place in the queue.
-    _parked: Parked<Seat>,
-    seat: Arc<Signal>,
-    /// The wait for the seat.
-    pub(crate) granted: WaitClosed<Arc<Signal>>,
+    /// Keeps the seat in the queue.
+    parked: Parked<Seat>,
+    /// The wait for the decision.
+    pub(crate) decided: WaitClosed<Seat>,
 }
 
 impl Queued {
-    /// Ends the wait. False if a place was granted already: then it is the caller's.
+    /// Ends the wait. True if a place was granted already: then it is the caller's.
     pub(crate) fn give_up(self) -> bool {
         // First, so that nobody wakes the task that gives up.
-        drop(self.granted);
-        self.seat.close()
+        drop(self.decided);
+        self.parked.target().give_up()
     }
 }
 
@@ -101,7 +139,7 @@ impl Limited {
     pub(crate) fn queue_up(this: &Arc<Self>) -> (Queued, Due<Task>) {
         let (queued, mut due) = (this.take_seat(), Due::default());
         // Room that went to another leaves us waiting, and nobody told.
-        while !queued.seat.is_closed() && this.announce() == Ok(true) {
+        while !queued.parked.target().is_closed() && this.announce() == Ok(true) {
             // Not the end: if nobody else does, our own seat gets a place, and with it stays counted.
             let (_, granted) = this.pass_on();
             due.append(granted);
@@ -111,11 +149,10 @@ impl Limited {
 
     fn take_seat(&self) -> Queued {
         loop {
-            let seat = Arc::new(Signal::new());
+            let seat = Seat::empty();
             // Who serves may come between listening and registering, and passes us by then.
-            if let Ok(parked) = Parked::new(&self.waiters, Seat(Arc::clone(&seat))) {
-                let granted = Signal::closed_in(Arc::clone(&seat));
-                return Queued { _parked: parked, seat, granted };
+            if let Ok(parked) = Parked::new(&self.waiters, seat.clone()) {
+                return Queued { parked, decided: Signal::closed_in(seat) };
             }
         }
     }
@@ -140,6 +177,13 @@ impl Limited {
                 Err(other) => now = Word(other),
             }
         }
+    }
+
+    /// Tells those in the queue that the door is closed, and gives them, to be woken. After the close,
+    /// by whoever closed; once more does nothing.
+    pub(super) fn dismiss(&self) -> Due<Task> {
+        // C: the close has acquired all announcements, and there are no more.
+        decide(self.waiters.fire(), false).1
     }
 
     /// Passes on a place that the caller holds.
@@ -168,9 +212,13 @@ impl Limited {
         loop {
             // C: whoever announced is seen by the look that follows.
             self.word.fetch_and(!FRESH, Ordering::AcqRel);
-            while let Some(hook) = self.waiters.fire_one() {
-                if let Ok(due) = hook.target().0.settle(()) {
-                    return Ok(due);
+            loop {
+                let hooks = self.waiters.fire_one();
+                if hooks.is_empty() {
+                    break;
+                }
+                if let (false, wakes) = decide(hooks, true) {
+                    return Ok(wakes);
                 }
             }
             let mut now = load(&self.word);
@@ -188,4 +236,19 @@ impl Limited {
             }
         }
     }
+}
+
+/// Decides the waits of `hooks`, the first for a place, if there is one, and gives those who are to be
+/// woken, and whether the place is left.
+///
+/// Who serves comes with one hook; or with more, if the door was closed and all are dismissed meanwhile.
+fn decide(mut hooks: Due<Seat>, mut has_place: bool) -> (bool, Due<Task>) {
+    let mut wakes = Due::default();
+    while let Some(hook) = hooks.pop() {
+        if let Ok(woken) = hook.target().decide(has_place) {
+            has_place = false;
+            wakes.append(woken);
+        }
+    }
+    (has_place, wakes)
 }
