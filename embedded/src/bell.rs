@@ -8,6 +8,7 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use crate::section;
 
 /// Counts how often it was rung; outside of every critical section.
+#[derive(Default)]
 pub struct Bell(AtomicU32);
 
 const VTABLE: RawWakerVTable = RawWakerVTable::new(clone, ring, ring, |_| ());

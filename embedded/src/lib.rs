@@ -20,8 +20,11 @@ pub mod stack;
 pub mod time;
 pub mod waits;
 
+use core::cell::Cell;
 use core::fmt::Write as _;
 use core::panic::PanicInfo;
+
+use critical_section::Mutex;
 
 /// Prints a line.
 #[macro_export]
@@ -60,9 +63,47 @@ macro_rules! image {
     };
 }
 
+/// What is handed to an interrupt, or taken back.
+pub struct Slot<T>(Mutex<Cell<Option<T>>>);
+
+impl<T> Slot<T> {
+    /// With `content` in it.
+    pub const fn new(content: Option<T>) -> Self {
+        Self(Mutex::new(Cell::new(content)))
+    }
+
+    /// Puts `content` in.
+    pub fn set(&self, content: Option<T>) {
+        critical_section::with(|cs| self.0.borrow(cs).set(content));
+    }
+
+    /// Puts `content` in, or gives it back if there is something in it.
+    pub fn fill(&self, content: T) -> Result<(), T> {
+        critical_section::with(|cs| {
+            let before = self.0.borrow(cs).take();
+            let (kept, outcome) = match before {
+                Some(before) => (before, Err(content)),
+                None => (content, Ok(())),
+            };
+            self.0.borrow(cs).set(Some(kept));
+            outcome
+        })
+    }
+
+    /// Takes out what is in it.
+    pub fn take(&self) -> Option<T> {
+        critical_section::with(|cs| self.0.borrow(cs).take())
+    }
+}
+
 /// Prints a line; see [`say!`].
 pub fn print(text: core::fmt::Arguments<'_>) {
     let _ = writeln!(board::Console, "{text}");
+}
+
+/// Goes on with `next`, and never comes back to what was done before: for a program that has panicked.
+pub fn start_over(next: fn() -> !) -> ! {
+    board::jump(next, heap::stack_start())
 }
 
 /// Says why the image fails, and ends it.

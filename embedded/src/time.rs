@@ -6,19 +6,19 @@ use core::task::Waker;
 use critical_section::Mutex;
 use embassy_time_queue_utils::Queue;
 
-use crate::interrupt;
+use crate::{Slot, interrupt};
 
 struct Clock {
     now: Mutex<Cell<u64>>,
     queue: Mutex<RefCell<Queue>>,
     /// Run by the next tick, once.
-    next: Mutex<Cell<Option<fn()>>>,
+    next: Slot<fn()>,
 }
 
 embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock {
     now: Mutex::new(Cell::new(0)),
     queue: Mutex::new(RefCell::new(Queue::new())),
-    next: Mutex::new(Cell::new(None)),
+    next: Slot::new(None),
 });
 
 impl embassy_time_driver::Driver for Clock {
@@ -37,18 +37,17 @@ pub fn start() {
 }
 
 fn tick() {
-    let next = critical_section::with(|cs| {
+    critical_section::with(|cs| {
         let now = CLOCK.now.borrow(cs).get() + 1;
         CLOCK.now.borrow(cs).set(now);
         CLOCK.queue.borrow(cs).borrow_mut().next_expiration(now);
-        CLOCK.next.borrow(cs).take()
     });
-    if let Some(next) = next {
+    if let Some(next) = CLOCK.next.take() {
         next();
     }
 }
 
 /// Runs `action` in the next tick's interrupt.
 pub fn in_next_tick(action: fn()) {
-    critical_section::with(|cs| CLOCK.next.borrow(cs).set(Some(action)));
+    CLOCK.next.set(Some(action));
 }

@@ -6,9 +6,10 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
@@ -83,7 +84,7 @@ struct Image {
     status: i32,
 }
 
-const IMAGES: [Image; 7] = [
+const IMAGES: [Image; 9] = [
     Image { name: "count", scenarios: &["count"], status: 0 },
     Image { name: "minimal", scenarios: &[], status: 0 },
     Image {
@@ -107,7 +108,27 @@ const IMAGES: [Image; 7] = [
         status: 0,
     },
     // Its panic is what is wanted.
-    Image { name: "full", scenarios: &["full"], status: 1 },
+    Image {
+        name: "full",
+        scenarios: &[
+            "full, first wait",
+            "full, wait",
+            "full, closed",
+            "full, cancelled",
+            "full, child",
+            "full, callback",
+            "full, value",
+            "full, text",
+            "full, group",
+            "full, group below a token",
+            "full, child of a group",
+            "full, closed, of tasks",
+            "full, drained",
+            "full, room",
+            "full",
+        ],
+        status: 1,
+    },
     Image {
         name: "windows",
         scenarios: &[
@@ -123,28 +144,37 @@ const IMAGES: [Image; 7] = [
             "closed",
             "closed, another task",
             "closed, drop",
+            "close without a value",
+            "closed without a value",
             "value",
             "cancel",
             "cancel with a text",
+            "cancel like another",
             "cancelled",
+            "cancelled by its owner",
+            "cancelled by a drop",
+            "cancelled like another",
             "cancelled, another task",
             "cancelled, drop, again",
             "cancelled, drop, forget",
             "the reason",
             "any",
+            "any of three owners",
             "run until cancelled",
             "limit of a future",
+            "limit, the work first",
             "cancel after",
             "child",
             "child, drop",
             "value on a token, shield",
             "callback",
+            "callback, drop",
             "callback, detached",
             "looks",
             "delivery of a group",
             "delivery of a signal",
             "delivery of a tree",
-            "storm",
+            "callback that owns",
             "heap",
         ],
         status: 0,
@@ -159,10 +189,13 @@ const IMAGES: [Image; 7] = [
             "track",
             "close",
             "cancel",
+            "cancel with a text",
             "closed",
             "closed, another task",
             "closed, drop",
             "drained",
+            "drained, another task",
+            "drained, drop",
             "join",
             "join, drop",
             "join with a limit",
@@ -170,10 +203,57 @@ const IMAGES: [Image; 7] = [
             "shutdown without grace",
             "guard when room",
             "guard when room, in a queue",
+            "looks",
             "child",
             "child, close, join",
+            "child with a limit",
+            "link",
+            "below the token",
+            "child that is left, drained",
+            "child that is left, close",
+            "child that is left, another child",
+            "room",
+            "room, another task",
+            "room, drop",
+            "room, two in a queue",
+            "room, a guard",
+            "last handle, clone of a guard",
+            "last handle, leave",
+            "last handle, closed",
+            "last handle, join",
+            "error of a task",
+            "error, recorded",
+            "errors, join",
+            "errors, join, drop",
             "heap",
         ],
+        status: 0,
+    },
+    Image {
+        name: "nested",
+        scenarios: &[
+            "guard, clone, drop",
+            "wait",
+            "wait, drop",
+            "close",
+            "closed",
+            "cancel",
+            "cancelled",
+            "cancelled, drop, again",
+            "child",
+            "guard of a task",
+            "close of tasks",
+            "cancel of tasks",
+            "join",
+            "shutdown",
+            "child of tasks",
+            "heap",
+        ],
+        status: 0,
+    },
+    Image {
+        name: "storms",
+        scenarios: &["full", "rounds", "storm of zeros", "storm of ends", "storm for room", "heap"],
         status: 0,
     },
 ];
@@ -189,6 +269,7 @@ pub(crate) fn embedded(sh: &Shell, args: &EmbeddedArgs) -> Result<()> {
         (_, true) => (1, 1800),
     };
     let images = build(sh, &linker, &boards, step)?;
+    lint(sh, &images, &boards)?;
     let mut failed = Vec::new();
     let mut table = vec![Row::HEAD.to_owned(), Row::LINE.to_owned()];
     for board in boards {
@@ -196,15 +277,17 @@ pub(crate) fn embedded(sh: &Shell, args: &EmbeddedArgs) -> Result<()> {
         let mut row = Row::of(sh, &dir)?;
         for image in &IMAGES {
             let limit = Duration::from_secs(limit);
+            let start = Instant::now();
             let ran = run(board, &dir.join(image.name), limit).and_then(|(status, said)| {
                 row.read(image.name, &said);
                 image.check(status, &said)
             });
             println!(
-                "{} {}: {}",
+                "{} {}: {}, {:.1} s",
                 board.target,
                 image.name,
-                if ran.is_ok() { "ok" } else { "FAILED" }
+                if ran.is_ok() { "ok" } else { "FAILED" },
+                start.elapsed().as_secs_f64()
             );
             if let Err(why) = ran {
                 failed.push(format!("{} {}: {why:#}", board.target, image.name));
@@ -275,6 +358,33 @@ fn build(sh: &Shell, linker: &Path, boards: &[&Board], step: u32) -> Result<Path
             .run()?;
     }
     Ok(target)
+}
+
+/// Debian's clippy, on a board of each architecture. It is not needed for anything else.
+fn lint(sh: &Shell, target: &Path, boards: &[&Board]) -> Result<()> {
+    let clippy = "/usr/bin/cargo-clippy";
+    if !Path::new(clippy).exists() {
+        println!(
+            "clippy of the firmware: skipped; get it with\n  apt-get install -y --no-install-recommends rust-web-clippy"
+        );
+        return Ok(());
+    }
+    let _dir = sh.push_dir("embedded");
+    let mut linted = "";
+    for board in boards.iter().filter(|board| mem::replace(&mut linted, board.qemu) != board.qemu) {
+        let triple = board.target;
+        cmd!(sh, "{clippy} clippy --locked --release --quiet -Zbuild-std=core,alloc")
+            .args(["--target", triple, "--target-dir"])
+            .arg(target)
+            .args(["--", "-D", "warnings"])
+            .env("CARGO", "/usr/bin/cargo")
+            .env("RUSTC", "/usr/bin/rustc")
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .run()?;
+    }
+    Ok(())
 }
 
 /// Gives the status and what the image said.

@@ -1,5 +1,8 @@
-//! As `windows`, for a group of tasks: the interrupt closes it, cancels it, and drops the last guard, so
-//! that the drain and the finaliser run in it.
+//! As `windows`, for groups of tasks: an interrupt closes, cancels, and drops the last guard, so that the
+//! drain and the finaliser run in it; or it passes a place on; or it drops the last handle.
+//!
+//! `looks` and `ENDS` call what may be called from an interrupt, and the lists of operations are what is
+//! interrupted.
 
 #![no_std]
 #![no_main]
@@ -7,19 +10,18 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::fmt::{self, Write as _};
 use core::future::{pending, ready};
 use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use critical_section::Mutex;
-use winddown::{TaskGroup, TaskGuard};
+use winddown::{ErrGroup, Reason, TaskGroup, TaskGroupBuilder, TaskGuard};
 use winddown_embedded::heap::{self, Heap};
 use winddown_embedded::interrupt::{Moment, sweep_freeing};
 use winddown_embedded::waits::{
     Left, Wait, abandon, all_were_woken, forget_rings, once, park, twice, was_woken,
 };
-use winddown_embedded::{image, say, stack};
+use winddown_embedded::{Slot, image, say, stack};
 
 #[global_allocator]
 static HEAP: Heap = Heap;
@@ -31,35 +33,93 @@ image!(groups, measuring);
 fn groups() {
     heap::start();
     stack::paint();
-    for (may_free, operations) in [(0, OPERATIONS), (1, WITH_A_CHILD)] {
-        for &(name, operation) in operations {
-            let rounds =
-                [0, 1, 2].map(|crowd| sweep_freeing(may_free, |now| round(now, operation, crowd)));
-            say!("ok {name}: {} rounds", rounds.iter().sum::<u32>());
-        }
+    for &(name, operation) in OPERATIONS {
+        scenario(name, 0, 3, |now, turn| whole(now, operation, turn));
+    }
+    // Who is held up by the group has a block, which is freed where the group is drained.
+    for &(name, operation) in HOLDING_UP {
+        scenario(name, 1, 3, |now, turn| whole(now, operation, turn));
+    }
+    for &(name, operation) in BESIDE_A_CHILD {
+        scenario(name, 2, 3, |now, turn| of_a_child(now, operation, turn));
+    }
+    for &(name, operation) in FOR_ROOM {
+        scenario(name, 0, 2, |now, turn| room(now, operation, turn));
+    }
+    for &(name, operation) in WITHOUT_A_HANDLE {
+        scenario(name, 0, 1, |now, _| last_handle(now, operation));
+    }
+    for &(name, operation) in WITH_ERRORS {
+        scenario(name, 0, 1, |now, _| with_errors(now, operation));
     }
     assert_eq!(heap::in_use(), 0);
     say!("ok heap: nothing left; stack {} bytes at most", stack::high_water());
 }
 
-/// Room for the last guard and for one more.
-fn new_group() -> TaskGroup {
-    let finaliser =
-        || critical_section::with(|_| FINALISED.store(FINALISED.load(Relaxed) + 1, Relaxed));
-    let limit = NonZeroUsize::new(2).unwrap();
-    TaskGroup::builder().limit(limit).finally(finaliser).build()
+/// Sweeps over so many turns of a scenario, each of which drains one group and leaves nothing behind.
+fn scenario(name: &str, may_free: usize, turns: usize, strike: impl Fn(&Moment, usize)) {
+    let round = |now: &Moment, turn| {
+        let before = heap::in_use();
+        forget_rings();
+        FINALISED.store(0, Relaxed);
+        strike(now, turn);
+        assert_eq!((heap::in_use(), FINALISED.load(Relaxed)), (before, 1));
+    };
+    let sweeps = (0..turns).map(|turn| sweep_freeing(may_free, |now| round(now, turn)));
+    say!("ok {name}: {} rounds", sweeps.sum::<u32>());
 }
 
-/// The interrupt.
-fn end(group: &TaskGroup, last: &Mutex<Cell<Option<TaskGuard>>>) {
-    assert!(!group.is_drained() && group.len() > 0 && !group.is_empty());
-    drop(group.guard());
-    group.close();
-    assert!(group.is_closed() && group.guard().is_err());
-    group.cancel();
-    assert!(group.token().is_cancelled());
-    drop(critical_section::with(|cs| last.borrow(cs).take()));
+fn builder() -> TaskGroupBuilder {
+    TaskGroup::builder().finally(|| {
+        critical_section::with(|_| FINALISED.store(FINALISED.load(Relaxed) + 1, Relaxed));
+    })
 }
+
+fn with_limit(limit: usize) -> TaskGroup {
+    builder().limit(NonZeroUsize::new(limit).unwrap()).build()
+}
+
+struct Nowhere;
+
+impl fmt::Write for Nowhere {
+    fn write_str(&mut self, _: &str) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// Begins every interrupt: enters if that may be, and looks.
+fn looks(group: &TaskGroup, last: &TaskGuard) {
+    drop(group.guard().map(|guard| guard.clone().label("clone")));
+    drop(group.track(ready(())));
+    drop(group.clone());
+    assert!(!group.is_drained() && !group.is_empty());
+    assert_ne!((group.len(), last.group().len()), (0, 0));
+    assert!(group.is_closed() || !group.token().is_cancelled());
+    assert_eq!(last.token().is_cancelled(), group.token().is_cancelled());
+    let _ = write!(Nowhere, "{group:?} {last:?}");
+}
+
+type End = fn(&TaskGroup, TaskGuard);
+
+/// The interrupts, each of which closes, cancels and drops the last guard.
+const ENDS: [End; 3] = [
+    |group, last| {
+        group.close();
+        assert!(group.is_closed() && group.guard().is_err());
+        group.cancel();
+        assert!(group.token().is_cancelled());
+        drop(last);
+    },
+    |group, last| {
+        drop(last.cancel_on_drop());
+        assert!(group.is_closed() && group.token().reason().is_some());
+    },
+    |group, last| {
+        drop(last.leave());
+        let first = !group.token().is_cancelled();
+        assert_eq!(group.cancel_with(Reason::Failed).is_ok(), first);
+    },
+];
 
 /// Some wait for the door, the token and the drain.
 fn crowd(group: &TaskGroup, size: usize) -> Vec<Wait<'_>> {
@@ -70,26 +130,91 @@ fn crowd(group: &TaskGroup, size: usize) -> Vec<Wait<'_>> {
     (0..size).flat_map(three).collect()
 }
 
-fn round(now: &Moment, operation: Operation, size: usize) {
-    let before = heap::in_use();
-    strike(now, operation, size);
-    assert_eq!(heap::in_use(), before);
-    assert_eq!(FINALISED.load(Relaxed), 1);
-}
-
-fn strike(now: &Moment, operation: Operation, size: usize) {
-    forget_rings();
-    FINALISED.store(0, Relaxed);
-    let group = new_group();
-    let last = Mutex::new(Cell::new(Some(group.guard().unwrap())));
-    let crowd = crowd(&group, size);
-    let left = now.strike(|| end(&group, &last), || operation(&group));
+/// The group has room for the last guard and for one more.
+fn whole(now: &Moment, operation: Operation, turn: usize) {
+    let group = with_limit(2);
+    let last = Slot::new(group.guard().ok());
+    // Alone; behind one in the slot; and behind one who listens too.
+    let crowd = crowd(&group, turn);
+    let end = || {
+        let Some(last) = last.take() else { return };
+        looks(&group, &last);
+        ENDS[turn](&group, last);
+    };
+    let left = now.strike(end, || operation(&group));
     was_woken(left);
     assert!(group.is_drained());
     all_were_woken(crowd);
 }
 
+/// The last guard is one of a child, whose drain is the group's.
+fn of_a_child(now: &Moment, operation: Operation, turn: usize) {
+    let group = builder().build();
+    let child = group.child().unwrap();
+    let last = Slot::new(child.guard().ok());
+    let crowd = crowd(&group, turn);
+    let end = || {
+        let Some(last) = last.take() else { return };
+        looks(&child, &last);
+        group.close();
+        assert!(child.is_closed() && child.guard().is_err());
+        group.cancel();
+        assert!(last.token().is_cancelled());
+        drop(last);
+        let _ = child.is_drained();
+    };
+    let left = now.strike(end, || operation(&group));
+    was_woken(left);
+    assert!(group.is_drained());
+    all_were_woken(crowd);
+}
+
+/// The interrupt leaves the one place that there is to who waits for it.
+fn room(now: &Moment, operation: Operation, waiting: usize) {
+    let group = with_limit(1);
+    let last = Slot::new(group.guard().ok());
+    let ahead: Vec<_> = (0..waiting).map(|_| park(group.guard_when_room())).collect();
+    let left = now.strike(|| drop(last.take()), || operation(&group));
+    // Each has the place for a moment, and then the next.
+    all_were_woken(ahead);
+    was_woken(left);
+    assert!(group.is_empty() && group.guard().is_ok());
+}
+
+/// The interrupt drops the last handle, while somebody is inside.
+fn last_handle(now: &Moment, operation: OfGuard) {
+    let group = builder().build();
+    let inside = group.guard().unwrap();
+    let crowd = [park(inside.closed())].into();
+    let handle = Slot::new(Some(group));
+    let left = now.strike(|| drop(handle.take()), || operation(&inside));
+    was_woken(left);
+    all_were_woken(crowd);
+    assert_eq!(inside.group().len(), 1);
+}
+
+/// The drain of a group with errors takes memory: it is the main thread's.
+fn with_errors(now: &Moment, operation: OfErrors) {
+    let errors = builder().keep_errors(2).build_err();
+    let group = errors.group();
+    let inside = group.guard().unwrap();
+    let crowd = crowd(group, 1);
+    let end = || {
+        looks(group, &inside);
+        drop(errors.try_track(ready(Ok(()))));
+        group.close();
+        group.cancel();
+        assert!(errors.try_track(ready(Err(1))).is_err());
+    };
+    let left = now.strike(end, || operation(&errors));
+    drop(inside);
+    was_woken(left);
+    all_were_woken(crowd);
+}
+
 type Operation = for<'a> fn(&'a TaskGroup) -> Left<'a>;
+type OfGuard = for<'a> fn(&'a TaskGuard) -> Left<'a>;
+type OfErrors = for<'a> fn(&'a ErrGroup<u8>) -> Left<'a>;
 
 const OPERATIONS: &[(&str, Operation)] = &[
     ("guard, clone, drop", |group| {
@@ -122,10 +247,16 @@ const OPERATIONS: &[(&str, Operation)] = &[
         group.cancel();
         None
     }),
+    ("cancel with a text", |group| {
+        drop(group.cancel_with("enough"));
+        None
+    }),
     ("closed", |group| once(group.closed())),
-    ("closed, another task", |group| twice(group.closed())),
+    ("closed, another task", |group| twice(group.clone().closed_owned())),
     ("closed, drop", |group| abandon(group.closed())),
     ("drained", |group| once(group.drained())),
+    ("drained, another task", |group| twice(group.clone().drained_owned())),
+    ("drained, drop", |group| abandon(group.drained())),
     ("join", |group| once(group.join())),
     ("join, drop", |group| abandon(group.join())),
     ("join with a limit", |group| once(group.join().until(pending::<()>()))),
@@ -138,10 +269,17 @@ const OPERATIONS: &[(&str, Operation)] = &[
         drop(guard);
         left
     }),
+    ("looks", |group| {
+        let was_closed = group.is_closed();
+        let _ = write!(Nowhere, "{group:?}");
+        assert!(!group.token().is_cancelled() || group.is_closed());
+        assert!(!was_closed || group.guard().is_err());
+        assert!(!group.is_drained() || group.is_empty());
+        None
+    }),
 ];
 
-/// A child that is drained in the interrupt frees there what held its parent up.
-const WITH_A_CHILD: &[(&str, Operation)] = &[
+const HOLDING_UP: &[(&str, Operation)] = &[
     ("child", |group| {
         let Ok(child) = group.child() else { return None };
         drop(child.guard());
@@ -151,4 +289,78 @@ const WITH_A_CHILD: &[(&str, Operation)] = &[
         let Ok(child) = group.child() else { return None };
         once(async move { child.join().await })
     }),
+    ("child with a limit", |group| {
+        let limit = NonZeroUsize::MIN;
+        let Ok(child) = group.child_with(TaskGroup::builder().limit(limit)) else { return None };
+        let left = once(child.guard_when_room());
+        was_woken(left);
+        once(child.drained_owned())
+    }),
+    ("link", |group| {
+        let last = TaskGroup::builder().link(group).build();
+        once(async move { last.join().await })
+    }),
+    ("below the token", |group| {
+        let below = TaskGroup::builder().parent(group.token()).build();
+        once(below.drained_owned())
+    }),
+];
+
+const BESIDE_A_CHILD: &[(&str, Operation)] = &[
+    ("child that is left, drained", |group| once(group.drained())),
+    ("child that is left, close", |group| {
+        group.close();
+        None
+    }),
+    ("child that is left, another child", |group| {
+        let Ok(child) = group.child() else { return None };
+        once(child.drained_owned())
+    }),
+];
+
+const FOR_ROOM: &[(&str, Operation)] = &[
+    ("room", |group| once(group.guard_when_room())),
+    ("room, another task", |group| twice(group.guard_when_room())),
+    ("room, drop", |group| abandon(group.guard_when_room())),
+    ("room, two in a queue", |group| {
+        let first = once(group.guard_when_room());
+        let second = once(group.guard_when_room());
+        drop(first);
+        second
+    }),
+    ("room, a guard", |group| {
+        drop(group.guard());
+        None
+    }),
+];
+
+const WITHOUT_A_HANDLE: &[(&str, OfGuard)] = &[
+    ("last handle, clone of a guard", |inside| {
+        drop(inside.clone());
+        None
+    }),
+    ("last handle, leave", |inside| {
+        let group = inside.clone().leave();
+        assert!(!group.is_empty());
+        None
+    }),
+    ("last handle, closed", |inside| once(inside.closed())),
+    ("last handle, join", |inside| {
+        let handle = inside.group().clone();
+        abandon(handle.join());
+        None
+    }),
+];
+
+const WITH_ERRORS: &[(&str, OfErrors)] = &[
+    ("error of a task", |errors| match errors.try_track(ready(Err(1))) {
+        Ok(task) => once(task),
+        Err(_) => None,
+    }),
+    ("error, recorded", |errors| {
+        (0..3).for_each(|error| errors.record(error).unwrap());
+        None
+    }),
+    ("errors, join", |errors| once(errors.join())),
+    ("errors, join, drop", |errors| abandon(errors.join())),
 ];

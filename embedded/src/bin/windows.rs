@@ -1,30 +1,29 @@
 //! An interrupt that ends everything, at every instruction of everything: no wake-up is lost, nothing
 //! hangs or panics, the interrupt neither takes nor frees memory, and no byte is left behind.
 //!
-//! `Scene::end` calls what may be called from an interrupt, and `OPERATIONS` is every other method.
+//! `Scene::end` calls what may be called from an interrupt, and `OPERATIONS` what is interrupted. Groups
+//! of tasks are in `groups`.
 
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt::{self, Write as _};
-use core::future::{Future, IntoFuture as _, pending};
-use core::pin::Pin;
+use core::future::{Future, IntoFuture as _, pending, ready};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use critical_section::Mutex;
-use winddown::WaitGroup;
 use winddown::{CancelScope, CancelToken, Canceller, FutureUntil as _, Guard, Reason, Signal};
-use winddown_embedded::bell::Bell;
+use winddown::{Cancelled, WaitGroup};
 use winddown_embedded::heap::{self, Heap};
-use winddown_embedded::interrupt::{Moment, sweep, while_running};
+use winddown_embedded::interrupt::{Moment, sweep, sweep_freeing};
 use winddown_embedded::waits::{
     Left, Wait, abandon, all_were_woken, forget_rings, once, park, twice, was_woken,
 };
-use winddown_embedded::{image, say, stack};
+use winddown_embedded::{Slot, image, say, stack};
 
 #[global_allocator]
 static HEAP: Heap = Heap;
@@ -43,7 +42,7 @@ fn windows() {
     say!("ok delivery of a group: {} rounds", sweep(deliver_group));
     say!("ok delivery of a signal: {} rounds", sweep(deliver_signal));
     say!("ok delivery of a tree: {} rounds", sweep(deliver_tree));
-    storm();
+    say!("ok callback that owns: {} rounds", sweep_freeing(2, call_what_owns));
     assert_eq!(heap::in_use(), 0);
     say!("ok heap: nothing left; stack {} bytes at most", stack::high_water());
 }
@@ -52,40 +51,84 @@ fn windows() {
 struct Scene {
     group: WaitGroup,
     stop: Signal<u32>,
+    door: Signal,
     canceller: Canceller,
     middle: CancelScope,
     /// Two below the canceller.
     token: CancelToken,
+    /// Of the scopes that the interrupt gets: it cancels one, drops one, and detaches one.
+    theirs: [CancelToken; 3],
 }
 
-type LastGuard<'a> = Mutex<Cell<Option<Guard<&'a WaitGroup>>>>;
+/// What the interrupt gets.
+struct Given<'a> {
+    last: Guard<&'a WaitGroup>,
+    scopes: [CancelScope; 3],
+}
 
 impl Scene {
-    fn new() -> Self {
+    fn new(scopes: &[CancelScope; 3]) -> Self {
         let canceller = CancelScope::new().detach();
         let middle = canceller.token().with_value(7u8).child();
         let token = middle.token().child().detach().token().clone();
-        Self { group: WaitGroup::new(), stop: Signal::typed(), canceller, middle, token }
+        let theirs = scopes.each_ref().map(|scope| scope.token().clone());
+        let (group, stop, door) = (WaitGroup::new(), Signal::typed(), Signal::new());
+        Self { group, stop, door, canceller, middle, token, theirs }
     }
 
     /// The interrupt.
-    fn end(&self, last: &LastGuard<'_>) {
+    fn end(&self, given: &Slot<Given<'_>>) {
+        let Some(Given { last, scopes }) = given.take() else { return };
+        self.count_out(last);
+        self.close();
+        self.cancel(scopes);
+    }
+
+    fn count_out(&self, last: Guard<&WaitGroup>) {
         self.group.add(1).unwrap();
         drop(self.group.guard());
+        drop(WaitGroup::guard_in(&self.group).clone());
         drop(WaitGroup::try_guard_in(&self.group));
+        drop(last.clone().track(ready(())));
         assert!(self.group.done().is_ok() && self.group.count() > 0 && !self.group.is_idle());
-        drop(critical_section::with(|cs| last.borrow(cs).take()));
+        drop(last);
+        let _ = write!(Nowhere, "{:?}", self.group);
+    }
 
+    fn close(&self) {
         let first = !self.stop.is_closed();
         assert_eq!(self.stop.close_with(1).is_ok(), first);
         assert!(self.stop.is_closed() && (!first || self.stop.get() == Some(&1)));
+        let first = !self.door.is_closed();
+        assert_eq!(self.door.close(), first);
+        let mut own = Signal::typed();
+        assert_eq!((own.close_with(2), own.get_mut()), (Ok(()), Some(&mut 2)));
+        assert_eq!((own.reset(), own.is_closed()), (Some(2), false));
+        let _ = write!(Nowhere, "{:?}", self.stop);
+    }
 
+    fn cancel(&self, scopes: [CancelScope; 3]) {
         let token = &self.token;
-        assert!(token.value() == Some(&7u8));
-        let first = !self.canceller.token().is_cancelled();
-        assert_eq!(self.canceller.cancel(), first);
+        assert!(token.value() == Some(&7u8) && token.clone() == *token);
+        assert!(!self.canceller.token().is_cancelled() && self.canceller.clone().cancel());
         assert!(self.canceller.cancel_with(Reason::Failed).is_err());
-        assert!(token.is_cancelled() && token.reason().is_some() && token.check().is_err());
+        assert!(!self.middle.cancel() && self.middle.canceller().token().is_cancelled());
+        drop(self.middle.cancel_after(pending::<()>()));
+        assert!(token.is_cancelled() && token.reason().is_some());
+        let why = token.check().unwrap_err();
+        assert!(why == why.clone() && why.reason().downcast_ref::<fmt::Error>().is_none());
+        let _ = write!(Nowhere, "{token:?} {why}");
+        self.cancel_theirs(scopes, &why);
+    }
+
+    fn cancel_theirs(&self, [cancelled, dropped, detached]: [CancelScope; 3], why: &Cancelled) {
+        assert!(cancelled.cancel_with(Reason::Deadline).is_ok() && !cancelled.cancel());
+        drop(dropped);
+        // What has a content is copied, which takes memory.
+        let has_content = matches!(why.reason(), Reason::Message(_) | Reason::Error(_));
+        let canceller = detached.detach();
+        assert!(if has_content { canceller.cancel() } else { canceller.cancel_like(why) });
+        assert!(matches!(self.theirs[1].reason(), Some(Reason::Dropped)));
     }
 
     /// Some wait for each of the three.
@@ -106,10 +149,11 @@ fn round(now: &Moment, operation: Operation, size: usize) {
 
 fn strike(now: &Moment, operation: Operation, size: usize) {
     forget_rings();
-    let scene = Scene::new();
-    let last = Mutex::new(Cell::new(Some(scene.group.guard())));
+    let scopes = core::array::from_fn(|_| CancelScope::new());
+    let scene = Scene::new(&scopes);
+    let given = Slot::new(Some(Given { last: scene.group.guard(), scopes }));
     let crowd = scene.crowd(size);
-    let left = now.strike(|| scene.end(&last), || operation(&scene));
+    let left = now.strike(|| scene.end(&given), || operation(&scene));
     was_woken(left);
     all_were_woken(crowd);
 }
@@ -137,12 +181,13 @@ const OPERATIONS: &[(&str, Operation)] = &[
         None
     }),
     ("add, done", |scene| {
+        drop(WaitGroup::try_guard_in(&scene.group));
         scene.group.add(3).unwrap();
         (0..3).for_each(|_| scene.group.done().unwrap());
         None
     }),
     ("wait", |scene| once(scene.group.wait())),
-    ("wait, another task", |scene| twice(scene.group.wait())),
+    ("wait, another task", |scene| twice(WaitGroup::wait_in(&scene.group))),
     ("wait, drop", |scene| abandon(scene.group.wait())),
     ("wait with a limit", |scene| once(scene.group.wait().until(pending::<()>()))),
     ("wait while counted", |scene| {
@@ -159,8 +204,13 @@ const OPERATIONS: &[(&str, Operation)] = &[
         None
     }),
     ("closed", |scene| once(scene.stop.closed())),
-    ("closed, another task", |scene| twice(scene.stop.closed())),
+    ("closed, another task", |scene| twice(Signal::closed_in(&scene.stop))),
     ("closed, drop", |scene| abandon(scene.stop.closed())),
+    ("close without a value", |scene| {
+        scene.door.close();
+        None
+    }),
+    ("closed without a value", |scene| once(scene.door.closed())),
     ("value", |scene| once(scene.stop.value())),
     ("cancel", |scene| {
         scene.middle.cancel();
@@ -170,7 +220,16 @@ const OPERATIONS: &[(&str, Operation)] = &[
         drop(scene.middle.canceller().cancel_with("enough"));
         None
     }),
+    ("cancel like another", |scene| {
+        let other = CancelScope::new();
+        other.cancel();
+        scene.middle.canceller().cancel_like(&other.token().check().unwrap_err());
+        None
+    }),
     ("cancelled", |scene| once(scene.token.cancelled())),
+    ("cancelled by its owner", |scene| once(scene.theirs[0].cancelled())),
+    ("cancelled by a drop", |scene| once(scene.theirs[1].cancelled())),
+    ("cancelled like another", |scene| once(scene.theirs[2].cancelled())),
     ("cancelled, another task", |scene| twice(scene.token.cancelled())),
     ("cancelled, drop, again", |scene| {
         abandon(scene.token.cancelled());
@@ -183,8 +242,12 @@ const OPERATIONS: &[(&str, Operation)] = &[
     }),
     ("the reason", |scene| once((&scene.token).into_future())),
     ("any", |scene| once(CancelToken::any([scene.middle.token(), &scene.token]))),
+    ("any of three owners", |scene| once(CancelToken::any(scene.theirs.each_ref()))),
     ("run until cancelled", |scene| once(scene.token.run_until_cancelled(pending::<()>()))),
     ("limit of a future", |scene| once(pending::<()>().until(scene.stop.closed()))),
+    ("limit, the work first", |scene| {
+        once(pending::<()>().until(scene.door.closed()).work_first())
+    }),
     ("cancel after", |scene| once(scene.middle.cancel_after(pending::<()>()))),
     ("child", |scene| {
         let child = scene.token.child();
@@ -209,6 +272,12 @@ const OPERATIONS: &[(&str, Operation)] = &[
         assert_eq!(CALLED.load(Relaxed), u32::from(!taken_back), "once or never");
         None
     }),
+    ("callback, drop", |scene| {
+        CALLED.store(0, Relaxed);
+        drop(scene.token.on_cancel(call));
+        assert!(CALLED.load(Relaxed) <= 1);
+        None
+    }),
     ("callback, detached", |scene| {
         CALLED.store(0, Relaxed);
         scene.token.on_cancel(call).detach();
@@ -221,6 +290,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
         let _ = write!(Nowhere, "{:?} {:?} {:?}", scene.group, scene.stop, scene.token);
         assert!(scene.stop.get().is_none_or(|&why| why == 1));
         assert!(scene.token.check().is_ok() || scene.token.reason().is_some());
+        assert!(scene.token.value() == Some(&7u8) && scene.token.clone() == scene.token);
+        assert!(!scene.stop.is_closed() || scene.group.count() == 0 && scene.group.is_idle());
         None
     }),
 ];
@@ -271,48 +342,12 @@ fn deliver_tree(now: &Moment) {
     all_were_woken(crowd);
 }
 
-/// Waiters that come back at once, as often as an interrupt ends the group's round, for many periods.
-fn storm() {
-    static BELLS: [Bell; 12] = [const { Bell::new() }; 12];
-    let group = WaitGroup::new();
-    let zeros = AtomicU32::new(0);
-    let zero = || {
-        group.done().unwrap();
-        group.add(1).unwrap();
-        zeros.store(zeros.load(Relaxed) + 1, Relaxed);
-    };
-    let mut completed = 0;
-    for period in (3_000..5_000).step_by(7) {
-        group.add(1).unwrap();
-        let mut waits = BELLS.each_ref().map(|bell| {
-            let mut wait = group.wait();
-            assert!(bell.poll(Pin::new(&mut wait)).is_pending());
-            wait
-        });
-        let end = zeros.load(Relaxed) + 10;
-        let mut serve = || {
-            for (wait, bell) in waits.iter_mut().zip(&BELLS) {
-                // Only who was woken is looked at.
-                if bell.take() && bell.poll(Pin::new(&mut *wait)).is_ready() {
-                    completed += 1;
-                    *wait = group.wait();
-                    while bell.poll(Pin::new(&mut *wait)).is_ready() {}
-                }
-            }
-        };
-        while_running(period, &zero, || {
-            while zeros.load(Relaxed) < end {
-                serve();
-            }
-        });
-        serve();
-        for (wait, bell) in waits.iter_mut().zip(&BELLS) {
-            assert!(bell.poll(Pin::new(wait)).is_pending(), "a wake-up was lost");
-        }
-        zero();
-        assert!(BELLS.iter().all(|bell| bell.rings() > 0), "a wake-up was lost");
-        group.done().unwrap();
-        BELLS.iter().for_each(|bell| _ = bell.take());
-    }
-    say!("ok storm: {} zeros, {completed} waits were over", zeros.load(Relaxed));
+/// What a callback owns is freed where it ran.
+fn call_what_owns(now: &Moment) {
+    CALLED.store(0, Relaxed);
+    let scope = CancelScope::new();
+    let owned = Box::new(3);
+    scope.token().on_cancel(move || (0..*owned).for_each(|_| call())).detach();
+    now.strike(|| _ = scope.cancel(), || drop(scope.token().clone()));
+    assert_eq!(CALLED.load(Relaxed), 3);
 }

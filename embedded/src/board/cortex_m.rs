@@ -1,9 +1,10 @@
-//! Cortex-M: SysTick is the timer, or the clock; semihosting is console and exit.
+//! Cortex-M: SysTick is the timer, or the clock, and interrupts PendSV; semihosting is console and exit.
 
 use core::arch::asm;
 use core::fmt;
 
-use cortex_m::peripheral::{SCB, SYST};
+use cortex_m::peripheral::scb::SystemHandler;
+use cortex_m::peripheral::{Peripherals, SCB, SYST};
 use cortex_m_semihosting::{debug, hio};
 
 pub use cortex_m_rt as runtime;
@@ -13,9 +14,21 @@ const INTERRUPT: u32 = 1 << 1;
 const CORE_CLOCK: u32 = 1 << 2;
 const CLEAR_PENDING: u32 = 1 << 25;
 const MAX: u32 = 0x00FF_FFFF;
+/// Of all that a core may have.
+const LOWEST: u8 = 0xFF;
 
-/// Nothing to do: interrupts are on, and none is enabled.
-pub fn start() {}
+/// Interrupts are on, and none is enabled.
+pub fn start() {
+    // SAFETY: only this function has it, once.
+    let mut core = unsafe { Peripherals::steal() };
+    // SAFETY: no critical section masks by priority.
+    unsafe { core.SCB.set_priority(SystemHandler::PendSV, LOWEST) };
+}
+
+/// Has the lower interrupt come when the timer's, which may interrupt it, has returned.
+pub fn pend() {
+    SCB::set_pendsv();
+}
 
 /// Ends the run.
 pub fn exit(good: bool) -> ! {
@@ -110,7 +123,18 @@ pub fn stack_pointer() -> usize {
     here
 }
 
+/// Calls `next` on a stack that is empty again.
+pub(crate) fn jump(next: fn() -> !, stack: usize) -> ! {
+    // SAFETY: it never returns, so nobody misses what was on the stack.
+    unsafe { asm!("mov sp, {}", "bx {}", in(reg) stack, in(reg) next, options(noreturn)) }
+}
+
 #[cortex_m_rt::exception]
 fn SysTick() {
     crate::interrupt::handle();
+}
+
+#[cortex_m_rt::exception]
+fn PendSV() {
+    crate::interrupt::handle_lower();
 }

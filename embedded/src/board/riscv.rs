@@ -4,7 +4,7 @@
 use core::arch::asm;
 use core::fmt;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use riscv::interrupt::Interrupt;
 use riscv::register::{mie, mstatus};
@@ -22,6 +22,9 @@ const NEVER: u32 = u32::MAX;
 /// Ticks between interrupts.
 static PERIOD: AtomicU32 = AtomicU32::new(0);
 
+/// Whether the lower interrupt comes next.
+static PENDING: AtomicBool = AtomicBool::new(false);
+
 /// Lets interrupts in; none is due.
 pub fn start() {
     no_interrupts();
@@ -30,6 +33,11 @@ pub fn start() {
         mie::set_mtimer();
         mstatus::set_mie();
     }
+}
+
+/// Has the lower interrupt come when the timer's, which may interrupt it, has returned.
+pub fn pend() {
+    PENDING.store(true, Ordering::Relaxed);
 }
 
 /// Ends the run.
@@ -128,8 +136,19 @@ pub fn stack_pointer() -> usize {
     here
 }
 
+/// Calls `next` on a stack that is empty again.
+pub(crate) fn jump(next: fn() -> !, stack: usize) -> ! {
+    // SAFETY: it never returns, so nobody misses what was on the stack.
+    unsafe { asm!("mv sp, {}", "jr {}", in(reg) stack, in(reg) next, options(noreturn)) }
+}
+
 #[riscv_rt::core_interrupt(Interrupt::MachineTimer)]
 fn machine_timer() {
     interrupt_every(PERIOD.load(Ordering::Relaxed));
     crate::interrupt::handle();
+    if PENDING.load(Ordering::Relaxed) {
+        PENDING.store(false, Ordering::Relaxed);
+        // SAFETY: this is a handler, in no critical section, and the timer is set to a later time.
+        unsafe { riscv::interrupt::nested(crate::interrupt::handle_lower) };
+    }
 }
