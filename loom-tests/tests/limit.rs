@@ -12,7 +12,9 @@ use loom::future::block_on;
 use loom::thread;
 use winddown::future::WaitRoom;
 use winddown::{Refused, TaskGroup};
-use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend, poll, unexplored};
+use winddown_loom_tests::{
+    Finale, Turns, Wakes, Work, check, check_within, lend, poll, unexplored,
+};
 
 fn limited(limit: usize) -> TaskGroup {
     TaskGroup::builder().limit(NonZeroUsize::new(limit).unwrap()).build()
@@ -264,7 +266,7 @@ fn a_close_beside_a_grant_ends_the_group() {
 ///
 /// Edges: B, C, D.
 ///
-/// Mutants: `limit-wait-does-not-hear-of-the-door`.
+/// Mutants: `limit-close-dismisses-nobody`, `limit-close-ends-no-wait`.
 #[test]
 fn a_close_wakes_who_waits_for_room() {
     check_within(2, || {
@@ -275,6 +277,63 @@ fn a_close_wakes_who_waits_for_room() {
         let closer = thread::spawn(move || group.close());
         assert_eq!(block_on(group.guard_when_room()).err(), Some(Refused::Closed));
         closer.join().unwrap();
+    });
+}
+
+/// Rule 7: so does a close from above.
+///
+/// Edges: B, C, D.
+///
+/// Mutants: `limit-follow-dismisses-nobody`.
+#[test]
+fn a_close_above_wakes_who_waits_for_room() {
+    check_within(2, || {
+        let above = TaskGroup::new();
+        let full = TaskGroup::builder().limit(NonZeroUsize::MIN);
+        let group = unexplored(|| above.child_with(full).unwrap());
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        let guard = group.guard().unwrap();
+        let closer = thread::spawn(move || above.close());
+        assert_eq!(block_on(group.guard_when_room()).err(), Some(Refused::Closed));
+        closer.join().unwrap();
+        drop(guard);
+        assert!(group.is_drained());
+    });
+}
+
+/// Rules 4, 7 and 12: a close that dismisses a queue while somebody serves it: whichever of them comes
+/// to a seat, all are decided, and no place is lost.
+///
+/// Edges: C, F, L, N.
+///
+/// Mutants: `limit-server-drops-the-dismissed`, `limit-dismissed-has-a-place`.
+#[test]
+fn a_close_and_a_grant_share_the_queue() {
+    check_within(2, || {
+        let group = limited(1);
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        let guard = group.guard().unwrap();
+        let wakes = [Wakes::new(), Wakes::new(), Wakes::new()];
+        let mut waits = unexplored(|| {
+            wakes.each_ref().map(|wakes| {
+                let mut wait = group.guard_when_room();
+                assert!(poll(&mut wait, &wakes.waker()).is_pending());
+                wait
+            })
+        });
+        let leaver = thread::spawn(move || drop(guard));
+        group.close();
+        leaver.join().unwrap();
+        assert_eq!(wakes.map(|wakes| wakes.count()), [1; 3]);
+        for wait in &mut waits {
+            match poll(wait, Waker::noop()) {
+                Poll::Ready(outcome) => assert_eq!(outcome.err(), Some(Refused::Closed)),
+                Poll::Pending => panic!("a wait was passed by"),
+            }
+        }
+        assert!(group.is_drained() && group.is_empty());
     });
 }
 
@@ -326,7 +385,7 @@ fn a_place_given_back_at_a_closed_door_ends_the_group() {
 ///
 /// Edges: A, D.
 ///
-/// Mutants: `limit-end-forgotten`, `limit-place-not-given-back`.
+/// Mutants: `limit-end-forgotten`, `limit-end-while-queueing-forgotten`, `limit-place-not-given-back`.
 #[test]
 fn a_wait_that_comes_to_a_closed_door_keeps_no_place() {
     check(|| {

@@ -8,6 +8,7 @@ use core::task::{Context, Poll, ready};
 
 use futures_core::FusedFuture;
 
+use super::drain::{Drain, Rest};
 use super::shared::{Hold, Shared};
 use super::{TaskGroup, TaskGuard};
 use crate::error::Refused;
@@ -57,9 +58,10 @@ impl<'a> WaitRoom<'a> {
         let (Refused::Full, Some(limited)) = (refused, shared.population.limited()) else {
             return Some(Err(refused));
         };
-        let (queued, due) = Limited::queue_up(limited);
+        let (queued, left, wakes) = Limited::queue_up(limited);
         self.state = Room::Queued(queued);
-        due.run();
+        let drain = Drain::of(shared, shared.after(left));
+        Rest { wakes, drain, ..Rest::nothing() }.run();
         None
     }
 

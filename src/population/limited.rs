@@ -133,18 +133,20 @@ impl Limited {
     }
 
     /// Waits in the queue, behind all others. If there is room meanwhile, that goes to the first, and
-    /// those who got it are given, to be woken.
+    /// those who got it are given, to be woken; or nobody wants it, and the door is closed meanwhile.
     ///
     /// Also at a closed door, where a place may have been granted before we could say that we wait.
-    pub(crate) fn queue_up(this: &Arc<Self>) -> (Queued, Due<Task>) {
-        let (queued, mut due) = (this.take_seat(), Due::default());
+    pub(crate) fn queue_up(this: &Arc<Self>) -> (Queued, Left, Due<Task>) {
+        let (queued, mut left, mut due) = (this.take_seat(), Left::Done, Due::default());
         // Room that went to another leaves us waiting, and nobody told.
         while !queued.parked.target().is_closed() && this.announce() == Ok(true) {
-            // Not the end: if nobody else does, our own seat gets a place, and with it stays counted.
-            let (_, granted) = this.pass_on();
+            let (then, granted) = this.pass_on();
             due.append(granted);
+            if let Left::Last = then {
+                left = then;
+            }
         }
-        (queued, due)
+        (queued, left, due)
     }
 
     fn take_seat(&self) -> Queued {
