@@ -15,7 +15,7 @@ use crate::error::{ChildError, Refused};
 use crate::group::{TaskGroup, TaskGroupBuilder, WaitDrained};
 use crate::sync::Arc;
 #[cfg(feature = "std")]
-use crate::sync::host::Instant;
+use crate::wait::Clock;
 use crate::wait::{AnyWait, wait_forms};
 use errors::Store;
 
@@ -235,13 +235,8 @@ impl<E> AnyWait for WaitErrors<'_, E> {
     }
 
     #[cfg(feature = "std")]
-    fn alarm(&self) -> Option<Instant> {
-        self.drained.alarm()
-    }
-
-    #[cfg(feature = "std")]
-    fn ring(&self) {
-        self.drained.ring();
+    fn clock(&self) -> Option<&dyn Clock> {
+        self.drained.clock()
     }
 }
 

@@ -16,7 +16,11 @@ use crate::hook::Kept;
 use crate::node::{Aim, Node, Traits};
 use crate::reason::Reason;
 use crate::registration::Registration;
+#[cfg(feature = "std")]
+use crate::sync::host::Instant;
 use crate::sync::{Arc, const_unless_loom};
+#[cfg(feature = "std")]
+use crate::wait::Clock;
 
 pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 
@@ -192,16 +196,8 @@ impl CancelToken {
     ///
     /// With the feature `std`. One step for each scope above.
     #[cfg(feature = "std")]
-    pub fn deadline(&self) -> Option<std::time::Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         Some(self.node.as_ref()?.nearest_deadline()?.0)
-    }
-
-    /// Cancels the scope whose time is up first, and all below it.
-    #[cfg(feature = "std")]
-    pub(crate) fn fire_deadline(&self) {
-        if let Some((_, node)) = self.node.as_ref().and_then(|node| node.nearest_deadline()) {
-            let _ = node.cancel(Reason::Deadline);
-        }
     }
 
     /// The same scope with a value, as a scope of its own that nobody can cancel alone. It hides
@@ -320,6 +316,20 @@ impl CancelToken {
 
     fn id(&self) -> *const Node {
         self.node.as_ref().map_or(core::ptr::null(), Arc::as_ptr)
+    }
+}
+
+#[cfg(feature = "std")]
+impl Clock for CancelToken {
+    fn alarm(&self) -> Option<Instant> {
+        if self.is_cancelled() { None } else { self.deadline() }
+    }
+
+    /// Cancels the scope whose time is up first, and all below it.
+    fn ring(&self) {
+        if let Some((_, node)) = self.node.as_ref().and_then(|node| node.nearest_deadline()) {
+            let _ = node.cancel(Reason::Deadline);
+        }
     }
 }
 

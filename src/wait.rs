@@ -146,15 +146,21 @@ pub trait AnyWait: Future {
     /// Looks whether the wait is over, without registering anything.
     fn look(self: Pin<&mut Self>) -> Poll<Self::Output>;
 
-    /// When a thread that blocks in this wait has to ring.
+    /// The clock that a thread which blocks in this wait has to watch.
     #[cfg(feature = "std")]
-    fn alarm(&self) -> Option<Instant> {
+    fn clock(&self) -> Option<&dyn Clock> {
         None
     }
+}
 
-    /// Does what is due at the time of the alarm, which changes it or ends the wait.
-    #[cfg(feature = "std")]
-    fn ring(&self) {}
+/// What has to be done in time, where no executor does it. Public only in name.
+#[cfg(feature = "std")]
+pub trait Clock {
+    /// When to ring.
+    fn alarm(&self) -> Option<Instant>;
+
+    /// Does what is due then, which changes the alarm or ends the wait.
+    fn ring(&self);
 }
 
 pin_project! {
@@ -228,13 +234,8 @@ impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
     }
 
     #[cfg(feature = "std")]
-    fn alarm(&self) -> Option<Instant> {
-        self.wait.alarm()
-    }
-
-    #[cfg(feature = "std")]
-    fn ring(&self) {
-        self.wait.ring();
+    fn clock(&self) -> Option<&dyn Clock> {
+        self.wait.clock()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::Refused;
 use crate::holders::Caller;
 use crate::population::{Limited, Queued};
 #[cfg(feature = "std")]
-use crate::sync::host::Instant;
+use crate::wait::Clock;
 use crate::wait::{AnyWait, wait_forms};
 
 /// The future of [`TaskGroup::guard_when_room`].
@@ -135,13 +135,8 @@ impl AnyWait for WaitRoom<'_> {
     }
 
     #[cfg(feature = "std")]
-    fn alarm(&self) -> Option<Instant> {
-        self.group.shared.alarm()
-    }
-
-    #[cfg(feature = "std")]
-    fn ring(&self) {
-        self.group.shared.ring();
+    fn clock(&self) -> Option<&dyn Clock> {
+        Some(self.group.token())
     }
 }
 

@@ -32,7 +32,7 @@ use crate::reason::Reason;
 use crate::scope::CancelScope;
 use crate::signal::Signal;
 #[cfg(feature = "std")]
-use crate::sync::host::{Instant, panicking};
+use crate::sync::host::panicking;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, Pile};
 
 /// See the module.
@@ -190,19 +190,6 @@ impl Shared {
             // Relaxed: published by the drain, as the rest of it.
             self.was_forced.store(true, Ordering::Relaxed);
         }
-    }
-
-    /// When a thread that blocks in a wait for the group has to ring: at the nearest deadline.
-    #[cfg(feature = "std")]
-    pub(super) fn alarm(&self) -> Option<Instant> {
-        let token = self.stop.token();
-        if token.is_cancelled() { None } else { token.deadline() }
-    }
-
-    /// Fires the nearest deadline.
-    #[cfg(feature = "std")]
-    pub(super) fn ring(&self) {
-        self.stop.token().fire_deadline();
     }
 }
 

@@ -15,7 +15,7 @@ use crate::hook::Task;
 use crate::node::Aim;
 use crate::sync::Ordering;
 #[cfg(feature = "std")]
-use crate::sync::host::Instant;
+use crate::wait::Clock;
 use crate::wait::{AnyWait, Waiting, wait_forms};
 
 /// The future of [`TaskGroup::closed`] and [`TaskGroup::closed_owned`].
@@ -54,13 +54,8 @@ impl<P: Borrow<TaskGroup>> AnyWait for WaitDoor<P> {
     }
 
     #[cfg(feature = "std")]
-    fn alarm(&self) -> Option<Instant> {
-        self.group.borrow().shared.alarm()
-    }
-
-    #[cfg(feature = "std")]
-    fn ring(&self) {
-        self.group.borrow().shared.ring();
+    fn clock(&self) -> Option<&dyn Clock> {
+        Some(self.group.borrow().token())
     }
 }
 
@@ -133,13 +128,8 @@ impl<P: Borrow<TaskGroup>> AnyWait for WaitDrained<P> {
     }
 
     #[cfg(feature = "std")]
-    fn alarm(&self) -> Option<Instant> {
-        self.group().shared.alarm()
-    }
-
-    #[cfg(feature = "std")]
-    fn ring(&self) {
-        self.group().shared.ring();
+    fn clock(&self) -> Option<&dyn Clock> {
+        Some(self.group().token())
     }
 }
 
@@ -233,13 +223,8 @@ impl<Grace: Future> AnyWait for WaitShutdown<'_, Grace> {
     }
 
     #[cfg(feature = "std")]
-    fn alarm(&self) -> Option<Instant> {
-        self.drained.alarm()
-    }
-
-    #[cfg(feature = "std")]
-    fn ring(&self) {
-        self.drained.ring();
+    fn clock(&self) -> Option<&dyn Clock> {
+        self.drained.clock()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::node::{Aim, Node};
 use crate::reason::Reason;
 use crate::sync::Arc;
 #[cfg(feature = "std")]
-use crate::sync::host::Instant;
+use crate::wait::Clock;
 use crate::wait::{AnyWait, Waiting, wait_forms};
 
 /// The error of work that was cancelled: knows the reason, and is an `Error` whose source is the
@@ -131,13 +131,8 @@ impl<P: Borrow<CancelToken>> AnyWait for WaitCancelled<P> {
     }
 
     #[cfg(feature = "std")]
-    fn alarm(&self) -> Option<Instant> {
-        self.token.borrow().deadline()
-    }
-
-    #[cfg(feature = "std")]
-    fn ring(&self) {
-        self.token.borrow().fire_deadline();
+    fn clock(&self) -> Option<&dyn Clock> {
+        Some(self.token.borrow())
     }
 }
 
@@ -203,13 +198,8 @@ impl<P: Borrow<CancelToken>> AnyWait for WaitReason<P> {
     }
 
     #[cfg(feature = "std")]
-    fn alarm(&self) -> Option<Instant> {
-        self.wait.alarm()
-    }
-
-    #[cfg(feature = "std")]
-    fn ring(&self) {
-        self.wait.ring();
+    fn clock(&self) -> Option<&dyn Clock> {
+        self.wait.clock()
     }
 }
 
@@ -268,17 +258,11 @@ impl<const N: usize> AnyWait for WaitAny<'_, N> {
     }
 
     #[cfg(feature = "std")]
-    fn alarm(&self) -> Option<Instant> {
-        self.waits.iter().filter_map(AnyWait::alarm).min()
-    }
-
-    #[cfg(feature = "std")]
-    fn ring(&self) {
-        if let Some(wait) =
-            self.waits.iter().min_by_key(|wait| wait.alarm().map_or((1, None), |at| (0, Some(at))))
-        {
-            wait.ring();
-        }
+    fn clock(&self) -> Option<&dyn Clock> {
+        // Who has no alarm is no clock.
+        let clocks = self.waits.iter().filter_map(AnyWait::clock);
+        let clocks = clocks.filter_map(|clock| Some((clock.alarm()?, clock)));
+        Some(clocks.min_by_key(|(alarm, _)| *alarm)?.1)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Edge **K** (wake): what the waking thread did before is seen by the poll that follows.
 
-use super::{AnyWait, Context, Pin, Poll, Unfinished};
+use super::{AnyWait, Clock, Context, Pin, Poll, Unfinished};
 use crate::sync::host::{Instant, Thread, current, park, park_timeout};
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::waker::{Wake, into_waker};
@@ -55,15 +55,17 @@ fn drive<W: AnyWait>(mut wait: Pin<&mut W>, at: Option<Instant>) -> Option<W::Ou
         if let Poll::Ready(output) = wait.as_mut().poll(&mut cx) {
             return Some(output);
         }
-        let alarm = wait.alarm();
+        let clock = wait.clock();
+        let alarm = clock.and_then(Clock::alarm);
         let due = at.into_iter().chain(alarm).min();
         // The time is looked at after every wake-up: a limit may wake at each poll.
         if parker.park(due) && due.is_none_or(|due| Instant::now() < due) {
             continue;
         }
         // The time of one of the two is up; whatever that ended has ended in time.
-        if alarm.is_some_and(|alarm| at.is_none_or(|at| alarm <= at)) {
-            wait.ring();
+        let comes_first = |alarm| at.is_none_or(|at| alarm <= at);
+        if let Some(clock) = clock.filter(|_| alarm.is_some_and(comes_first)) {
+            clock.ring();
         } else if let Poll::Ready(output) = wait.as_mut().look() {
             return Some(output);
         } else {
