@@ -270,34 +270,49 @@ pub(crate) fn embedded(sh: &Shell, args: &EmbeddedArgs) -> Result<()> {
     };
     let images = build(sh, &linker, &boards, step)?;
     lint(sh, &images, &boards)?;
+    let limit = Duration::from_secs(limit);
     let mut failed = Vec::new();
     let mut table = vec![Row::HEAD.to_owned(), Row::LINE.to_owned()];
-    for board in boards {
-        let dir = images.join(board.target).join("release");
-        let mut row = Row::of(sh, &dir)?;
-        for image in &IMAGES {
-            let limit = Duration::from_secs(limit);
-            let start = Instant::now();
-            let ran = run(board, &dir.join(image.name), limit).and_then(|(status, said)| {
-                row.read(image.name, &said);
-                image.check(status, &said)
+    // QEMU counts instructions, so a run is the same however busy the machine is.
+    for boards in boards.chunks(std::thread::available_parallelism()?.get()) {
+        let runs = boards.iter().map(|&board| {
+            let dir = images.join(board.target).join("release");
+            Ok((board, Row::of(sh, &dir)?, dir))
+        });
+        let runs: Vec<_> = runs.collect::<Result<_>>()?;
+        std::thread::scope(|scope| {
+            let runs = runs.into_iter().map(|(board, row, dir)| {
+                (board, scope.spawn(move || run_all(board, row, &dir, limit)))
             });
-            println!(
-                "{} {}: {}, {:.1} s",
-                board.target,
-                image.name,
-                if ran.is_ok() { "ok" } else { "FAILED" },
-                start.elapsed().as_secs_f64()
-            );
-            if let Err(why) = ran {
-                failed.push(format!("{} {}: {why:#}", board.target, image.name));
+            for (board, run) in runs.collect::<Vec<_>>() {
+                let Ok((row, why)) = run.join() else { panic!("{}: a run panicked", board.target) };
+                table.push(row.print(board));
+                failed.extend(why);
             }
-        }
-        table.push(row.print(board));
+        });
     }
     println!("\n{}", table.join("\n"));
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
+}
+
+/// Gives what was measured, and what failed.
+fn run_all(board: &Board, mut row: Row, dir: &Path, limit: Duration) -> (Row, Vec<String>) {
+    let mut failed = Vec::new();
+    for image in &IMAGES {
+        let start = Instant::now();
+        let ran = run(board, &dir.join(image.name), limit).and_then(|(status, said)| {
+            row.read(image.name, &said);
+            image.check(status, &said)
+        });
+        let outcome = if ran.is_ok() { "ok" } else { "FAILED" };
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{} {}: {outcome}, {seconds:.1} s", board.target, image.name);
+        if let Err(why) = ran {
+            failed.push(format!("{} {}: {why:#}", board.target, image.name));
+        }
+    }
+    (row, failed)
 }
 
 /// Programs and files that are needed, and Debian's packages that have them.

@@ -31,8 +31,7 @@ fn masked() {
     stack::paint();
     board::start_clock();
     let clock = Clock::calibrate();
-    let subjects: [(&str, fn(usize, &Clock) -> Option<Masked>); 3] =
-        [("signal", signal), ("group", group), ("tree", tree)];
+    let subjects: [(&str, Measure); 3] = [("signal", signal), ("group", group), ("tree", tree)];
     for (name, measure) in subjects {
         let mut batch = None;
         for size in SIZES {
@@ -57,6 +56,8 @@ fn masked() {
     assert_eq!(heap::in_use(), 0);
     say!("ok heap: nothing left; stack {} bytes at most", stack::high_water());
 }
+
+type Measure = fn(usize, &Clock) -> Option<Masked>;
 
 /// The longest masked time of each step, in instructions, and heap bytes for each waiter.
 #[derive(Clone, Copy)]

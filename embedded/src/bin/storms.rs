@@ -64,7 +64,11 @@ fn full() {
         assert!(WaitGroup::try_guard_in(&group).is_err() && group.count() == MOST);
         one_more(&refused);
     };
-    while_running(1_000, &ask, || while refused.load(Relaxed) < 100 {});
+    while_running(1_000, &ask, || {
+        while refused.load(Relaxed) < 100 {
+            core::hint::spin_loop();
+        }
+    });
     ask();
     (0..MOST).for_each(|_| group.done().unwrap());
     assert!(group.done().is_err() && group.is_idle() && group.add(MOST + 1).is_err());
