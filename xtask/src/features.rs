@@ -1,13 +1,20 @@
 //! Every set of the crate's features: its tests, or why it cannot be.
+//!
+//! The tests are those of a package of its own, `light`, where a set is what it says: many packages that
+//! the crate's other tests use depend on event-listener too, and choose features for it.
 
-use anyhow::{Result, ensure};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use toml::{Table, Value};
 use xshell::{Cmd, Shell, cmd};
 
 /// How much to test.
 #[derive(Debug, Default, Args)]
 pub(crate) struct FeatureArgs {
-    /// With `std`, run all tests on the set with all features only, and those of the types on the rest.
+    /// Run all tests only on the sets with most features, one with `std` and one without, and on the rest
+    /// those of the types.
     #[arg(long)]
     quick: bool,
 }
@@ -22,7 +29,11 @@ impl FeatureArgs {
 /// What a user does not combine with others.
 const APART: [&str; 2] = ["default", "loom"];
 
-const OF_THE_TYPES: [&str; 5] = [
+/// What the tests of `light` use. None of it depends on event-listener.
+const LIGHT: [&str; 4] = ["critical-section", "futures-util", "pollster", "static_assertions"];
+
+/// Those that show a type at work; of groups, for `std` alone.
+pub(crate) const OF_THE_TYPES: [&str; 5] = [
     "--test=wait_group",
     "--test=signal",
     "--test=cancel_scope",
@@ -33,20 +44,30 @@ const OF_THE_TYPES: [&str; 5] = [
 /// Lints the library with every set, and runs the tests, those without `std` included. The tests
 /// bring a critical section of the host.
 pub(crate) fn features(sh: &Shell, args: &FeatureArgs) -> Result<()> {
-    let features = names(sh)?;
-    for set in powerset(&features) {
-        let has = |name| set.contains(&name);
+    let light = Light::new(sh, &crate::target_dir("light"))?;
+    // Half of the time goes into it.
+    let _debug = sh.push_env("CARGO_PROFILE_DEV_DEBUG", "0");
+    let manifest = &light.manifest;
+    let sets = sets(sh)?;
+    for set in &sets {
         let list = set.join(",");
-        if has("holders") && !has("std") && !has("critical-section") {
-            let check = cmd!(sh, "cargo check --quiet --no-default-features --features {list}");
+        let package = ["--quiet", "--no-default-features", "--features", &list];
+        if !is_possible(set) {
+            let check = cmd!(sh, "cargo check --manifest-path {manifest} {package...}");
             refused(check, "enable its feature `std`, or `critical-section`")?;
             continue;
         }
-        let lib = ["--quiet", "--lib", "--no-default-features", "--features", &list];
-        cmd!(sh, "cargo clippy {lib...} -- -D warnings").run()?;
-        let all = !args.quick || !has("std") || set.len() == features.len();
-        let tests = if all { &["--tests"][..] } else { &OF_THE_TYPES };
-        cmd!(sh, "cargo test {lib...} {tests...}").run()?;
+        cmd!(sh, "cargo clippy --manifest-path {manifest} {package...} --lib -- -D warnings")
+            .run()?;
+        let of_std = set.iter().any(|it| it == "std");
+        let most = sets.iter().rfind(|it| it.iter().any(|it| it == "std") == of_std);
+        let tests = match (of_std, args.quick && Some(set) != most) {
+            (true, false) => vec!["--tests"],
+            (false, false) => light.without_std.iter().map(String::as_str).collect(),
+            (true, true) => OF_THE_TYPES.to_vec(),
+            (false, true) => OF_THE_TYPES[..3].to_vec(),
+        };
+        cmd!(sh, "cargo test --manifest-path {manifest} {package...} --lib {tests...}").run()?;
     }
     let target = crate::target_dir("loom");
     let check =
@@ -55,18 +76,22 @@ pub(crate) fn features(sh: &Shell, args: &FeatureArgs) -> Result<()> {
     refused(check, "without winddown's feature `critical-section`")
 }
 
-/// All features, as Cargo.toml has them.
-fn names(sh: &Shell) -> Result<Vec<String>> {
-    let manifest: toml::Table = toml::from_str(&sh.read_file("Cargo.toml")?)?;
-    let features = manifest["features"].as_table().into_iter().flat_map(toml::Table::keys);
-    Ok(features.filter(|it| !APART.contains(&it.as_str())).cloned().collect())
+/// All sets of features, the one with all of them last.
+pub(crate) fn sets(sh: &Shell) -> Result<Vec<Vec<String>>> {
+    let manifest: Table = toml::from_str(&sh.read_file("Cargo.toml")?)?;
+    let names = manifest["features"].as_table().into_iter().flat_map(Table::keys);
+    let names: Vec<_> = names.filter(|it| !APART.contains(&it.as_str())).collect();
+    let set = |bits: u32| {
+        let members = names.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
+        members.map(|(_, &name)| name.clone()).collect()
+    };
+    Ok((0..1 << names.len()).map(set).collect())
 }
 
-fn powerset(names: &[String]) -> impl Iterator<Item = Vec<&str>> {
-    (0..1_u32 << names.len()).map(|set| {
-        let members = names.iter().enumerate().filter(move |(bit, _)| set & (1 << bit) != 0);
-        members.map(|(_, name)| name.as_str()).collect()
-    })
+/// What `holders` stores needs a lock, and one that no interrupt can spin on.
+pub(crate) fn is_possible(set: &[String]) -> bool {
+    let has = |name| set.iter().any(|it| it == name);
+    !has("holders") || has("std") || has("critical-section")
 }
 
 /// Such a build ends with an error of this crate that says what to choose.
@@ -77,4 +102,59 @@ fn refused(check: Cmd<'_>, choose: &str) -> Result<()> {
     ensure!(!output.status.success(), "{name}: succeeds");
     ensure!(errors.contains(choose), "{name}: does not say what to choose:\n{errors}");
     Ok(())
+}
+
+/// The crate again, as a package with few dependencies of its tests, and without the tests that use more.
+pub(crate) struct Light {
+    pub(crate) manifest: PathBuf,
+    /// The tests that are not for `std` alone.
+    without_std: Vec<String>,
+}
+
+impl Light {
+    pub(crate) fn new(sh: &Shell, folder: &Path) -> Result<Self> {
+        let root = sh.current_dir().canonicalize()?;
+        let mut package: Table = toml::from_str(&sh.read_file("Cargo.toml")?)?;
+        package.remove("example");
+        at(&mut package, &["workspace"])?.retain(|key, _| key == "package" || key == "lints");
+        let packages = at(&mut package, &["target", "cfg(not(loom))", "dev-dependencies"])?;
+        let is_light = |name: &str| LIGHT.contains(&name);
+        let heavy: Vec<_> = packages.keys().filter(|name| !is_light(name)).cloned().collect();
+        packages.retain(|name, _| is_light(name));
+        let mut tests = Vec::new();
+        let mut without_std = Vec::new();
+        for path in sh.read_dir(root.join("tests"))? {
+            let Some(name) = path.file_stem().filter(|_| path.is_file()) else { continue };
+            let name = name.to_string_lossy();
+            let code = sh.read_file(&path)?;
+            let uses =
+                |package: &String| code.contains(&format!("{}::", package.replace('-', "_")));
+            if heavy.iter().any(uses) || code.contains("CARGO_MANIFEST_DIR") {
+                continue;
+            }
+            if !code.lines().any(|it| it.starts_with("#![cfg(") && it.contains("\"std\"")) {
+                without_std.push(format!("--test={name}"));
+            }
+            tests.push(target(&name, &path));
+        }
+        package.insert("test".into(), tests.into());
+        package.insert("lib".into(), target("winddown", &root.join("src/lib.rs")));
+        let manifest = folder.join("Cargo.toml");
+        sh.write_file(&manifest, package.to_string())?;
+        sh.copy_file("Cargo.lock", folder.join("Cargo.lock"))?;
+        Ok(Self { manifest, without_std })
+    }
+}
+
+fn at<'a>(mut table: &'a mut Table, path: &[&str]) -> Result<&'a mut Table> {
+    for key in path {
+        let next = table.get_mut(*key).and_then(Value::as_table_mut);
+        table = next.with_context(|| format!("no table {path:?} in Cargo.toml"))?;
+    }
+    Ok(table)
+}
+
+fn target(name: &str, path: &Path) -> Value {
+    let path = path.to_string_lossy().into_owned();
+    Value::Table([("name".into(), name.into()), ("path".into(), path.into())].into_iter().collect())
 }

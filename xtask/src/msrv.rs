@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 
+use crate::features::{self, Light};
+
 /// `rust-version` in Cargo.toml.
 const VERSION: &str = "1.85";
 
@@ -29,12 +31,18 @@ pub(crate) fn msrv(sh: &Shell) -> Result<()> {
     let _rustc = sh.push_env("RUSTC", root.join("usr/bin/rustc"));
     let _rustdoc = sh.push_env("RUSTDOC", root.join("usr/bin/rustdoc"));
     let _target = sh.push_env("CARGO_TARGET_DIR", root.join("target"));
+    let _debug = sh.push_env("CARGO_PROFILE_DEV_DEBUG", "0");
     let cargo = root.join("usr/bin/cargo");
 
-    for set in ["", "std", "critical-section", "portable-atomic,critical-section"] {
-        cmd!(sh, "{cargo} check --quiet --locked --no-default-features --features {set}").run()?;
+    let light = Light::new(sh, &root.join("light"))?;
+    let manifest = ["--manifest-path".as_ref(), light.manifest.as_os_str()];
+    for set in features::sets(sh)?.iter().filter(|set| features::is_possible(set)) {
+        let set = set.join(",");
+        let features = ["--no-default-features", "--features", &set];
+        cmd!(sh, "{cargo} check --quiet {manifest...} {features...}").run()?;
     }
-    Ok(cmd!(sh, "{cargo} test --quiet --locked --lib --test wait_group --test signal").run()?)
+    let tests = features::OF_THE_TYPES;
+    Ok(cmd!(sh, "{cargo} test --quiet {manifest...} --lib {tests...}").run()?)
 }
 
 fn unpack(sh: &Shell, root: &Path) -> Result<()> {
