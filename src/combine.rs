@@ -118,6 +118,10 @@ impl<F, L> Until<F, L> {
 
     /// Polls the work first, so that work that is ready together with the limit wins. Work that is
     /// always ready then never stops.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
     pub fn work_first(self) -> Self {
         Self { work_first: true, ..self }
     }

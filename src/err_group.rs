@@ -57,6 +57,10 @@ pub use track::TrackedErr;
 /// assert!(matches!(group.group().token().reason(), Some(Reason::Failed)));
 /// # });
 /// ```
+///
+/// # Availability
+///
+/// As [`TaskGroup`]; its drain allocates, if an error was recorded.
 pub struct ErrGroup<E> {
     group: TaskGroup,
     store: Arc<Store<E>>,
@@ -64,6 +68,10 @@ pub struct ErrGroup<E> {
 
 impl<E: Send + Sync + 'static> ErrGroup<E> {
     /// An open group.
+    ///
+    /// # Availability
+    ///
+    /// As [`TaskGroupBuilder::build_err`].
     pub fn new() -> Self {
         TaskGroup::builder().build_err()
     }
@@ -71,6 +79,10 @@ impl<E: Send + Sync + 'static> ErrGroup<E> {
 
 impl<E> ErrGroup<E> {
     /// The group: its levels, its token, guards for tasks that cannot fail, children.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
     pub fn group(&self) -> &TaskGroup {
         &self.group
     }
@@ -159,6 +171,10 @@ impl<E> RefUnwindSafe for ErrGroup<E> {}
 impl TaskGroupBuilder {
     /// Whether the first error cancels the group, with [`Reason::Failed`](crate::Reason::Failed): true unless said otherwise.
     /// It matters to [`build_err`](Self::build_err) alone.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
     pub fn cancel_on_error(mut self, cancels: bool) -> Self {
         self.keeps_going = !cancels;
         self
@@ -166,12 +182,20 @@ impl TaskGroupBuilder {
 
     /// How many errors are kept: 32 unless said otherwise. It matters to
     /// [`build_err`](Self::build_err) alone.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
     pub fn keep_errors(mut self, most: usize) -> Self {
         self.keep_errors = Some(most);
         self
     }
 
     /// Builds a group whose tasks may fail.
+    ///
+    /// # Availability
+    ///
+    /// As [`build`](Self::build).
     #[track_caller]
     pub fn build_err<E: Send + Sync + 'static>(mut self) -> ErrGroup<E> {
         let store = Store::of(&mut self);
@@ -208,12 +232,12 @@ impl TaskGroup {
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitErrors<'a, E> {
     drained: WaitDrained<&'a TaskGroup>,
-    store: &'a Store<E>,
+    store: &'a Arc<Store<E>>,
 }
 
 impl<E> WaitErrors<'_, E> {
     fn answer(&self) -> Result<(), Errors<E>> {
-        self.store.answer(self.drained.group())
+        Store::answer(self.store, self.drained.group())
     }
 }
 

@@ -136,17 +136,30 @@ pub use waits::{Stopped, WaitDoor, WaitDrained, WaitShutdown};
 /// assert!(storage.is_drained());
 /// # });
 /// ```
+///
+/// # Availability
+///
+/// Handles may be cloned and dropped in an interrupt; dropping the last one is a [`close`](Self::close),
+/// and the last of handles and tasks frees.
 pub struct TaskGroup {
     shared: Arc<Shared>,
 }
 
 impl TaskGroup {
     /// An open group.
+    ///
+    /// # Availability
+    ///
+    /// As [`TaskGroupBuilder::build`].
     pub fn new() -> TaskGroup {
         Self::builder().build()
     }
 
     /// A group with a parent token, links, a limit or a finaliser.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
     pub fn builder() -> TaskGroupBuilder {
         TaskGroupBuilder::default()
     }
@@ -253,8 +266,9 @@ impl TaskGroup {
     ///
     /// # Availability
     ///
-    /// Everywhere; in an interrupt only where the finaliser may run there. It does not allocate. If it
-    /// drains a group that is below another, or linked to, it frees a block for each of those.
+    /// Everywhere; in an interrupt only where the finaliser may run there. It does not allocate. What it
+    /// drains is freed there: the finaliser, and a block for each group that was held up. The drain of an
+    /// [`ErrGroup`](crate::ErrGroup) allocates, if an error was recorded.
     pub fn close(&self) -> bool {
         let (first, rest) = Shared::close(&self.shared);
         rest.run();
@@ -285,6 +299,10 @@ impl TaskGroup {
 
     /// [`closed`](Self::closed) with a future that owns the handle. The door stays open for as long as
     /// it lives, if it is the last.
+    ///
+    /// # Availability
+    ///
+    /// As [`closed`](Self::closed).
     pub fn closed_owned(self) -> WaitDoor<TaskGroup> {
         WaitDoor::new(self)
     }
@@ -342,6 +360,10 @@ impl TaskGroup {
 
     /// [`drained`](Self::drained) with a future that owns the handle. If it is the last one, the door
     /// stays open until somebody closes it from above, or the future is dropped.
+    ///
+    /// # Availability
+    ///
+    /// As [`drained`](Self::drained).
     pub fn drained_owned(self) -> WaitDrained<TaskGroup> {
         WaitDrained::new(self, false)
     }
@@ -463,6 +485,10 @@ impl TaskGroup {
     }
 
     /// Whether nobody is inside, at this moment.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -43,6 +43,10 @@ pub enum Reason {
 
 impl Reason {
     /// The error of [`Reason::Error`], if it is an `E`.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Error(error) => error.downcast_ref(),

@@ -36,12 +36,20 @@ impl Registration {
     /// Takes the callback back. True exactly if it has not begun and now never will.
     ///
     /// It does not wait: where it says false, the callback may still be running on another thread.
+    ///
+    /// # Availability
+    ///
+    /// As the drop.
     pub fn deregister(mut self) -> bool {
         self.take_back()
     }
 
     /// Leaves the callback registered for as long as any handle or descendant of its scope lives. (A
     /// token of `with_value` or `shielded` is a scope of its own: keep it, or its callbacks go.)
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts: it allocates.
     pub fn detach(mut self) {
         if let Some((parked, node)) = self.registered.take() {
             node.keep(parked);

@@ -61,6 +61,11 @@ use crate::token::{CancelToken, Cancelled, WaitReason};
 /// let token = scope.token();
 /// assert!(!token.is_cancelled());
 /// ```
+///
+/// # Availability
+///
+/// Its drop is as [`cancel`](Self::cancel); in an interrupt only where another handle lives, since the
+/// last one frees.
 #[must_use = "dropping it cancels"]
 #[derive(Debug)]
 pub struct CancelScope {
@@ -70,6 +75,10 @@ pub struct CancelScope {
 
 impl CancelScope {
     /// A root.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts: it allocates.
     pub fn new() -> CancelScope {
         Self::below(None, Traits::default())
     }
@@ -250,6 +259,10 @@ pub struct Canceller {
 
 impl Canceller {
     /// The observer's end.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
     pub fn token(&self) -> &CancelToken {
         &self.token
     }

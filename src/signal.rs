@@ -96,6 +96,10 @@ unsafe impl<T: Send + Sync> Sync for Signal<T> {}
 impl Signal<()> {
     const_unless_loom! {
         /// An open signal without a value.
+        ///
+        /// # Availability
+        ///
+        /// Everywhere, in a `static` too.
         pub const fn new() -> Self {
             Self::typed()
         }
@@ -128,6 +132,10 @@ impl<T> Signal<T> {
 
     const_unless_loom! {
         /// An open signal that is closed with a `T`.
+        ///
+        /// # Availability
+        ///
+        /// Everywhere, in a `static` too.
         pub const fn typed() -> Self {
             Self {
                 word: AtomicUsize::new(OPEN),
@@ -155,8 +163,8 @@ impl<T> Signal<T> {
     ///
     /// # Availability
     ///
-    /// As `close`. In an interrupt it must not interrupt a `close_with` of the same signal: between
-    /// the two steps of that one the interrupt finds the signal closed and without a value.
+    /// As `close`. An interrupt that comes between the two steps of a `close_with` is refused, and finds
+    /// the signal closed and without a value, which comes when that one goes on.
     pub fn close_with(&self, value: T) -> Result<(), T> {
         self.settle(value).map(Due::run)
     }
@@ -282,11 +290,19 @@ impl<T> Signal<T> {
     }
 
     /// [`closed`](Self::closed) with a future that owns `signal`, to be stored or sent away.
+    ///
+    /// # Availability
+    ///
+    /// As [`closed`](Self::closed).
     pub fn closed_in<P: Deref<Target = Self>>(signal: P) -> WaitClosed<P> {
         WaitClosed { waiting: Waiting::New, signal }
     }
 
     /// Waits until the signal is closed, and gives the value. As [`closed`](Self::closed) otherwise.
+    ///
+    /// # Availability
+    ///
+    /// As [`closed`](Self::closed).
     ///
     /// # Examples
     ///

@@ -74,6 +74,11 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 /// scope.cancel_with("enough").unwrap();
 /// assert_eq!(count(scope.token()).unwrap_err().to_string(), "enough");
 /// ```
+///
+/// # Availability
+///
+/// It may be cloned in an interrupt; dropped there only where another handle lives, since the last one
+/// frees, and where it keeps no registration.
 pub struct CancelToken {
     /// The registration of this handle's last abandoned wait, for the next wait of the same task.
     kept: Kept<Aim>,
@@ -84,6 +89,10 @@ pub struct CancelToken {
 impl CancelToken {
     const_unless_loom! {
         /// A token that is never cancelled. Allocates nothing.
+        ///
+        /// # Availability
+        ///
+        /// Everywhere, in a `static` too.
         pub const fn never() -> CancelToken {
             Self { kept: Kept::new(), node: None }
         }
@@ -174,6 +183,10 @@ impl CancelToken {
     }
 
     /// [`cancelled`](Self::cancelled) with a future that owns the token, to be stored or sent away.
+    ///
+    /// # Availability
+    ///
+    /// As [`cancelled`](Self::cancelled).
     pub fn cancelled_owned(self) -> WaitCancelled<CancelToken> {
         WaitCancelled::new(self)
     }
@@ -278,6 +291,10 @@ impl CancelToken {
     /// cancelled in one look. With no token at all it never ends.
     ///
     /// Cancel safety and availability are those of [`cancelled`](Self::cancelled).
+    ///
+    /// # Availability
+    ///
+    /// As [`cancelled`](Self::cancelled).
     pub fn any<const N: usize>(tokens: [&CancelToken; N]) -> WaitAny<'_, N> {
         WaitAny::new(tokens)
     }
@@ -293,6 +310,10 @@ impl CancelToken {
     /// # Cancel safety
     ///
     /// That of `future`; the wait for the token may be dropped at any point.
+    ///
+    /// # Availability
+    ///
+    /// As [`cancelled`](Self::cancelled).
     pub fn run_until_cancelled<F: IntoFuture>(
         &self,
         future: F,

@@ -250,6 +250,10 @@ macro_rules! wait_forms {
             ///
             /// The output of the future is [`Unfinished`](crate::Unfinished) when the limit came
             /// first, with what the limit gave and how much work was left.
+            ///
+            /// # Availability
+            ///
+            /// As the wait.
             pub fn until<L: core::future::IntoFuture>(
                 self,
                 limit: L,

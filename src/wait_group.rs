@@ -99,6 +99,10 @@ pub struct WaitGroup {
 impl WaitGroup {
     const_unless_loom! {
         /// A group with nothing in flight.
+        ///
+        /// # Availability
+        ///
+        /// Everywhere, in a `static` too.
         pub const fn new() -> WaitGroup {
             Self { word: AtomicWord::new(Word::IDLE.0), waiters: Waiters::new() }
         }
@@ -268,6 +272,10 @@ impl WaitGroup {
     }
 
     /// Whether nothing is in flight, at this moment. As [`count`](Self::count).
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
     pub fn is_idle(&self) -> bool {
         self.count() == 0
     }
@@ -312,6 +320,10 @@ impl WaitGroup {
     }
 
     /// [`wait`](Self::wait) with a future that owns `group`, to be stored or sent away.
+    ///
+    /// # Availability
+    ///
+    /// As [`wait`](Self::wait).
     pub fn wait_in<P: Deref<Target = WaitGroup>>(group: P) -> Wait<P> {
         Wait { waiting: Waiting::New, group }
     }

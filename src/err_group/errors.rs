@@ -31,7 +31,7 @@ pub(super) struct Store<E> {
     keep: usize,
     cancels: bool,
     /// What there was when the store was sealed.
-    answer: Signal<Arc<Kept<E>>>,
+    answer: Signal<Kept<E>>,
 }
 
 struct Kept<E> {
@@ -95,7 +95,7 @@ impl<E> Store<E> {
         // Relaxed: as in `record`.
         let tickets = self.tickets.fetch_or(SEALED, Ordering::Relaxed) / TICKET;
         let kept = Kept { errors, dropped: tickets.saturating_sub(self.keep) };
-        let _ = self.answer.close_with(Arc::new(kept));
+        let _ = self.answer.close_with(kept);
     }
 
     /// How many were recorded so far.
@@ -103,19 +103,22 @@ impl<E> Store<E> {
         self.tickets.load(Ordering::Relaxed) / TICKET
     }
 
+    /// What there was when the store was sealed, which the group's finaliser has done.
+    fn kept(&self) -> &Kept<E> {
+        self.answer.get().unwrap_or_else(|| unreachable!("the store is sealed before the drain"))
+    }
+
     /// The answer, once the group is drained.
-    pub(super) fn answer(&self, group: &TaskGroup) -> Result<(), Errors<E>> {
-        let Some(kept) = self.answer.get() else {
-            unreachable!("the finaliser has sealed the store")
-        };
+    pub(super) fn answer(this: &Arc<Self>, group: &TaskGroup) -> Result<(), Errors<E>> {
         #[cfg(feature = "std")]
         let panics = group.panics();
         #[cfg(not(feature = "std"))]
         let (panics, _) = (0, group);
+        let kept = this.kept();
         if kept.errors.is_empty() && kept.dropped == 0 && panics == 0 {
             return Ok(());
         }
-        Err(Errors { kept: Arc::clone(kept), panics })
+        Err(Errors { store: Arc::clone(this), panics })
     }
 }
 
@@ -123,27 +126,44 @@ impl<E> Store<E> {
 ///
 /// Clones share the errors. As an `Error` its source is the first.
 pub struct Errors<E> {
-    kept: Arc<Kept<E>>,
+    /// Sealed.
+    store: Arc<Store<E>>,
     panics: usize,
 }
 
 impl<E> Errors<E> {
     /// The first error; none if tasks only panicked, or none was to be kept.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
     pub fn first(&self) -> Option<&E> {
-        self.kept.errors.first()
+        self.store.kept().errors.first()
     }
 
     /// The errors that were kept, in the order in which they were recorded.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
     pub fn iter(&self) -> core::slice::Iter<'_, E> {
-        self.kept.errors.iter()
+        self.store.kept().errors.iter()
     }
 
     /// How many errors came beyond the bound, and were dropped.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
     pub fn dropped(&self) -> usize {
-        self.kept.dropped
+        self.store.kept().dropped
     }
 
     /// How many tasks panicked. Always 0 without the feature `std`.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
     pub fn panics(&self) -> usize {
         self.panics
     }
@@ -153,11 +173,15 @@ impl<E> Errors<E> {
     /// # Errors
     ///
     /// This copy, if it is not the last one. The group keeps one for as long as it has a handle.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts: the last copy frees.
     pub fn into_vec(self) -> Result<Vec<E>, Self> {
         let panics = self.panics;
-        match Arc::try_unwrap(self.kept) {
-            Ok(kept) => Ok(kept.errors),
-            Err(kept) => Err(Self { kept, panics }),
+        match Arc::try_unwrap(self.store) {
+            Ok(store) => Ok(store.answer.into_inner().map_or_else(Vec::new, |kept| kept.errors)),
+            Err(store) => Err(Self { store, panics }),
         }
     }
 }
@@ -173,7 +197,7 @@ impl<'a, E> IntoIterator for &'a Errors<E> {
 
 impl<E> Clone for Errors<E> {
     fn clone(&self) -> Self {
-        Self { kept: Arc::clone(&self.kept), panics: self.panics }
+        Self { store: Arc::clone(&self.store), panics: self.panics }
     }
 }
 
@@ -189,8 +213,8 @@ impl<E: Eq> Eq for Errors<E> {}
 impl<E: fmt::Debug> fmt::Debug for Errors<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Errors")
-            .field("errors", &self.kept.errors)
-            .field("dropped", &self.kept.dropped)
+            .field("errors", &self.store.kept().errors)
+            .field("dropped", &self.dropped())
             .field("panics", &self.panics)
             .finish()
     }
@@ -198,7 +222,7 @@ impl<E: fmt::Debug> fmt::Debug for Errors<E> {
 
 impl<E: fmt::Display> fmt::Display for Errors<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = self.kept.errors.len() + self.kept.dropped;
+        let all = self.iter().len() + self.dropped();
         match (self.first(), all) {
             (Some(first), 1) => write!(f, "{first}")?,
             (Some(first), all) => write!(f, "{first} (and {} more errors)", all - 1)?,

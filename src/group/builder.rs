@@ -33,6 +33,10 @@ impl TaskGroupBuilder {
     /// Puts the group below `token`: when that is cancelled, the group is closed and cancelled, and
     /// drains. Under a token that is cancelled already the group is so from birth, and its finaliser
     /// runs at once.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
     pub fn parent(self, token: &CancelToken) -> Self {
         Self { parent: Some(token.clone()), ..self }
     }
@@ -43,6 +47,10 @@ impl TaskGroupBuilder {
     ///
     /// A link is given here and nowhere else, and only to a group that has no parent: so it points to a
     /// group that existed before, and nobody can write a cycle.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts: it allocates.
     pub fn link(mut self, other: &TaskGroup) -> Self {
         self.links.push(other.clone());
         self
@@ -51,6 +59,10 @@ impl TaskGroupBuilder {
     /// Lets at most `limit` tasks in at a time: then [`guard`](TaskGroup::guard) says
     /// [`Full`](crate::Refused::Full), and [`guard_when_room`](TaskGroup::guard_when_room) waits its
     /// turn. A child counts as one task; clones of guards are not held up.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
     pub fn limit(self, limit: NonZeroUsize) -> Self {
         Self { limit: Some(limit), ..self }
     }
@@ -60,6 +72,10 @@ impl TaskGroupBuilder {
     /// [`len`](TaskGroup::len) one more load.
     ///
     /// Without `std`, on one core, and together with a [`limit`](Self::limit), it changes nothing.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere; it is of use with the feature `std`.
     pub fn sharded(self) -> Self {
         Self { is_sharded: true, ..self }
     }
@@ -71,6 +87,10 @@ impl TaskGroupBuilder {
     /// It must not wait for its own group. One that panics counts as run. It also runs when the end comes
     /// by itself: the last handle is dropped by an early return, or a runtime that is dropped drops its
     /// tasks, after a wait that gave up.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts: it allocates.
     ///
     /// # Examples
     ///
@@ -96,6 +116,10 @@ impl TaskGroupBuilder {
     }
 
     /// Builds the group. Allocates it, its token's scope and its door's.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts: it allocates.
     #[track_caller]
     pub fn build(mut self) -> TaskGroup {
         let caller = Caller::here();

@@ -45,17 +45,29 @@ impl TaskGuard {
 
     /// The group's token, by the one handle that the group has. A task that waits on it again and
     /// again does better with a clone of its own.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
     pub fn token(&self) -> &CancelToken {
         self.group().token()
     }
 
     /// The group. A handle that is cloned from it after the last handle has gone is one of a group
     /// that is closed.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
     pub fn group(&self) -> &TaskGroup {
         &self.hold.group
     }
 
     /// Waits until the group is closed: what a task that is idle does. See [`TaskGroup::closed`].
+    ///
+    /// # Availability
+    ///
+    /// As [`TaskGroup::closed`].
     pub fn closed(&self) -> WaitDoor<&TaskGroup> {
         self.group().closed()
     }
@@ -63,6 +75,10 @@ impl TaskGuard {
     /// Wraps `future`, so that the guard is held until it is done: when the future is ready, it is
     /// dropped first, then the guard, and then its output is returned. If it panics, both are dropped
     /// in the same order, while the panic unwinds.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; the future is polled anywhere but there.
     ///
     /// # Examples
     ///
@@ -83,6 +99,10 @@ impl TaskGuard {
     /// `guard.leave().join().await`. (A wait for the group by somebody who is inside waits for
     /// himself.)
     ///
+    /// # Availability
+    ///
+    /// As the drop of the guard.
+    ///
     /// # Examples
     ///
     /// ```
@@ -102,6 +122,10 @@ impl TaskGuard {
 
     /// Says what the task is, for `TaskGroup::holders`. Without the feature `holders` it does
     /// nothing.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; not there with the feature `holders`.
     pub fn label(self, label: &'static str) -> Self {
         self.hold.label(label);
         self
@@ -115,6 +139,10 @@ impl TaskGuard {
     ///
     /// A task that may be done before the others have entered must not have this: the group would be
     /// closed before them.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; the drop is a [`TaskGroup::cancel`] then.
     pub fn cancel_on_drop(mut self) -> Self {
         self.hold.flags |= ON_DROP;
         self

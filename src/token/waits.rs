@@ -36,6 +36,10 @@ impl Cancelled {
     }
 
     /// Why.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
     pub fn reason(&self) -> &Reason {
         self.node.reason().unwrap_or_else(|| unreachable!("a cancelled scope has its reason"))
     }

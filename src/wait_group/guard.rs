@@ -37,6 +37,10 @@ impl<P: Deref<Target = WaitGroup>> Guard<P> {
     /// dropped first, then the guard, and then its output is returned. Dropped before that, it drops
     /// both in the same order.
     ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; the future is polled anywhere but there.
+    ///
     /// # Examples
     ///
     /// ```

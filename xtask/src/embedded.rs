@@ -209,6 +209,7 @@ const IMAGES: [Image; 9] = [
             "child with a limit",
             "link",
             "below the token",
+            "child with errors",
             "child that is left, drained",
             "child that is left, close",
             "child that is left, another child",

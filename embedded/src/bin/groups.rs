@@ -40,6 +40,9 @@ fn groups() {
     for &(name, operation) in HOLDING_UP {
         scenario(name, 1, 3, |now, turn| whole(now, operation, turn));
     }
+    for &(name, operation) in HOLDING_UP_WITH_ERRORS {
+        scenario(name, 2, 3, |now, turn| whole(now, operation, turn));
+    }
     for &(name, operation) in BESIDE_A_CHILD {
         scenario(name, 2, 3, |now, turn| of_a_child(now, operation, turn));
     }
@@ -193,7 +196,7 @@ fn last_handle(now: &Moment, operation: OfGuard) {
     assert_eq!(inside.group().len(), 1);
 }
 
-/// The drain of a group with errors takes memory: it is the main thread's.
+/// The drain of a group in which errors were recorded takes memory: it is the main thread's.
 fn with_errors(now: &Moment, operation: OfErrors) {
     let errors = builder().keep_errors(2).build_err();
     let group = errors.group();
@@ -305,6 +308,13 @@ const HOLDING_UP: &[(&str, Operation)] = &[
         once(below.drained_owned())
     }),
 ];
+
+/// The drain of one that no error was recorded in takes no memory, and frees its finaliser.
+const HOLDING_UP_WITH_ERRORS: &[(&str, Operation)] = &[("child with errors", |group| {
+    let Ok(child) = group.child_err::<u8>() else { return None };
+    drop(child.try_track(ready(Ok(()))));
+    once(async move { child.join().await.expect("nothing failed") })
+})];
 
 const BESIDE_A_CHILD: &[(&str, Operation)] = &[
     ("child that is left, drained", |group| once(group.drained())),
