@@ -4,14 +4,16 @@
 
 extern crate alloc;
 
-use core::task::Poll;
+use core::task::{Poll, Waker};
 
 use loom::future::block_on;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use winddown::Signal;
 use winddown::model::Arc;
-use winddown_loom_tests::{Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, poll};
+use winddown_loom_tests::{
+    Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, poll, unexplored,
+};
 
 /// A thread that does `work` and then closes `signal`.
 fn closer(signal: &Arc<Signal>, work: &Arc<Work>) -> thread::JoinHandle<()> {
@@ -41,6 +43,30 @@ fn a_wait_sees_what_came_before_the_close(crowded: bool) {
 }
 
 alone_and_in_a_crowd!(a_wait_sees_what_came_before_the_close);
+
+/// Rule 5: a wait whose announcement finds the close sees what came before. (Its hook is with the closer
+/// still: whoever drops a hook as the last acquires by that.)
+///
+/// Edges: D.
+///
+/// Mutants: `signal-announce-release`.
+#[test]
+fn an_announcement_that_finds_the_close_sees_what_came_before() {
+    check(|| {
+        let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
+        // Whoever closes finds that somebody has waited, and comes for the hook.
+        unexplored(|| {
+            let mut dropped = signal.closed();
+            assert!(poll(&mut dropped, Waker::noop()).is_pending());
+        });
+        let closer = closer(&signal, &work);
+        let mut wait = signal.closed();
+        if poll(&mut wait, Waker::noop()).is_ready() {
+            work.assert_finished();
+        }
+        closer.join().unwrap();
+    });
+}
 
 /// Rule 7: a close wakes all, tasks and blocked threads alike, and leaves none behind.
 ///
@@ -251,7 +277,7 @@ alone_and_in_a_crowd!(a_wait_that_is_polled_again_is_woken);
 ///
 /// Edges: B, C, F, L.
 ///
-/// Mutants: `signal-announce-release`, `signal-no-fire`.
+/// Mutants: `signal-no-fire`.
 fn a_dropped_wait_swallows_nothing(crowded: bool) {
     check_within(2, move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
