@@ -98,7 +98,8 @@ impl Population {
     pub(crate) fn enter(&self) -> Result<(), Refused> {
         match &self.form.0 {
             Form::Plain(word) => enter(word, HALF),
-            form => form.enter(),
+            Form::Limited(limited) => limited.enter(),
+            Form::Sharded(sharded) => sharded.enter(),
         }
     }
 
@@ -121,7 +122,8 @@ impl Population {
     pub(crate) fn leave(&self) -> (Left, Due<Task>) {
         match &self.form.0 {
             Form::Plain(word) => (leave(word), Due::default()),
-            form => form.leave(),
+            Form::Limited(limited) => Limited::leave(limited),
+            Form::Sharded(sharded) => (sharded.leave(), Due::default()),
         }
     }
 
@@ -136,27 +138,6 @@ impl Population {
             Form::Plain(word) => close(word).map(last_if),
             Form::Limited(limited) => close(&limited.word).map(last_if),
             Form::Sharded(sharded) => sharded.close(),
-        }
-    }
-}
-
-/// Kept out of the code of those who enter and leave, where most counts are plain.
-impl Form {
-    #[inline(never)]
-    fn enter(&self) -> Result<(), Refused> {
-        match self {
-            Self::Plain(word) => enter(word, HALF),
-            Self::Limited(limited) => enter(&limited.word, limited.limit),
-            Self::Sharded(sharded) => sharded.enter(),
-        }
-    }
-
-    #[inline(never)]
-    fn leave(&self) -> (Left, Due<Task>) {
-        match self {
-            Self::Plain(word) => (leave(word), Due::default()),
-            Self::Limited(limited) => Limited::leave(limited),
-            Self::Sharded(sharded) => (sharded.leave(), Due::default()),
         }
     }
 }

@@ -112,7 +112,14 @@ impl Limited {
         }
     }
 
+    /// Goes in by the door.
+    #[inline(never)]
+    pub(super) fn enter(&self) -> Result<(), Refused> {
+        super::enter(&self.word, self.limit)
+    }
+
     /// Goes out, and gives those who got a place.
+    #[inline(never)]
     pub(super) fn leave(this: &Arc<Self>) -> (Left, Due<Task>) {
         let mut now = Word(this.word.load(Ordering::Relaxed));
         while let Some(next) = now.leave(this.limit) {
