@@ -132,7 +132,8 @@ impl Population {
         self.limited().map_or_else(Due::default, |limited| limited.dismiss())
     }
 
-    /// Closes the door, whose closer dismisses the queue. None if it was closed already; `Last` if nobody is inside.
+    /// Closes the door; the closer dismisses the queue. None if it was closed already; `Last` if nobody
+    /// is inside.
     pub(crate) fn close(&self) -> Option<Left> {
         match &self.form.0 {
             Form::Plain(word) => close(word).map(last_if),

@@ -15,7 +15,7 @@ use std::task::Wake;
 use winddown::{CancelScope, ErrGroup, Signal, TaskGroup, WaitGroup};
 
 /// A task that ran until it had to wait, on an executor that has gone since.
-struct Orphan(Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
+struct Orphan(Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl Wake for Orphan {
     fn wake(self: Arc<Self>) {}
@@ -23,13 +23,10 @@ impl Wake for Orphan {
 
 /// Runs `task` until it waits, and leaves it to whoever it registered with.
 fn abandon(task: impl Future<Output = ()> + Send + 'static) -> Weak<Orphan> {
-    let orphan = Arc::new(Orphan(Mutex::new(Some(Box::pin(task)))));
+    let orphan = Arc::new(Orphan(Mutex::new(Box::pin(task))));
     let waker = Waker::from(Arc::clone(&orphan));
-    {
-        let mut task = orphan.0.lock().unwrap();
-        let task = task.as_mut().expect("it is put in above").as_mut();
-        assert!(task.poll(&mut Context::from_waker(&waker)).is_pending());
-    }
+    let polled = orphan.0.lock().unwrap().as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
     Arc::downgrade(&orphan)
 }
 
@@ -114,17 +111,16 @@ fn a_cancelled_group_frees_its_tasks_and_who_waits_for_it() {
     assert!(group.is_drained());
 }
 
+async fn wait_for_a_place(group: TaskGroup) {
+    group.guard_when_room().await.expect_err("nobody runs this line");
+}
+
 /// Rule 12.
 #[test]
 fn a_close_frees_the_tasks_that_wait_for_a_place() {
     let group = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
     let inside = group.guard().expect("there is a place");
-    let orphans = three(|| {
-        let group = group.clone();
-        abandon(async move {
-            group.guard_when_room().await.expect_err("nobody runs this line");
-        })
-    });
+    let orphans = three(|| abandon(wait_for_a_place(group.clone())));
     assert_freed_by(&orphans, || assert!(group.close()));
     drop(inside);
     assert!(group.is_drained());
@@ -135,12 +131,7 @@ fn a_close_frees_the_tasks_that_wait_for_a_place() {
 fn a_place_frees_the_task_that_it_is_for_and_goes_to_the_next() {
     let group = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
     let inside = group.guard().expect("there is a place");
-    let orphans = three(|| {
-        let group = group.clone();
-        abandon(async move {
-            group.guard_when_room().await.expect_err("nobody runs this line");
-        })
-    });
+    let orphans = three(|| abandon(wait_for_a_place(group.clone())));
     assert_freed_by(&orphans, || drop(inside));
     assert!(group.guard().is_ok(), "the place is lost");
 }

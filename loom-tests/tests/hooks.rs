@@ -339,7 +339,7 @@ alone_and_in_a_crowd!(a_waker_may_poll_close_and_drop_inline);
 
 /// A task whose executor is gone: nothing owns it but the waker that its own wait has registered.
 struct Orphan {
-    wait: Mutex<Option<WaitClosed<Arc<Signal>>>>,
+    wait: Mutex<WaitClosed<Arc<Signal>>>,
     /// Fails the model if the task stays.
     _leak_check: Track<()>,
 }
@@ -348,8 +348,8 @@ impl Wake for Orphan {
     fn wake(self: Arc<Self>) {}
 }
 
-/// A task that only the waker of its wait owns goes with the wake: the hook gives its waker up. (That a
-/// waker of no hook is dropped once, and never under a lock, is for the models above and Miri.)
+/// A task that only the waker of its wait owns goes with the wake: the hook gives its waker up. (That no
+/// waker is dropped twice is for `tests/wakers.rs`, which counts them.)
 ///
 /// Edges: B, F, L, S.
 ///
@@ -359,11 +359,11 @@ fn a_task_that_its_waker_owns_goes_with_the_wake(crowded: bool) {
         let signal = Arc::new(Signal::new());
         let _crowd =
             crowded.then(|| unexplored(|| crowd(|| Signal::closed_in(Arc::clone(&signal)))));
-        let wait = Mutex::new(Some(Signal::closed_in(Arc::clone(&signal))));
+        let wait = Mutex::new(Signal::closed_in(Arc::clone(&signal)));
         let task = Arc::new(Orphan { wait, _leak_check: Track::new(()) });
         let closer = thread::spawn(move || signal.close());
         let waker = Waker::from(Arc::clone(&task));
-        let _ = poll(task.wait.lock().unwrap().as_mut().expect("it is there"), &waker);
+        let _ = poll(&mut *task.wait.lock().unwrap(), &waker);
         drop((waker, task));
         assert!(closer.join().unwrap());
     });
