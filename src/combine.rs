@@ -37,11 +37,11 @@ impl<F, G> Tracked<F, G> {
 }
 
 impl<F: Future, G> Tracked<F, G> {
-    /// Polls; when the future is ready, drops it, does `then`, and drops the guard.
+    /// Polls; when the future is ready, drops it, and does `then`, which drops the guard.
     pub(crate) fn poll_then<R>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        then: impl FnOnce(F::Output, &G) -> R,
+        then: impl FnOnce(F::Output, G) -> R,
     ) -> Poll<R> {
         let this = self.project();
         // Also if anything here panics: the work is over, whether or not somebody drops us soon.
@@ -54,7 +54,7 @@ impl<F: Future, G> Tracked<F, G> {
             return Poll::Pending;
         };
         end.future.set(None);
-        Poll::Ready(match &end.guard {
+        Poll::Ready(match end.guard.take() {
             Some(guard) => then(output, guard),
             None => unreachable!("the guard is there for as long as the future"),
         })
@@ -78,7 +78,10 @@ impl<F: Future, G> Future for Tracked<F, G> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.poll_then(cx, |output, _| output)
+        self.poll_then(cx, |output, guard| {
+            drop(guard);
+            output
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use core::task::{Context, Poll};
 
 use futures_core::FusedFuture;
 
+use crate::deferred::and_then_run;
 use crate::error::{ChildError, Refused};
 use crate::group::{TaskGroup, TaskGroupBuilder, WaitDrained};
 use crate::sync::Arc;
@@ -115,7 +116,7 @@ impl<E> ErrGroup<E> {
     ///
     /// Everywhere but in interrupts; it allocates.
     pub fn record(&self, error: E) -> Result<(), E> {
-        self.store.record(error, &self.group)
+        and_then_run(|deferred| self.store.record(error, &self.group, deferred))
     }
 
     /// Closes the door, at the first poll or block, and waits until the group is drained. The same

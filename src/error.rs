@@ -55,6 +55,20 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {}
 
+/// The error of [`TaskGroup::set_limit`](crate::TaskGroup::set_limit): the group was built without a limit.
+///
+/// Nothing was changed. A group keeps to a limit only if it was built with one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Unlimited(pub(crate) ());
+
+impl fmt::Display for Unlimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the group was built without a limit: give it one when it is built, and change that later")
+    }
+}
+
+impl Error for Unlimited {}
+
 /// Why a group got no child. Nothing was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

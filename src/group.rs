@@ -1,13 +1,11 @@
 //! `TaskGroup`: a count with a door, a token and a finaliser, in one handle.
 
 // In dependency order: each knows only those above it.
-mod tree;
-
 mod shared;
 
-mod drain;
-
 mod levels;
+
+mod drain;
 
 mod waits;
 
@@ -19,15 +17,19 @@ mod builder;
 
 use core::fmt;
 use core::future::IntoFuture;
+use core::num::NonZeroUsize;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::combine::Tracked;
-use crate::error::{ChildError, Refused};
+use crate::deferred::{Deferred, and_then_run};
+use crate::error::{ChildError, Refused, Unlimited};
 use crate::holders::Caller;
 use crate::reason::Reason;
 use crate::sync::{Arc, Ordering, fence};
 use crate::token::CancelToken;
 use shared::Shared;
+
+pub(crate) use shared::Seal;
 
 pub use builder::TaskGroupBuilder;
 pub use guard::TaskGuard;
@@ -255,6 +257,53 @@ impl TaskGroup {
         Ok(self.guard()?.track(future))
     }
 
+    /// Changes the [limit](TaskGroupBuilder::limit) of a group that was built with one, while tasks run.
+    ///
+    /// A higher limit lets in as many of those who wait for a place as there is room for, in their order. A
+    /// lower one sends nobody away: no task enters until fewer are inside.
+    ///
+    /// # Errors
+    ///
+    /// [`Unlimited`] if the group was built without a limit; then nothing was changed.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker that it woke, after all the others were woken.
+    ///
+    /// # Memory ordering
+    ///
+    /// What happened before this call happens before the return of a wait that it lets in.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; it does not allocate. If there is a queue, it may take
+    /// event-listener's lock, and runs the wakers of those it lets in after that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use winddown::{Refused, TaskGroup};
+    ///
+    /// let (one, two) = (NonZeroUsize::new(1).unwrap(), NonZeroUsize::new(2).unwrap());
+    /// let group = TaskGroup::builder().limit(one).build();
+    /// let first = group.guard().unwrap();
+    /// assert_eq!(group.guard().unwrap_err(), Refused::Full);
+    /// group.set_limit(two).unwrap();
+    /// let second = group.guard().unwrap();
+    /// assert!(TaskGroup::new().set_limit(two).is_err());
+    /// # drop((first, second));
+    /// ```
+    pub fn set_limit(&self, limit: NonZeroUsize) -> Result<(), Unlimited> {
+        let limited = self.shared.population.limited().ok_or(Unlimited(()))?;
+        and_then_run(|deferred| {
+            let exit = limited.set_limit(limit, deferred);
+            // SAFETY: the handle keeps the group.
+            unsafe { Shared::after(Arc::as_ptr(&self.shared), exit, deferred) };
+        });
+        Ok(())
+    }
+
     /// Closes the door: nobody enters any more. True for the first who closes it.
     ///
     /// Tasks that are inside go on, and hear of it by [`closed`](Self::closed). If nobody is inside,
@@ -270,9 +319,7 @@ impl TaskGroup {
     /// drains is freed there: the finaliser, and a block for each group that was held up. The drain of an
     /// [`ErrGroup`](crate::ErrGroup) allocates, if an error was recorded.
     pub fn close(&self) -> bool {
-        let (first, rest) = Shared::close(&self.shared);
-        rest.run();
-        first
+        and_then_run(|deferred| Shared::close(&self.shared, deferred))
     }
 
     /// Whether the door is closed, here or above.
@@ -330,9 +377,17 @@ impl TaskGroup {
     ///
     /// As [`close`](Self::close) for the reasons without content; the others allocate.
     pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
-        let (outcome, rest) = Shared::cancel(&self.shared, reason.into());
-        rest.run();
-        outcome
+        let reason = reason.into();
+        and_then_run(|deferred| Shared::cancel(&self.shared, reason, deferred))
+    }
+
+    /// The own work of [`cancel_with`](Self::cancel_with).
+    pub(crate) fn cancel_into(
+        &self,
+        reason: Reason,
+        deferred: &mut Deferred,
+    ) -> Result<(), Reason> {
+        Shared::cancel(&self.shared, reason, deferred)
     }
 
     /// The group's token: cancelled with the group, from above, and when the group's state goes.
@@ -524,8 +579,7 @@ impl TaskGroup {
     /// ```
     #[cfg(feature = "std")]
     pub fn panics(&self) -> usize {
-        // Relaxed: a count; who waits for the drain has acquired the steps of those who panicked.
-        self.shared.panics.load(Ordering::Relaxed)
+        self.shared.panics()
     }
 
     /// Who is inside, as data and, printed, as a report. Works from any thread while tasks run.
@@ -557,7 +611,9 @@ impl Drop for TaskGroup {
         // Release, and then acquire: what was done with any handle comes before the close.
         if self.shared.handles.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
-            self.close();
+            let mut deferred = Deferred::new();
+            Shared::close(&self.shared, &mut deferred);
+            deferred.run_in_drop();
         }
     }
 }

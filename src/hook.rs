@@ -9,15 +9,15 @@
 //! 1. A wait makes a hook, listens, and registers the hook's own waker ([`Parked::new`]).
 //! 2. Whoever ends the wait notifies. Under the lock the hook marks itself fired and pushes itself
 //!    onto the list's stack of fired hooks ([`Hook::wake`]); that is all that it does there.
-//! 3. With the lock given back, the notifier takes the whole stack by one swap, brings it into
-//!    first-in order ([`Due`]) and, as the very last thing it does, runs it.
+//! 3. With the lock given back, the notifier takes the whole stack by one swap, first fired first
+//!    ([`Fired`]), puts it on its list of deferred work and, as the very last thing it does, runs that.
 //!
 //! A lone waiter needs no event-listener, and so no lock: while nobody listens, a wait puts its hook
 //! into the list's `first` slot, where the notifier takes it by a swap. Whoever finds the slot taken,
 //! or somebody listening, goes to the event; so the slot is always first in.
 //!
-//! A hook is registered once in its life: its `next` link belongs to one stack or one due list. A
-//! fired hook is replaced, never registered again.
+//! A hook is registered once in its life: its head belongs to one stack or one list. A fired hook is
+//! replaced, never registered again.
 //!
 //! Edges, by letter; each is named where it is:
 //!
@@ -27,12 +27,11 @@
 //!   notified. That a parked wait's listener is in the list by then is the word's business
 //!   (`announce` in `wait_group.rs`, `signal.rs` and `node.rs`).
 
-mod due;
 mod kept;
 mod task;
 
 use core::fmt;
-use core::mem::{self, ManuallyDrop};
+use core::mem;
 use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Waker};
@@ -40,12 +39,12 @@ use core::task::{Context, Waker};
 use core::future::Future as _;
 use event_listener::{Event, EventListener, IntoNotification as _, Listener as _};
 
+use crate::deferred::{Batch, Deferred, Head, Job, Stack};
 use crate::sync::{
     Arc, AtomicBool, AtomicPtr, AtomicUsize, LazyArc, Ordering, UnsafeCell, const_unless_loom,
     fence,
 };
 use crate::waker::{Wake, with_waker};
-pub(crate) use due::Due;
 pub(crate) use kept::Kept;
 pub(crate) use task::Task;
 
@@ -54,13 +53,19 @@ pub(crate) use task::Task;
 const BATCH: usize = 16;
 
 /// What a hook does when it is run.
-pub(crate) trait Target: Send + Sync + 'static {
-    /// Foreign code. Called once at most, by whoever popped the fired hook.
+pub(crate) trait Target: Send + Sync + Sized + 'static {
+    /// Own work that comes before `run`. Called once at most, by whoever took the fired hook.
+    fn settle(&self, _: &mut Deferred) {}
+
+    /// Foreign code. Called once at most, by whoever took the fired hook.
     fn run(&self);
 
     /// Whether that wakes the task of `waker`.
     fn will_wake(&self, waker: &Waker) -> bool;
 }
+
+/// Hooks that were fired, to be deferred.
+pub(crate) type Fired<T> = Batch<Hook<T>>;
 
 /// The waiters of one primitive. On the heap and counted by reference, never inside the primitive:
 /// a wait that is forgotten leaves its listener behind, and the primitive may move or go.
@@ -70,10 +75,11 @@ pub(crate) struct WaitList<T: Target> {
     /// The hook of the wait that came when nobody waited, or null; holds one reference. Put in by
     /// that wait, taken out by a notifier or by that wait's drop.
     first: AtomicPtr<Hook<T>>,
-    /// The hooks that were fired and not taken yet, last in first; each holds one reference.
-    fired: AtomicPtr<Hook<T>>,
-    /// How many listeners there are, or a few more: counted up before listening and down after
-    /// discarding. Bounds a delivery, so that waiters who come back at once do not feed it for ever.
+    /// The hooks that were fired and not taken yet.
+    fired: Stack<Hook<T>>,
+    /// How many listeners are still to be fired, or a few more: counted up before listening, and down
+    /// when the hook is fired, or when its wait goes before that. Bounds a delivery: neither waiters who
+    /// come back at once feed it for ever, nor does it pay for hooks that were fired long ago.
     listening: AtomicUsize,
 }
 
@@ -82,22 +88,22 @@ impl<T: Target> WaitList<T> {
         Self {
             event: Event::new(),
             first: AtomicPtr::new(ptr::null_mut()),
-            fired: AtomicPtr::new(ptr::null_mut()),
+            fired: Stack::new(),
             listening: AtomicUsize::new(0),
         }
     }
 
-    /// Fires the hooks of all who were parked when the word changed, and gives them, to be run when
-    /// the caller's own work is finished.
+    /// Fires the hooks of all who were parked when the word changed.
     ///
     /// Requires that the caller acquired the announcements of those waits from the word.
-    fn notify(&self) -> Due<T> {
-        let mut due = Due::default();
+    fn notify(&self) -> Fired<T> {
+        let mut fired = Fired::new();
         if let Some(first) = self.take_first() {
-            due.push(first);
+            fired.push(first);
         }
         // Relaxed: a wait counts itself before it announces, and the caller has acquired the
-        // announcement; so this is at least everybody who announced before the word changed.
+        // announcement; and each is counted down once, after it was counted up. So this is at least
+        // everybody who announced before the word changed and was not fired yet.
         let mut left = self.listening.load(Ordering::Relaxed);
         while left > 0 {
             let batch = left.min(BATCH);
@@ -105,28 +111,32 @@ impl<T: Target> WaitList<T> {
             // additional notifications go to listeners that were not notified before. No fence is
             // wanted (`relaxed`): the lock orders the list.
             self.event.notify(batch.additional().relaxed());
-            due.append(self.take_fired());
+            fired.append(self.fired.take());
             left -= batch;
         }
-        due
+        fired
     }
 
-    /// Fires the hook that was registered first, if there is one.
-    fn notify_one(&self) -> Due<T> {
-        let mut due = Due::default();
+    /// Fires the hook that was registered first, if there is one. Gives what other threads fire
+    /// meanwhile, too; or they take this one.
+    ///
+    /// Requires what `notify` requires.
+    fn notify_one(&self) -> Fired<T> {
+        let mut fired = Fired::new();
         if let Some(first) = self.take_first() {
-            due.push(first);
+            fired.push(first);
+            return fired;
         }
-        // As in `notify`.
-        while due.is_empty() && self.listening.load(Ordering::Relaxed) > 0 {
-            let notified = self.event.notify(1.additional().relaxed());
-            due = self.take_fired();
-            if notified == 0 {
-                break;
-            }
-            // Or it was a wait between listening and registering, which has not announced itself.
+        // As in `notify`. A listener that is notified before its hook was registered is passed by: that
+        // wait has not announced itself, and looks again. So one notification may fire nobody; as many
+        // as there are listeners reach everybody who announced.
+        let mut left = self.listening.load(Ordering::Relaxed);
+        while fired.is_empty() && left > 0 {
+            self.event.notify(1.additional().relaxed());
+            fired = self.fired.take();
+            left -= 1;
         }
-        due
+        fired
     }
 
     fn take_first(&self) -> Option<Arc<Hook<T>>> {
@@ -139,21 +149,6 @@ impl<T: Target> WaitList<T> {
         let first = unsafe { Arc::from_raw(first) };
         first.spend();
         Some(first)
-    }
-
-    /// Takes what has been fired, by this thread or by another.
-    fn take_fired(&self) -> Due<T> {
-        // F: acquires every hook on the stack. Each was pushed by a compare-and-swap on top of the
-        // one below, so the last push's release sequence reaches down to the first.
-        let mut newest = self.fired.swap(ptr::null_mut(), Ordering::Acquire);
-        let mut due = Due { first: ptr::null_mut(), last: newest };
-        // SAFETY: null, or a hook whose reference the stack held; it goes over to `due`.
-        while let Some(hook) = unsafe { newest.as_ref() } {
-            let older = hook.next.load(Ordering::Relaxed);
-            hook.next.store(due.first, Ordering::Relaxed);
-            due.first = mem::replace(&mut newest, older);
-        }
-        due
     }
 }
 
@@ -169,36 +164,32 @@ impl<T: Target> Waiters<T> {
         }
     }
 
-    /// Fires the hooks of all who announced themselves in the word, and gives them, to be run when
-    /// the caller's own work is finished.
+    /// Fires the hooks of all who announced themselves in the word.
     #[cold]
-    pub(crate) fn fire(&self) -> Due<T> {
+    pub(crate) fn fire(&self) -> Fired<T> {
         // C: the caller's step has read the announcements; this acquires what they registered.
         fence(Ordering::Acquire);
-        self.list.get().map_or_else(Due::default, WaitList::notify)
+        self.list.get().map_or_else(Fired::new, WaitList::notify)
     }
 
     /// Fires the hook that was registered first among those who announced themselves, if there is
-    /// one. Gives what others fire meanwhile, too; or they take this one.
-    pub(crate) fn fire_one(&self) -> Due<T> {
+    /// one. Gives what other threads fire meanwhile, too; or they take this one.
+    pub(crate) fn fire_one(&self) -> Fired<T> {
         // C: as in `fire`.
         fence(Ordering::Acquire);
-        self.list.get().map_or_else(Due::default, WaitList::notify_one)
+        self.list.get().map_or_else(Fired::new, WaitList::notify_one)
     }
 }
 
 /// What is registered with event-listener in place of a foreign waker.
 pub(crate) struct Hook<T: Target> {
+    head: Head,
     list: Arc<WaitList<T>>,
-    /// The hook below on the stack, then the hook behind in a [`Due`] list. Written by whoever owns
-    /// the reference that the stack or the list holds.
-    next: AtomicPtr<Hook<T>>,
     /// Set once, by whoever fires; from then on this hook is of no use to its wait.
     fired: AtomicBool,
     /// What has to be discarded when the wait goes; none in the `first` slot. Belongs to [`Parked`].
     listener: UnsafeCell<Option<EventListener>>,
-    /// Run from a [`Due`] list, and dropped with the hook: by its wait or by a due list, never under
-    /// a lock.
+    /// Dropped with the hook: by its wait, or when it was run; never under a lock.
     target: T,
 }
 
@@ -225,22 +216,27 @@ impl<T: Target> Wake for Hook<T> {
     /// Runs under event-listener's lock: fires and does nothing else.
     fn wake(this: Arc<Self>) {
         this.spend();
-        let this = ManuallyDrop::new(this);
-        let mut head = this.list.fired.load(Ordering::Relaxed);
-        loop {
-            this.next.store(head, Ordering::Relaxed);
-            let hook = Arc::as_ptr(&this).cast_mut();
-            // F: publishes the hook and its link; the reference goes over to the stack.
-            match this.list.fired.compare_exchange_weak(
-                head,
-                hook,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
-        }
+        // Relaxed: see `notify`.
+        this.list.listening.fetch_sub(1, Ordering::Relaxed);
+        let list: *const WaitList<T> = &*this.list;
+        // SAFETY: whoever notifies holds the list, and is still to take what it fired from the stack.
+        unsafe { &*list }.fired.push(this);
+    }
+}
+
+// SAFETY: `HEAD` is the offset of `head`, which `Parked::new` makes.
+unsafe impl<T: Target> Job for Hook<T> {
+    const HEAD: usize = mem::offset_of!(Self, head);
+
+    fn settle(this: Arc<Self>, deferred: &mut Deferred) {
+        this.target.settle(deferred);
+        deferred.run_one_later(this);
+    }
+
+    /// If the target panics, the hook is dropped while that unwinds: what was run has nothing foreign
+    /// left.
+    fn run(this: Arc<Self>) {
+        this.target.run();
     }
 }
 
@@ -259,8 +255,8 @@ impl<T: Target> Parked<T> {
     pub(crate) fn new(waiters: &Waiters<T>, target: T) -> Result<Self, Self> {
         let mut parked = Self {
             hook: Arc::new(Hook {
+                head: Head::of::<Hook<T>>(),
                 list: waiters.list.get_or_make(WaitList::new),
-                next: AtomicPtr::new(ptr::null_mut()),
                 fired: AtomicBool::new(false),
                 listener: UnsafeCell::new(None),
                 target,
@@ -348,7 +344,10 @@ impl<T: Target> Drop for Parked<T> {
                 // Always discarded: a notified listener that is dropped passes its notification on,
                 // under the lock, to a hook that nobody would take from the stack.
                 listener.discard();
-                self.hook.list.listening.fetch_sub(1, Ordering::Relaxed);
+                // Out of the list it is not fired any more; whether it was is known by the lock.
+                if self.is_live() {
+                    self.hook.list.listening.fetch_sub(1, Ordering::Relaxed);
+                }
             }
         }
     }

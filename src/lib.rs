@@ -27,6 +27,8 @@ mod sync;
 mod error;
 mod waker;
 
+mod deferred;
+
 mod hook;
 
 mod wait;
@@ -58,7 +60,7 @@ pub mod future;
 
 pub use combine::{FutureUntil, StreamUntil};
 pub use err_group::{ErrGroup, Errors};
-pub use error::{ChildError, Overflow, Refused, Unbalanced, Unfinished};
+pub use error::{ChildError, Overflow, Refused, Unbalanced, Unfinished, Unlimited};
 pub use group::{Stopped, TaskGroup, TaskGroupBuilder, TaskGuard};
 #[cfg(feature = "holders")]
 pub use holders::{Holder, Holders};

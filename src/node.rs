@@ -10,36 +10,37 @@
 //! whoever claimed also delivers to the node if its parent turns out to be cancelled, whether or not
 //! it waits itself: others who wait on the node rely on it.
 //!
-//! A cancellation spreads without recursion: firing a node gives its hooks ([`Due`]); those of
-//! children settle the child and give more; tasks and callbacks are foreign code and run when no
-//! child is left.
+//! A cancellation spreads without recursion: firing a node puts its hooks on a list of deferred work
+//! ([`Deferred`]); those of children settle the child and add its hooks; tasks and callbacks are foreign
+//! code and run when no child is left.
 //!
 //! Edges, beside those of the hooks:
 //!
 //! * **D** (cancel to observer): what came before a cancel, and the reason, is seen by whoever sees
 //!   the word cancelled, on this node or any below.
 //! * **B**, **C** as for the signal: announcing and settling are read-modify-writes of one word.
-//! * **G** (claim): of all who would hook a node up, one does, and writes `link`; it is read again
-//!   when the last reference is gone.
+//! * **G** (claim): of all who would hook a node up, one does.
 
+mod aim;
 mod word;
 
 use core::any::Any;
 use core::fmt;
-use core::task::Waker;
 
 use alloc::boxed::Box;
 
 use crate::callback::Callback;
-use crate::hook::{Due, Parked, Target, Task, Waiters};
+use crate::deferred::{Deferred, and_then_run, drop_in_drop};
+use crate::hook::{Kept, Parked, Waiters};
 use crate::reason::Reason;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::{
-    Arc, AtomicPtr, AtomicUsize, Exclusive as _, FirstPanic, Ordering, Pile, UnsafeCell, Weak,
-    fence,
+    Arc, AtomicPtr, AtomicUsize, Exclusive as _, Layers, Ordering, Pile, fence, run_both,
+    run_to_end,
 };
 use crate::wait::{Announced, Source};
+pub(crate) use aim::{Aim, Below, Follower};
 use word::Word;
 
 /// `hooking`: nobody has hooked the node into its parent, somebody does or has.
@@ -56,18 +57,14 @@ pub(crate) struct Node {
     shielded: bool,
     /// `NONE` until somebody claims to hook the node into its parent.
     hooking: AtomicUsize,
-    /// The registration in the parent; written by the claimer.
-    link: UnsafeCell<Option<Parked<Aim>>>,
+    /// The registration in the parent; put in by the claimer.
+    link: Kept<Aim>,
     /// Registrations of callbacks that stay for as long as the node does.
     detached: Pile<Parked<Aim>>,
     value: Option<Box<dyn Any + Send + Sync>>,
     #[cfg(feature = "std")]
     deadline: Option<Instant>,
 }
-
-// SAFETY: all fields but `link` are `Sync`; that one is written by the one thread that changed
-//   `hooking` (G), and read through `&mut` alone.
-unsafe impl Sync for Node {}
 
 /// What a new node has beside its parent.
 #[derive(Default)]
@@ -86,7 +83,7 @@ impl Node {
             parent,
             shielded: traits.shielded,
             hooking: AtomicUsize::new(NONE),
-            link: UnsafeCell::new(None),
+            link: Kept::new(),
             detached: Pile::new(),
             value: traits.value,
             #[cfg(feature = "std")]
@@ -148,55 +145,49 @@ impl Node {
         self.own_reason()
     }
 
-    /// Cancels the node in its word alone: who waits here and below is left to a `settle` that is on
-    /// its way.
-    pub(crate) fn fix(&self, reason: &'static Reason) {
-        self.step(|now| now.fix(Word::borrowed(reason)));
-    }
-
     /// Cancels the node and all below it, unless it is cancelled.
     pub(crate) fn cancel(&self, reason: Reason) -> Result<(), Reason> {
-        let (outcome, due) = self.settle(reason);
-        due.run();
-        outcome
+        and_then_run(|deferred| self.settle(reason, deferred))
     }
 
-    /// The own work of a cancellation; the hooks that it gives are run last.
-    pub(crate) fn settle(&self, reason: Reason) -> (Result<(), Reason>, Due<Aim>) {
+    /// The own work of a cancellation; the rest is deferred.
+    pub(crate) fn settle(&self, reason: Reason, deferred: &mut Deferred) -> Result<(), Reason> {
         // An ancestor's cancellation came first, and its reason is ours.
         if let Some(found) = self.found() {
-            return (Err(reason), self.pass_on(found));
+            self.pass_on(found, deferred);
+            return Err(reason);
         }
         let word = Word::keeping(reason);
         let before = self.step(|now| now.settle(word));
-        let refused = match before {
-            Some(before) if before.is_open() => None,
-            // SAFETY: `word` came from `keeping` and did not get into the node.
-            _ => Some(unsafe { word.take() }),
-        };
-        let outcome = match refused {
-            None => Ok(()),
-            Some(Some(content)) => Err(*content),
+        self.fire(before, deferred);
+        if before.is_some_and(Word::is_open) {
+            return Ok(());
+        }
+        // SAFETY: `word` came from `keeping` and did not get into the node.
+        Err(match unsafe { word.take() } {
+            Some(content) => *content,
             // SAFETY: not in a box, so static.
-            Some(None) => Err(unsafe { &*word.reason() }.copy()),
-        };
-        (outcome, self.fire(before))
+            None => unsafe { &*word.reason() }.copy(),
+        })
     }
 
     /// Passes an ancestor's cancellation on to this node and all below it.
-    fn deliver(&self, reason: &Reason) {
-        self.pass_on(reason).run();
+    fn pass_on(&self, reason: &Reason, deferred: &mut Deferred) {
+        let before = self.step(|now| now.settle(Word::borrowed(reason)));
+        self.fire(before, deferred);
     }
 
-    fn pass_on(&self, reason: &Reason) -> Due<Aim> {
-        self.fire(self.step(|now| now.settle(Word::borrowed(reason))))
+    /// Passes the parent's cancellation on to this node and all below it.
+    fn settle_below(&self, deferred: &mut Deferred) {
+        if let Some(reason) = self.upper().and_then(|parent| parent.own_reason()) {
+            self.pass_on(reason, deferred);
+        }
     }
 
-    /// Gives those who wait here and below, if the step from `before` took `WAITERS` away.
-    fn fire(&self, before: Option<Word>) -> Due<Aim> {
-        match before {
-            Some(before) if before.has_waiters() => spread(self.waiters.fire()),
-            _ => Due::default(),
+    /// Fires those who wait here and below, if the step from `before` took `WAITERS` away.
+    fn fire(&self, before: Option<Word>, deferred: &mut Deferred) {
+        if before.is_some_and(Word::has_waiters) {
+            deferred.settle(self.waiters.fire());
         }
     }
 
@@ -232,55 +223,89 @@ impl Node {
 
     /// Hooks the node into its parent, the parent into its own, and so on up to the first that is
     /// hooked, or being hooked, already.
-    fn hook_up(this: &Arc<Self>) {
+    fn hook_up(this: &Arc<Self>, deferred: &mut Deferred) {
         let mut node = this;
         while let Some(parent) = node.upper() {
-            // G: one claimer. Relaxed: who comes second needs nothing of the first.
-            let claim =
-                node.hooking.compare_exchange(NONE, CLAIMED, Ordering::Relaxed, Ordering::Relaxed);
-            if claim.is_err() {
+            if !node.claim() {
                 return;
             }
-            let aim = Aim::Child(Descent::new(node));
-            if let Ok(parked) = Parked::new(&parent.waiters, aim) {
-                // SAFETY: the one claimer writes the link, once.
-                unsafe { *node.link.write_ptr() = Some(parked) };
-                if parent.step(Word::announce).is_some() {
-                    node = parent;
-                    continue;
-                }
+            if !node.hook_into(parent, Aim::Child(Below::new(node))) {
+                // The parent was cancelled meanwhile, and may have fired before our hook was there.
+                node.settle_below(deferred);
+                return;
             }
-            // The parent was cancelled meanwhile, and may have fired before our hook was there.
-            if let Some(reason) = parent.own_reason() {
-                node.deliver(reason);
-            }
-            return;
+            node = parent;
         }
     }
 
-    /// Registers `callback` to be run when the node is cancelled; runs it at once if it is.
-    pub(crate) fn register(this: &Arc<Self>, callback: Callback) -> Parked<Aim> {
+    /// True for the one who is to hook the node up.
+    fn claim(&self) -> bool {
+        // G: one claimer. Relaxed: who comes second needs nothing of the first.
+        self.hooking.compare_exchange(NONE, CLAIMED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Registers `aim` in the parent, for as long as this node has it. False if the parent is cancelled;
+    /// then it may never be fired.
+    fn hook_into(&self, parent: &Self, aim: Aim) -> bool {
+        let Ok(parked) = Parked::new(&parent.waiters, aim) else { return false };
+        // The claimer puts it in, and nobody did before.
+        self.link.replace(Some(parked));
+        parent.step(Word::announce).is_some()
+    }
+
+    /// Registers `follower` in the parent, in place of the node itself: what follows settles the node. To
+    /// be called before anybody else has the node. False if the node is cancelled from above: then the
+    /// caller does what follows; the follower may do it too.
+    pub(crate) fn follow(
+        this: &Arc<Self>,
+        follower: impl FnOnce() -> Box<dyn Follower>,
+        deferred: &mut Deferred,
+    ) -> bool {
+        let Some(parent) = this.upper() else { return true };
+        // Without a hook nobody else delivers to us: what follows is done here and now.
+        if this.found().is_some() || !this.claim() {
+            return false;
+        }
+        if !this.hook_into(parent, Aim::Follow(follower())) {
+            return false;
+        }
+        Self::hook_up(parent, deferred);
+        // As in `announce`.
+        this.found().is_none()
+    }
+
+    /// Takes the node's registration out of its parent.
+    pub(crate) fn unhook(&self) {
+        drop(self.link.replace(None));
+    }
+
+    /// Registers `callback` to be run when the node is cancelled. If it is, the callback runs here, after
+    /// those that were registered before, and there is no registration.
+    pub(crate) fn register(this: &Arc<Self>, callback: Callback) -> Option<Parked<Aim>> {
+        // Looked at first: a callback that is in no list runs on this thread.
+        if let Some(reason) = this.found() {
+            let mut deferred = Deferred::new();
+            this.pass_on(reason, &mut deferred);
+            run_both(|| deferred.run(), || callback.run());
+            return None;
+        }
         let (Ok(parked) | Err(parked)) = Parked::new(&this.waiters, Aim::Call(callback));
+        let mut deferred = Deferred::new();
         // Also where nothing was registered: a node is fired only when it is cancelled.
-        if let Announced::Over = this.announce(None) {
-            if let Some(reason) = this.found() {
-                this.deliver(reason);
-            }
-            // A delivery that came before our hook has passed it by.
-            if let Aim::Call(callback) = parked.target() {
-                callback.run();
-            }
+        let announced = this.announce(None, &mut deferred);
+        if let Announced::Over = announced {
+            this.pass_on(this.found()?, &mut deferred);
         }
-        parked
-    }
-
-    /// Registers `follower` for as long as the node lives. Nobody else has the node yet, so it is open
-    /// itself; a cancellation above reaches it as it is hooked up, or is on its way here then.
-    pub(crate) fn follow(this: &Arc<Self>, follower: Box<dyn Follower>) {
-        let (Ok(parked) | Err(parked)) = Parked::new(&this.waiters, Aim::Follow(follower));
-        this.keep(parked);
-        this.step(Word::announce);
-        Self::hook_up(this);
+        run_both(
+            || deferred.run(),
+            || {
+                // A delivery that came before our hook has passed it by.
+                if let (Announced::Over, Aim::Call(callback)) = (announced, parked.target()) {
+                    callback.run();
+                }
+            },
+        );
+        Some(parked)
     }
 
     /// Keeps a registration that nobody will take back.
@@ -297,26 +322,17 @@ impl Node {
         self.line().find_map(|node| node.value.as_ref()?.downcast_ref())
     }
 
-    /// The scope whose time is up first.
+    /// When the first of the scopes here and above has its time up.
     #[cfg(feature = "std")]
-    pub(crate) fn nearest_deadline(&self) -> Option<(Instant, &Self)> {
-        self.scopes().filter_map(|node| Some((node.deadline?, node))).min_by_key(|(at, _)| *at)
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.scopes().filter_map(|node| node.deadline).min()
     }
-}
 
-/// Does the rest of a cancellation's own work: settles all children among the hooks, and theirs, and
-/// gives the hooks of all, to be run.
-fn spread(mut work: Due<Aim>) -> Due<Aim> {
-    let mut settled = Due::default();
-    while let Some(hook) = work.pop() {
-        match hook.target() {
-            Aim::Child(child) => work.append(child.descend()),
-            Aim::Follow(follower) => follower.settle(),
-            Aim::Task(_) | Aim::Call(_) => {}
-        }
-        settled.push(hook);
+    /// The highest scope whose time is up at `now`: the one to cancel, with all below it.
+    #[cfg(feature = "std")]
+    pub(crate) fn overdue(&self, now: Instant) -> Option<&Self> {
+        self.scopes().filter(|node| node.deadline.is_some_and(|at| at <= now)).last()
     }
-    settled
 }
 
 impl Source for Arc<Node> {
@@ -334,11 +350,11 @@ impl Source for Arc<Node> {
     }
 
     #[inline]
-    fn announce(&self, _: Option<()>) -> Announced<()> {
+    fn announce(&self, _: Option<()>, deferred: &mut Deferred) -> Announced<()> {
         if self.step(Word::announce).is_none() {
             return Announced::Over;
         }
-        Node::hook_up(self);
+        Node::hook_up(self, deferred);
         // An ancestor may have been cancelled above the part of the chain that was hooked then. Whoever
         // claimed that part delivers, but we need not wait for it.
         if self.found().is_some() { Announced::Over } else { Announced::Parked(()) }
@@ -348,107 +364,56 @@ impl Source for Arc<Node> {
 impl Drop for Node {
     /// Leaves nothing in the parent, and drops the chain above in a loop as far as it is ours alone.
     fn drop(&mut self) {
-        // Values and errors are foreign code, whose drop may panic.
-        let mut panic = FirstPanic::none();
-        // SAFETY: `&mut self` makes this the only access.
-        drop(unsafe { (*self.link.write_ptr()).take() });
-        let mut next = self.parent.take();
-        while let Some(mut node) = next.take().and_then(Arc::into_inner) {
-            next = node.parent.take();
-            panic.catch(|| drop(node));
-        }
-        let value = self.value.take();
-        panic.catch(|| drop(value));
+        self.unhook();
         let word = Word(self.word.replace_mut(Word::OPEN.0));
-        // SAFETY: an owned reason came from `keeping`; the node is going, and with it all borrowers.
-        let reason = unsafe { word.take() };
-        panic.catch(|| drop(reason));
-        panic.resume();
+        let remains = Remains {
+            value: self.value.take(),
+            // SAFETY: an owned reason came from `keeping`; the node is going, and with it all borrowers.
+            reason: unsafe { word.take() },
+            callbacks: self.detached.take(),
+        };
+        let mut next = self.parent.take();
+        run_to_end(|| {
+            let Some(mut node) = next.take().and_then(Arc::into_inner) else { return false };
+            next = node.parent.take();
+            drop(node);
+            true
+        });
+        if remains.are_foreign() {
+            drop_in_drop(remains);
+        }
+    }
+}
+
+/// What is foreign in a node.
+struct Remains {
+    value: Option<Box<dyn Any + Send + Sync>>,
+    reason: Option<Box<Reason>>,
+    callbacks: Layers<Parked<Aim>>,
+}
+
+impl Remains {
+    fn are_foreign(&self) -> bool {
+        self.value.is_some() || self.reason.is_some() || !self.callbacks.is_empty()
+    }
+}
+
+impl Drop for Remains {
+    /// One after the other, also if the drop of one panics.
+    fn drop(&mut self) {
+        let Self { value, reason, callbacks } = self;
+        run_both(
+            || drop(value.take()),
+            || {
+                run_both(|| drop(reason.take()), || run_to_end(|| callbacks.pop().is_some()));
+            },
+        );
     }
 }
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the parents: a chain may be long.
-        f.debug_struct("Node").field("reason", &self.found()).finish_non_exhaustive()
-    }
-}
-
-/// What a hook of a node runs.
-pub(crate) enum Aim {
-    /// Wakes a task, or a thread.
-    Task(Task),
-    /// Passes a cancellation on.
-    Child(Descent),
-    /// Runs a callback.
-    Call(Callback),
-    /// Does what follows from a cancellation.
-    Follow(Box<dyn Follower>),
-}
-
-/// What follows from the cancellation of a node, beside waking those who wait.
-pub(crate) trait Follower: Send + Sync {
-    /// Own work: runs nobody's code.
-    fn settle(&self);
-
-    /// What may be foreign code, after `settle` and everybody else's.
-    fn run(&self);
-}
-
-impl From<Waker> for Aim {
-    fn from(waker: Waker) -> Self {
-        Self::Task(waker.into())
-    }
-}
-
-impl Target for Aim {
-    fn run(&self) {
-        match self {
-            Self::Task(task) => task.run(),
-            Self::Child(child) => child.release(),
-            Self::Call(callback) => callback.run(),
-            Self::Follow(follower) => follower.run(),
-        }
-    }
-
-    #[inline]
-    fn will_wake(&self, waker: &Waker) -> bool {
-        matches!(self, Self::Task(own) if own.will_wake(waker))
-    }
-}
-
-/// The way from a node to a child.
-pub(crate) struct Descent {
-    child: Weak<Node>,
-    /// Keeps the child from its settling to the end of the delivery: dropping it may be foreign
-    /// code. Belongs to the delivery that popped the hook.
-    kept: UnsafeCell<Option<Arc<Node>>>,
-}
-
-// SAFETY: `kept` is touched only by the one delivery that has the fired hook, or by its drop.
-unsafe impl Sync for Descent {}
-
-impl Descent {
-    fn new(child: &Arc<Node>) -> Self {
-        Self { child: Arc::downgrade(child), kept: UnsafeCell::new(None) }
-    }
-
-    /// Settles the child, if it lives, with its parent's reason, and gives who waits there.
-    fn descend(&self) -> Due<Aim> {
-        let Some(child) = self.child.upgrade() else { return Due::default() };
-        let reason = child.upper().and_then(|parent| parent.own_reason());
-        let before = reason.and_then(|it| child.step(|now| now.settle(Word::borrowed(it))));
-        let due = match before {
-            Some(before) if before.has_waiters() => child.waiters.fire(),
-            _ => Due::default(),
-        };
-        // SAFETY: a hook is fired once, and whoever popped it has it alone.
-        unsafe { *self.kept.write_ptr() = Some(child) };
-        due
-    }
-
-    fn release(&self) {
-        // SAFETY: as above.
-        drop(unsafe { (*self.kept.write_ptr()).take() });
+        f.debug_struct("Node").field("reason", &self.reason()).finish_non_exhaustive()
     }
 }

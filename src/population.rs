@@ -4,8 +4,8 @@
 //! never left; whoever made that step ends the group. Nobody enters from outside once the word is
 //! closed; a join-in is asked by one who is inside.
 //!
-//! Who leaves without being the last must not touch the population any more: it may be gone. Hence
-//! the step that counts somebody out is the last access of its caller.
+//! A task that leaves without being the last must not touch the population any more: it may be gone. Hence
+//! the step that counts a task out is the last access of its caller, and works on a raw pointer (rule 19).
 //!
 //! Edges:
 //!
@@ -21,13 +21,13 @@ mod word;
 use core::fmt;
 use core::num::NonZeroUsize;
 
+use crate::deferred::Deferred;
 use crate::error::Refused;
-use crate::hook::{Due, Task};
 use crate::sync::{Arc, AtomicUsize, Line, Ordering, fence};
 use sharded::Sharded;
-use word::{CLOSED, HALF, ONE, Word};
+use word::{CLOSED, ONE, Word};
 
-pub(crate) use limited::{Limited, Queued};
+pub(crate) use limited::{GivenUp, Limited, Outcome, Queued};
 
 /// The count of a group.
 pub(crate) struct Population {
@@ -38,28 +38,35 @@ pub(crate) struct Population {
 enum Form {
     /// All count in one word.
     Plain(AtomicUsize),
-    /// All count in one word, up to a limit, and some wait for a place. By reference, for those who
-    /// still serve the queue when the group is gone.
+    /// All count in one word, up to a limit, and some wait for a place. By reference, for a server that
+    /// is still at work when the group is gone.
     Limited(Arc<Limited>),
     /// Each core counts on its own line until the door closes.
     Sharded(Sharded),
 }
 
 /// What a step out, or a close, has led to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Left {
-    /// Nothing to do; for who left: nothing to touch either.
-    Done,
-    /// The group is closed and empty, and ends here.
+pub(crate) enum Exit {
+    /// Nothing to do; for a task that left: nothing to touch either.
+    NotLast,
+    /// The population is closed and empty, by this step.
     Last,
+}
+
+impl Exit {
+    /// Of two steps of one operation, of which one at most is the last.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if let Self::Last = self { self } else { other }
+    }
 }
 
 impl Population {
     pub(crate) fn new(limit: Option<NonZeroUsize>, is_sharded: bool) -> Self {
         let sharded = if is_sharded && limit.is_none() { Sharded::new() } else { None };
         let form = match (limit, sharded) {
-            (Some(limit), _) => Form::Limited(Arc::new(Limited::new(limit.get().min(HALF)))),
+            (Some(limit), _) => Form::Limited(Arc::new(Limited::new(limit))),
             (None, Some(sharded)) => Form::Sharded(sharded),
             (None, None) => Form::Plain(AtomicUsize::new(Word::EMPTY.0)),
         };
@@ -71,7 +78,7 @@ impl Population {
     pub(crate) fn is_closed(&self) -> bool {
         match &self.form.0 {
             Form::Plain(word) => load(word).is_closed(),
-            Form::Limited(limited) => load(&limited.word).is_closed(),
+            Form::Limited(limited) => limited.is_closed(),
             Form::Sharded(sharded) => load(&sharded.word).is_closed(),
         }
     }
@@ -80,13 +87,13 @@ impl Population {
     pub(crate) fn len(&self) -> usize {
         match &self.form.0 {
             Form::Plain(word) => load(word).count(),
-            Form::Limited(limited) => load(&limited.word).count(),
+            Form::Limited(limited) => limited.count(),
             Form::Sharded(sharded) => sharded.len(),
         }
     }
 
-    /// What a wait for room needs.
-    pub(crate) fn limited(&self) -> Option<&Arc<Limited>> {
+    /// What a wait for a place, or a new limit, needs.
+    pub(crate) fn limited(&self) -> Option<&Limited> {
         match &self.form.0 {
             Form::Limited(limited) => Some(limited),
             Form::Plain(_) | Form::Sharded(_) => None,
@@ -97,7 +104,7 @@ impl Population {
     #[inline]
     pub(crate) fn enter(&self) -> Result<(), Refused> {
         match &self.form.0 {
-            Form::Plain(word) => enter(word, HALF),
+            Form::Plain(word) => enter(word),
             Form::Limited(limited) => limited.enter(),
             Form::Sharded(sharded) => sharded.enter(),
         }
@@ -108,7 +115,7 @@ impl Population {
     pub(crate) fn join_in(&self) -> Result<(), Refused> {
         match &self.form.0 {
             Form::Plain(word) => join_in(word),
-            Form::Limited(limited) => join_in(&limited.word),
+            Form::Limited(limited) => limited.join_in(),
             Form::Sharded(sharded) => {
                 sharded.join_in();
                 Ok(())
@@ -116,28 +123,46 @@ impl Population {
         }
     }
 
-    /// Goes out, and gives those who got a place by that. Nothing of the population may be touched
-    /// after `Done`.
+    /// Goes out; or passes the place on, which may wake a wait. Nothing of the population may be touched
+    /// after `NotLast`.
+    ///
+    /// # Safety
+    ///
+    /// The caller's own count keeps `this` until this gives it up.
     #[inline]
-    pub(crate) fn leave(&self) -> (Left, Due<Task>) {
-        match &self.form.0 {
-            Form::Plain(word) => (leave(word), Due::default()),
-            Form::Limited(limited) => Limited::leave(limited),
-            Form::Sharded(sharded) => (sharded.leave(), Due::default()),
+    pub(crate) unsafe fn leave(this: *const Self, deferred: &mut Deferred) -> Exit {
+        // SAFETY: the caller's promise, here and below; each form works on a raw pointer.
+        match unsafe { &(*this).form.0 } {
+            Form::Plain(word) => {
+                let word = &raw const *word;
+                // SAFETY: as above.
+                unsafe { leave(word) }
+            }
+            Form::Limited(limited) => {
+                let limited = Arc::as_ptr(limited);
+                // SAFETY: as above.
+                unsafe { Limited::leave(limited, deferred) }
+            }
+            Form::Sharded(sharded) => {
+                let sharded = &raw const *sharded;
+                // SAFETY: as above.
+                unsafe { Sharded::leave(sharded) }
+            }
         }
     }
 
-    /// Tells those who wait for room that the door is closed, and gives them, to be woken.
-    pub(crate) fn dismiss(&self) -> Due<Task> {
-        self.limited().map_or_else(Due::default, |limited| limited.dismiss())
+    /// Whether leaving may wake somebody.
+    #[inline]
+    pub(crate) fn has_queue(&self) -> bool {
+        self.limited().is_some()
     }
 
-    /// Closes the door; the closer dismisses the queue. None if it was closed already; `Last` if nobody
-    /// is inside.
-    pub(crate) fn close(&self) -> Option<Left> {
+    /// Closes the door, and dismisses those who wait for a place. None if it was closed already; `Last` if
+    /// nobody is inside.
+    pub(crate) fn close(&self, deferred: &mut Deferred) -> Option<Exit> {
         match &self.form.0 {
             Form::Plain(word) => close(word).map(last_if),
-            Form::Limited(limited) => close(&limited.word).map(last_if),
+            Form::Limited(limited) => limited.close(deferred),
             Form::Sharded(sharded) => sharded.close(),
         }
     }
@@ -150,10 +175,10 @@ fn load(word: &AtomicUsize) -> Word {
 }
 
 #[inline]
-fn enter(word: &AtomicUsize, limit: usize) -> Result<(), Refused> {
+fn enter(word: &AtomicUsize) -> Result<(), Refused> {
     let mut now = load(word);
     loop {
-        let next = now.enter(limit)?;
+        let next = now.enter()?;
         // Relaxed: entering publishes nothing; a read-modify-write keeps the sequences of A.
         match word.compare_exchange_weak(now.0, next.0, Ordering::Relaxed, Ordering::Acquire) {
             Ok(_) => return Ok(()),
@@ -170,10 +195,15 @@ fn join_in(word: &AtomicUsize) -> Result<(), Refused> {
     Ok(())
 }
 
+/// # Safety
+///
+/// The caller's own count keeps `word` until this gives it up.
 #[inline]
-fn leave(word: &AtomicUsize) -> Left {
+unsafe fn leave(word: *const AtomicUsize) -> Exit {
     // A: publishes what was done inside.
-    last_if(Word(word.fetch_sub(ONE, Ordering::Release) - ONE))
+    // SAFETY: the caller's promise; nothing is touched after it.
+    let before = unsafe { &*word }.fetch_sub(ONE, Ordering::Release);
+    last_if(Word(before - ONE))
 }
 
 /// The closed word, for the first who closes.
@@ -183,14 +213,15 @@ fn close(word: &AtomicUsize) -> Option<Word> {
     (!before.is_closed()).then_some(Word(before.0 | CLOSED))
 }
 
+/// What follows from a step that left `now` in the word.
 #[inline]
-fn last_if(now: Word) -> Left {
+fn last_if(now: Word) -> Exit {
     if !now.is_over() {
-        return Left::Done;
+        return Exit::NotLast;
     }
     // A: acquires what all did who left before.
     fence(Ordering::Acquire);
-    Left::Last
+    Exit::Last
 }
 
 impl fmt::Debug for Population {

@@ -1,6 +1,7 @@
 //! Callbacks that run when a token is cancelled, and their way back.
 
 use core::fmt;
+use core::mem;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::callback::Callback;
@@ -20,17 +21,29 @@ use crate::sync::Arc;
 /// Everywhere but in interrupts: taking a callback back frees it, and may take event-listener's lock.
 #[must_use = "dropping it deregisters"]
 pub struct Registration {
-    /// None for a token that is never cancelled.
-    registered: Option<(Parked<Aim>, Arc<Node>)>,
+    state: State,
+}
+
+enum State {
+    /// The callback will not run: its token is never cancelled, or it was taken back.
+    Never,
+    /// In the list of the node, or fired.
+    Registered(Parked<Aim>, Arc<Node>),
+    /// It ran when it was registered, or it stays registered.
+    Over,
 }
 
 impl Registration {
     pub(crate) fn never() -> Self {
-        Self { registered: None }
+        Self { state: State::Never }
     }
 
     pub(crate) fn new(node: &Arc<Node>, callback: Callback) -> Self {
-        Self { registered: Some((Node::register(node, callback), Arc::clone(node))) }
+        let state = match Node::register(node, callback) {
+            Some(parked) => State::Registered(parked, Arc::clone(node)),
+            None => State::Over,
+        };
+        Self { state }
     }
 
     /// Takes the callback back. True exactly if it has not begun and now never will.
@@ -51,13 +64,17 @@ impl Registration {
     ///
     /// Everywhere but in interrupts: it allocates.
     pub fn detach(mut self) {
-        if let Some((parked, node)) = self.registered.take() {
+        if let State::Registered(parked, node) = mem::replace(&mut self.state, State::Over) {
             node.keep(parked);
         }
     }
 
     fn take_back(&mut self) -> bool {
-        let Some((parked, _node)) = self.registered.take() else { return true };
+        let (parked, _node) = match mem::replace(&mut self.state, State::Over) {
+            State::Registered(parked, node) => (parked, node),
+            State::Never => return true,
+            State::Over => return false,
+        };
         let Aim::Call(callback) = parked.target() else { return false };
         let closure = callback.take();
         // Out of the list first: dropping what the closure captured is foreign code.

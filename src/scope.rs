@@ -8,6 +8,7 @@ use core::task::{Context, Poll, ready};
 use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
+use crate::deferred::{Deferred, and_then_run};
 use crate::node::Traits;
 use crate::reason::Reason;
 #[cfg(feature = "std")]
@@ -191,7 +192,8 @@ impl CancelToken {
     /// does not. A look never reads a clock, and an async wait whose expiry nobody polls does not
     /// wake at the deadline.
     ///
-    /// A time that is past, its own or one above, cancels the scope at birth.
+    /// A time that is past, its own or one above, ends the scope whose time it is, with all below it: so
+    /// the new scope is cancelled at birth.
     ///
     /// # Availability
     ///
@@ -223,9 +225,7 @@ impl CancelToken {
     ) -> (CancelScope, Expiry<L::IntoFuture>) {
         let traits = Traits { deadline: Some(at), ..Traits::default() };
         let scope = CancelScope::below(Some(self), traits);
-        if scope.token().deadline().is_some_and(|at| at <= Instant::now()) {
-            let _ = scope.cancel_with(Reason::Deadline);
-        }
+        scope.token().end_what_is_overdue(Instant::now());
         let expiry = scope.cancel_after(timer);
         (scope, expiry)
     }
@@ -243,7 +243,9 @@ impl Drop for CancelScope {
         // of scopes is dropped in a time that grows with its length alone.
         match self.canceller.take() {
             Some(canceller) if !canceller.token.is_alone() => {
-                let _ = canceller.cancel_with(Reason::Dropped);
+                let mut deferred = Deferred::new();
+                let _ = canceller.token.settle(Reason::Dropped, &mut deferred);
+                deferred.run_in_drop();
             }
             _ => {}
         }
@@ -282,10 +284,7 @@ impl Canceller {
     ///
     /// As [`CancelScope::cancel_with`].
     pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
-        match self.token.node() {
-            Some(node) => node.cancel(reason.into()),
-            None => Err(reason.into()),
-        }
+        and_then_run(|deferred| self.token.settle(reason.into(), deferred))
     }
 
     /// Cancels for the reason of another scope's cancellation, without holding that scope: the

@@ -27,7 +27,8 @@ use core::mem::{self, MaybeUninit, needs_drop};
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::hook::{Due, Task, Waiters};
+use crate::deferred::{Deferred, and_then_run};
+use crate::hook::{Task, Waiters};
 use crate::sync::{AtomicUsize, Exclusive as _, Ordering, UnsafeCell, const_unless_loom};
 use crate::wait::{Announced, Source, Waiting};
 
@@ -166,11 +167,11 @@ impl<T> Signal<T> {
     /// As `close`. An interrupt that comes between the two steps of a `close_with` is refused, and finds
     /// the signal closed and without a value, which comes when that one goes on.
     pub fn close_with(&self, value: T) -> Result<(), T> {
-        self.settle(value).map(Due::run)
+        and_then_run(|deferred| self.settle(value, deferred))
     }
 
-    /// The own work of a close; the hooks that it gives are run last.
-    pub(crate) fn settle(&self, value: T) -> Result<Due<Task>, T> {
+    /// The own work of a close; waking those who wait is deferred.
+    pub(crate) fn settle(&self, value: T, deferred: &mut Deferred) -> Result<(), T> {
         let claim = if Self::ONE_STEP { CLAIMED | PUBLISHED } else { CLAIMED };
         // D: publishes what came before, or, if refused, acquires what came before the first close.
         // B, for a close in one step.
@@ -187,7 +188,10 @@ impl<T> Signal<T> {
             // E: publishes the value. B: takes announcements along, or comes before them.
             before = self.word.fetch_or(PUBLISHED, Ordering::Release);
         }
-        Ok(if before & WAITERS == 0 { Due::default() } else { self.waiters.fire() })
+        if before & WAITERS != 0 {
+            deferred.run_later(self.waiters.fire());
+        }
+        Ok(())
     }
 
     /// Whether the signal is closed. True from the moment when the first closer has won, which for a
@@ -337,7 +341,7 @@ impl<T> Source for Signal<T> {
         self.is_published()
     }
 
-    fn announce(&self, _: Option<()>) -> Announced<()> {
+    fn announce(&self, _: Option<()>, _: &mut Deferred) -> Announced<()> {
         // B and C: publishes the registration to the closer, or acquires the close.
         match self.word.fetch_or(WAITERS, Ordering::AcqRel) & PUBLISHED {
             0 => Announced::Parked(()),

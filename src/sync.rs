@@ -9,11 +9,13 @@ mod lazy;
 #[cfg(loom)]
 pub(crate) mod model;
 mod pile;
-mod slot;
+mod take_once;
+mod unwind;
 
 pub(crate) use lazy::LazyArc;
 pub(crate) use pile::{Layers, Pile};
-pub(crate) use slot::Slot;
+pub(crate) use take_once::TakeOnce;
+pub(crate) use unwind::{run_both, run_to_end};
 
 pub(crate) use core::sync::atomic::Ordering;
 
@@ -227,6 +229,11 @@ impl<T> Lock<T> {
 pub(crate) mod host {
     pub(crate) use std::thread::panicking;
 
+    #[cfg(loom)]
+    pub(crate) use loom::thread_local;
+    #[cfg(not(loom))]
+    pub(crate) use std::thread_local;
+
     #[cfg(not(loom))]
     pub(crate) use std::thread::{Thread, current, park, park_timeout};
 
@@ -239,52 +246,4 @@ pub(crate) mod host {
     }
 
     pub(crate) use std::time::Instant;
-}
-
-/// Keeps the first panic of several pieces of foreign code until all of them have run.
-#[cfg(feature = "std")]
-pub(crate) struct FirstPanic(Option<alloc::boxed::Box<dyn core::any::Any + Send>>);
-
-#[cfg(feature = "std")]
-impl FirstPanic {
-    pub(crate) fn none() -> Self {
-        Self(None)
-    }
-
-    /// Runs `f`, which is not used again if it panics.
-    pub(crate) fn catch(&mut self, f: impl FnOnce()) {
-        let outcome = std::panic::catch_unwind(core::panic::AssertUnwindSafe(f));
-        match outcome {
-            Ok(()) => {}
-            Err(panic) if self.0.is_none() => self.0 = Some(panic),
-            // A payload is foreign too, and its drop may panic: the later ones are not dropped.
-            Err(panic) => core::mem::forget(panic),
-        }
-    }
-
-    /// Lets the first panic go on, unless this thread is unwinding already, where that would abort.
-    pub(crate) fn resume(self) {
-        match self.0 {
-            Some(panic) if !std::thread::panicking() => std::panic::resume_unwind(panic),
-            Some(panic) => core::mem::forget(panic),
-            None => {}
-        }
-    }
-}
-
-/// Without `std` a panic cannot be caught: it goes on at once, and the caller's `Drop` does the rest.
-#[cfg(not(feature = "std"))]
-pub(crate) struct FirstPanic;
-
-#[cfg(not(feature = "std"))]
-impl FirstPanic {
-    pub(crate) fn none() -> Self {
-        Self
-    }
-
-    pub(crate) fn catch(&mut self, f: impl FnOnce()) {
-        f();
-    }
-
-    pub(crate) fn resume(self) {}
 }

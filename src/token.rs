@@ -12,6 +12,7 @@ use alloc::boxed::Box;
 
 use crate::callback::Callback;
 use crate::combine::Until;
+use crate::deferred::Deferred;
 use crate::hook::Kept;
 use crate::node::{Aim, Node, Traits};
 use crate::reason::Reason;
@@ -210,7 +211,7 @@ impl CancelToken {
     /// With the feature `std`. One step for each scope above.
     #[cfg(feature = "std")]
     pub fn deadline(&self) -> Option<Instant> {
-        Some(self.node.as_ref()?.nearest_deadline()?.0)
+        self.node.as_ref()?.deadline()
     }
 
     /// The same scope with a value, as a scope of its own that nobody can cancel alone. It hides
@@ -335,6 +336,28 @@ impl CancelToken {
         self.node.as_ref().is_some_and(Node::is_alone)
     }
 
+    /// The own work of a cancellation of this very scope.
+    pub(crate) fn settle(&self, reason: Reason, deferred: &mut Deferred) -> Result<(), Reason> {
+        let Some(node) = &self.node else { return Err(reason) };
+        let Some(shorter) = Cancelled::shorten(&reason) else {
+            return node.settle(reason, deferred);
+        };
+        if node.settle(shorter, deferred).is_err() {
+            return Err(reason);
+        }
+        deferred.drop_later(reason);
+        Ok(())
+    }
+
+    /// Cancels the scope whose time is up at `now`, here or above, with all below it: a decision by the
+    /// clock is made at the scope whose time it is.
+    #[cfg(feature = "std")]
+    pub(crate) fn end_what_is_overdue(&self, now: Instant) {
+        if let Some(node) = self.node.as_ref().and_then(|node| node.overdue(now)) {
+            let _ = node.cancel(Reason::Deadline);
+        }
+    }
+
     fn id(&self) -> *const Node {
         self.node.as_ref().map_or(core::ptr::null(), Arc::as_ptr)
     }
@@ -346,11 +369,8 @@ impl Clock for CancelToken {
         if self.is_cancelled() { None } else { self.deadline() }
     }
 
-    /// Cancels the scope whose time is up first, and all below it.
     fn ring(&self) {
-        if let Some((_, node)) = self.node.as_ref().and_then(|node| node.nearest_deadline()) {
-            let _ = node.cancel(Reason::Deadline);
-        }
+        self.end_what_is_overdue(Instant::now());
     }
 }
 
@@ -373,8 +393,8 @@ impl RefUnwindSafe for CancelToken {}
 
 impl fmt::Debug for CancelToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = self.node.as_ref().and_then(|node| node.found());
-        f.debug_struct("CancelToken").field("cancelled", &found).finish()
+        // The reason is fixed by this, as by every question for it.
+        f.debug_struct("CancelToken").field("cancelled", &self.reason()).finish()
     }
 }
 

@@ -15,10 +15,12 @@ use core::task::{Context, Poll, Waker};
 use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
+use crate::deferred::Deferred;
 use crate::error::Unfinished;
 use crate::hook::{Parked, Target, Waiters};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
+use crate::sync::run_both;
 
 /// Something that can be waited for: a word, and the list of those who wait.
 pub(crate) trait Source {
@@ -39,7 +41,9 @@ pub(crate) trait Source {
     /// One read-modify-write of the word that decides the end, so that one of the two is second:
     /// the end sees the announcement, or the announcement sees the end. It must release (what was
     /// registered before) to the end, which acquires it.
-    fn announce(&self, seen: Option<Self::Seen>) -> Announced<Self::Seen>;
+    ///
+    /// Where that makes the caller deliver what ended the wait, the delivery is deferred.
+    fn announce(&self, seen: Option<Self::Seen>, deferred: &mut Deferred) -> Announced<Self::Seen>;
 }
 
 /// What an announcement found.
@@ -116,18 +120,16 @@ impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
             // look again. Each turn is another thread's progress, so this is no spin.
             let target = waker.clone().into();
             let Ok(parked) = Parked::new(source.waiters(), target) else { continue };
-            return match source.announce(self.seen()) {
-                Announced::Over => {
-                    // One at a time: the drop of each waker is foreign code, and may panic.
-                    drop(parked);
-                    self.become_over()
-                }
-                Announced::Parked(seen) => {
-                    // The old registration goes last: dropping its waker is foreign code.
-                    drop(core::mem::replace(self, Self::Parked(parked, seen)));
-                    Poll::Pending
-                }
+            let mut deferred = Deferred::new();
+            let (new, unused, poll) = match source.announce(self.seen(), &mut deferred) {
+                Announced::Over => (Self::Over, Some(parked), Poll::Ready(())),
+                Announced::Parked(seen) => (Self::Parked(parked, seen), None, Poll::Pending),
             };
+            // The old registration, and a new one that is not needed, go last: dropping a waker is
+            // foreign code.
+            let old = core::mem::replace(self, new);
+            run_both(|| deferred.run(), || run_both(|| drop(old), || drop(unused)));
+            return poll;
         }
     }
 
@@ -140,6 +142,9 @@ impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
 
 /// What the shared forms need of a wait. Public only in name: nobody outside can reach it.
 pub trait AnyWait: Future {
+    /// Whether to win begins something, so that a limit is looked at first (rule 20).
+    const BEGINS: bool = false;
+
     /// How much work is still in flight.
     fn left(&self) -> usize;
 

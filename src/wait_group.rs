@@ -23,6 +23,7 @@ use core::fmt;
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
+use crate::deferred::Deferred;
 use crate::error::{Overflow, Unbalanced};
 use crate::hook::{Task, Waiters};
 use crate::sync::{AtomicWord, Ordering, const_unless_loom};
@@ -165,7 +166,10 @@ impl WaitGroup {
     /// Everywhere, interrupts included. It does not allocate; if it ends a wait, it takes
     /// event-listener's lock, and runs the waiters' wakers after that.
     pub fn done(&self) -> Result<(), Unbalanced> {
-        self.leave()
+        if self.leave()? {
+            self.end_round().run();
+        }
+        Ok(())
     }
 
     /// Counts one piece of work in, until the guard is dropped.
@@ -341,10 +345,11 @@ impl WaitGroup {
         Ok(())
     }
 
-    /// Guard and `done` alike. Not a plain subtraction: the step to zero must bump the round in the
-    /// same instant, and a step below zero must not happen even for a moment.
+    /// Guard and `done` alike; true if the caller has to end the round. Not a plain subtraction: the step
+    /// to zero must bump the round in the same instant, and a step below zero must not happen even for a
+    /// moment.
     #[inline]
-    fn leave(&self) -> Result<(), Unbalanced> {
+    fn leave(&self) -> Result<bool, Unbalanced> {
         let mut now = Word(self.word.load(Ordering::Relaxed));
         loop {
             let left = now.leave()?;
@@ -355,14 +360,18 @@ impl WaitGroup {
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
-                Ok(_) if left.fires => {
-                    self.waiters.fire().run();
-                    return Ok(());
-                }
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(left.fires),
                 Err(other) => now = Word(other),
             }
         }
+    }
+
+    /// Wakes those who waited for the round.
+    #[cold]
+    fn end_round(&self) -> Deferred {
+        let mut deferred = Deferred::new();
+        deferred.run_later(self.waiters.fire());
+        deferred
     }
 }
 
@@ -379,7 +388,7 @@ impl Source for WaitGroup {
         self.load().is_over(seen)
     }
 
-    fn announce(&self, seen: Option<Round>) -> Announced<Round> {
+    fn announce(&self, seen: Option<Round>, _: &mut Deferred) -> Announced<Round> {
         let mut now = self.load();
         loop {
             let Some(next) = now.announce(seen) else { return Announced::Over };

@@ -1,9 +1,8 @@
 //! Rules 9, 17, 18: chains and fans of groups end without recursion, in whatever order.
 //!
-//! Each test runs on a thread with a stack of 64 KiB. Whoever closes a group looks whether one above has
-//! closed it before, a step for each level, so a chain of children whose doors are closed from below
-//! costs the square of its length, and is shorter here: `cargo test --release --test group_trees` takes
-//! more levels of it.
+//! Each test runs on a thread with a stack of 64 KiB. An entry and a close look at each door above, so to
+//! build a chain of children takes steps in the square of its length. Chains of children are shorter here
+//! than chains of links; `cargo test --release --test group_trees` takes more levels of them.
 
 #![cfg(all(feature = "std", not(loom)))]
 
@@ -16,9 +15,10 @@ use std::thread;
 use common::{Bell, look, poll};
 use winddown::{CancelScope, TaskGroup, TaskGroupBuilder};
 
+/// For links.
 const GROUPS: usize = 100_000;
-/// For what looks at all above at each step.
-const FEWER: usize = if cfg!(debug_assertions) { 2_000 } else { 10_000 };
+/// For children, which look at all above at each step.
+const LEVELS: usize = if cfg!(debug_assertions) { 2_000 } else { 10_000 };
 /// For fans, which take the most time.
 const MANY: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
 const STACK: usize = 64 << 10;
@@ -91,12 +91,12 @@ fn drop_in(order: &[usize], groups: Vec<TaskGroup>) {
 fn a_chain_of_children_is_closed_at_its_root() {
     on_a_small_stack(|| {
         let ends = Ends::default();
-        let groups = chain(GROUPS, &ends);
+        let groups = chain(LEVELS, &ends);
         let bell = Bell::new();
         let mut wait = groups[0].drained();
         assert!(poll(&mut wait, &bell.waker()).is_pending());
         assert!(groups[0].close());
-        assert_eq!((ends.count(), bell.rings()), (GROUPS, 1));
+        assert_eq!((ends.count(), bell.rings()), (LEVELS, 1));
         assert!(groups.iter().all(TaskGroup::is_drained));
     });
 }
@@ -106,13 +106,13 @@ fn a_chain_of_children_is_closed_at_its_root() {
 fn a_chain_of_children_is_drained_by_the_last_guard() {
     on_a_small_stack(|| {
         let ends = Ends::default();
-        let groups = chain(GROUPS, &ends);
-        let guard = groups[GROUPS - 1].guard().unwrap();
+        let groups = chain(LEVELS, &ends);
+        let guard = groups[LEVELS - 1].guard().unwrap();
         assert!(groups[0].cancel());
-        assert!(guard.token().is_cancelled() && groups[GROUPS / 2].is_closed());
+        assert!(guard.token().is_cancelled() && groups[LEVELS / 2].is_closed());
         assert_eq!(ends.count(), 0);
         drop(guard);
-        assert_eq!(ends.count(), GROUPS);
+        assert_eq!(ends.count(), LEVELS);
     });
 }
 
@@ -120,15 +120,15 @@ fn a_chain_of_children_is_drained_by_the_last_guard() {
 #[test]
 fn a_chain_of_children_is_dropped_in_any_order() {
     on_a_small_stack(|| {
-        for order in orders(FEWER) {
+        for order in orders(LEVELS) {
             for busy in [false, true] {
                 let ends = Ends::default();
-                let groups = chain(FEWER, &ends);
-                let guard = busy.then(|| groups[FEWER - 1].guard().unwrap());
+                let groups = chain(LEVELS, &ends);
+                let guard = busy.then(|| groups[LEVELS - 1].guard().unwrap());
                 drop_in(&order, groups);
-                assert_eq!(ends.count(), if busy { 0 } else { FEWER });
+                assert_eq!(ends.count(), if busy { 0 } else { LEVELS });
                 drop(guard);
-                assert_eq!(ends.count(), FEWER);
+                assert_eq!(ends.count(), LEVELS);
             }
         }
     });

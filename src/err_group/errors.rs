@@ -6,12 +6,13 @@
 //! Two words, each sealed by one step: the pile of errors, and the count of tickets. A ticket below the
 //! bound admits to the pile, whose own seal then decides; a ticket beyond it is itself the record.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 
-use crate::callback::Callback;
-use crate::group::{TaskGroup, TaskGroupBuilder};
+use crate::deferred::Deferred;
+use crate::group::{Seal, TaskGroup, TaskGroupBuilder};
 use crate::reason::Reason;
 use crate::signal::Signal;
 use crate::sync::{Arc, AtomicUsize, Ordering, Pile};
@@ -49,29 +50,32 @@ impl<E: Send + Sync + 'static> Store<E> {
             cancels: !builder.keeps_going,
             answer: Signal::typed(),
         });
-        let (seal, finaliser) = (Seal(Arc::clone(&store)), builder.finaliser.take());
-        builder.finaliser = Some(Callback::new(move || {
-            // Also if the finaliser panics.
-            let _seal = seal;
-            if let Some(finaliser) = finaliser {
-                finaliser.run();
-            }
-        }));
+        builder.seal = Some(Box::new(SealOf(Arc::clone(&store))));
         store
     }
 }
 
-/// Seals its store when it is dropped.
-struct Seal<E>(Arc<Store<E>>);
+/// Seals its store when the group drains.
+struct SealOf<E>(Arc<Store<E>>);
 
-impl<E> Drop for Seal<E> {
-    fn drop(&mut self) {
+impl<E: Send + Sync + 'static> Seal for SealOf<E> {
+    fn seal(self: Box<Self>, deferred: &mut Deferred) {
         self.0.seal();
+        // The last reference drops the errors, which is foreign code. No other is left then to hear of them.
+        match Arc::into_inner(self.0) {
+            Some(store) if store.count() > 0 => deferred.drop_later(store),
+            _ => {}
+        }
     }
 }
 
 impl<E> Store<E> {
-    pub(super) fn record(&self, error: E, group: &TaskGroup) -> Result<(), E> {
+    pub(super) fn record(
+        &self,
+        error: E,
+        group: &TaskGroup,
+        deferred: &mut Deferred,
+    ) -> Result<(), E> {
         // Relaxed: the pile publishes what it takes, and a ticket beyond the bound is all there is.
         let before = self.tickets.fetch_add(TICKET, Ordering::Relaxed);
         if before & SEALED != 0 {
@@ -82,15 +86,14 @@ impl<E> Store<E> {
         }
         if self.cancels {
             // Who cancelled first has given the reason.
-            let _ = group.cancel_with(Reason::Failed);
+            let _ = group.cancel_into(Reason::Failed, deferred);
         }
         Ok(())
     }
 
     fn seal(&self) {
         let mut layers = self.errors.seal();
-        let mut errors: Vec<E> =
-            core::iter::from_fn(|| layers.pop()).map(|layer| layer.value).collect();
+        let mut errors: Vec<E> = core::iter::from_fn(|| layers.pop()).collect();
         errors.reverse();
         // Relaxed: as in `record`.
         let tickets = self.tickets.fetch_or(SEALED, Ordering::Relaxed) / TICKET;

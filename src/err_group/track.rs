@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::errors::Store;
 use crate::combine::Tracked;
+use crate::deferred::and_then_run;
 use crate::group::TaskGuard;
 use crate::sync::Arc;
 
@@ -46,11 +47,16 @@ impl<F: Future<Output = Result<(), E>>, E> Future for TrackedErr<F, E> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.project().tracked.poll_then(cx, |outcome, inside| {
-            if let Err(error) = outcome {
-                // The group is not drained, since we are inside.
-                let _ = inside.store.record(error, inside.guard.group());
-            }
+        self.project().tracked.poll_then(cx, |outcome, Inside { store, guard }| {
+            and_then_run(|deferred| {
+                if let Err(error) = outcome {
+                    // The group is not drained, since we are inside.
+                    let _ = store.record(error, guard.group(), deferred);
+                }
+                drop(store);
+                // The task is over: a panic of foreign code from here on is not its own.
+                guard.leave_into(deferred);
+            });
         })
     }
 }

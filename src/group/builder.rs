@@ -3,12 +3,13 @@
 use core::num::NonZeroUsize;
 use core::{fmt, mem};
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::TaskGroup;
-use super::shared::{Hold, Parts, Shared};
-use super::tree::Tree;
+use super::shared::{Hold, Parts, Seal, Shared};
 use crate::callback::Callback;
+use crate::deferred::{Deferred, and_then_run};
 use crate::holders::Caller;
 use crate::node::{Node, Traits};
 use crate::population::Population;
@@ -24,7 +25,8 @@ pub struct TaskGroupBuilder {
     pub(super) links: Vec<TaskGroup>,
     limit: Option<NonZeroUsize>,
     is_sharded: bool,
-    pub(crate) finaliser: Option<Callback>,
+    finaliser: Option<Callback>,
+    pub(crate) seal: Option<Box<dyn Seal>>,
     pub(crate) keeps_going: bool,
     pub(crate) keep_errors: Option<usize>,
 }
@@ -125,47 +127,47 @@ impl TaskGroupBuilder {
         let caller = Caller::here();
         let parent = self.parent.take();
         let links = mem::take(&mut self.links);
+        let above = parent.as_ref().and_then(CancelToken::node).cloned();
         let stop = CancelScope::below(parent.as_ref(), Traits::default());
-        let is_below = parent.is_some();
-        let group = self.make(Parts {
-            is_below,
-            tree: Arc::new(Tree::new(parent)),
-            door: Node::new(stop.token().node().cloned(), Traits::default()),
-            stop,
-            links: links.len(),
-        });
-        for other in links {
+        let group = self.make(above, stop, links.len());
+        let mut deferred = Deferred::new();
+        for other in &links {
             let link = Hold::link(&group.shared, caller);
             if let Err(mut link) = other.shared.followers.push(link) {
                 // It is drained already. Nobody has closed the new group, so this is not its end.
-                let _ = link.end();
+                link.end(&mut deferred);
             }
         }
-        if is_below {
-            Shared::follow(&group.shared);
-        }
+        Shared::follow(&group.shared, &mut deferred);
+        // The group is whole, so it comes to its end even if this panics. Dropping the last handle of a
+        // group closes that.
+        deferred.run_after(|| drop(links));
         group
     }
 
     /// Builds the group below `parent`, which `hold` holds up.
     pub(super) fn build_below(self, parent: &TaskGroup, hold: Hold) -> TaskGroup {
-        let group = self.make(Parts {
-            is_below: true,
-            tree: parent.shared.tree.clone(),
-            door: Node::new(Some(parent.shared.door.clone()), Traits::default()),
-            stop: CancelScope::below(Some(parent.token()), Traits::default()),
-            links: 0,
-        });
+        let above = Some(Arc::clone(&parent.shared.door));
+        let stop = CancelScope::below(Some(parent.token()), Traits::default());
+        let group = self.make(above, stop, 0);
         hold.label("a child group");
         // Nobody has the new group yet, so it is not drained.
         let _ = group.shared.followers.push(hold);
-        Shared::follow(&group.shared);
+        and_then_run(|deferred| Shared::follow(&group.shared, deferred));
         group
     }
 
-    fn make(self, parts: Parts) -> TaskGroup {
-        let population = Population::new(self.limit, self.is_sharded);
-        TaskGroup { shared: Shared::new(parts, population, self.finaliser) }
+    /// A group whose door hangs below `above`.
+    fn make(self, above: Option<Arc<Node>>, stop: CancelScope, links: usize) -> TaskGroup {
+        let shared = Shared::new(Parts {
+            population: Population::new(self.limit, self.is_sharded),
+            door: Node::new(above, Traits::default()),
+            stop,
+            links,
+            finaliser: self.finaliser,
+            seal: self.seal,
+        });
+        TaskGroup { shared }
     }
 }
 

@@ -1,107 +1,52 @@
 //! The end of a group.
 //!
-//! The one drainer runs the finaliser, holding nothing. Then the group is drained: its waits are over,
-//! and its followers (its parent, and groups that are linked to it) are held up by it no more. Whoever
-//! of them ends by that is drained by the same loop, so a chain of groups is drained without recursion.
+//! The drain has two steps. The finaliser runs as foreign code, with nothing of ours unfinished. Then the group
+//! is drained, which is own work: its waits are over, and its followers (its parent, and groups that are linked
+//! to it) are held up by it no more. Those that end by that are added to the same list, so a chain of groups is
+//! drained without recursion. A finaliser that panics counts as run: the second step follows all the same.
 
-use super::shared::{Hold, Shared};
-use crate::hook::{Due, Task};
-use crate::node::Aim;
-use crate::population::Left;
-use crate::sync::{Arc, FirstPanic, Layers};
+use core::mem;
 
-/// Groups that have come to their end. Dropping it drains them, so unwinding does too.
-pub(super) struct Drain {
-    /// The first, by the reference that it has to itself.
-    group: Option<Arc<Shared>>,
-    /// The others, by holds that have ended; their references are ours.
-    others: Layers<Hold>,
-}
+use super::shared::Shared;
+use crate::deferred::{Deferred, Job};
+use crate::sync::Arc;
 
-impl Drain {
-    pub(super) fn nothing() -> Self {
-        Self { group: None, others: Layers::none() }
-    }
+// SAFETY: `HEAD` is the offset of `head`, which `Shared::new` makes.
+unsafe impl Job for Shared {
+    const HEAD: usize = mem::offset_of!(Self, head);
 
-    /// The drain of `group`, for the one who was told that it is the last.
-    pub(super) fn of(group: &Arc<Shared>, left: Left) -> Self {
-        let mut drain = Self::nothing();
-        if let Left::Last = left {
-            group.note_force();
-            // SAFETY: a group says so once, and each is used for one drain.
-            drain.group = Some(unsafe { Shared::end(group) });
+    fn settle(this: Arc<Self>, deferred: &mut Deferred) {
+        match &this.finaliser {
+            Some(finaliser) if !finaliser.is_spent() => deferred.finalise(this),
+            _ => Self::drain(this, deferred),
         }
-        drain
     }
 
-    pub(super) fn run(self) {
-        drop(self);
-    }
-
-    /// Foreign code runs with nothing unfinished but what this holds.
-    fn go_on(&mut self) {
-        let mut panic = FirstPanic::none();
-        while let Some(group) = &self.group {
-            if let Some(finaliser) = &group.finaliser {
-                // Runs once: where unwinding cannot be caught, it comes back here without it.
-                panic.catch(|| finaliser.run());
-            }
-            if let Some((group, wakes)) = self.finish() {
-                panic.catch(|| wakes.run());
-                // The last reference drops the token's scope, which tells those who still look.
-                panic.catch(|| drop(group));
-            }
+    fn finalise(&self) {
+        if let Some(finaliser) = &self.finaliser {
+            finaliser.run();
         }
-        panic.resume();
     }
 
-    /// The own work of one drain.
-    fn finish(&mut self) -> Option<(Arc<Shared>, Due<Task>)> {
-        let group = self.group.take()?;
-        let mut wakes = group.drained.settle(()).unwrap_or_default();
-        let mut followers = group.followers.seal();
-        while let Some(mut layer) = followers.pop() {
-            let (left, due) = layer.value.end();
-            wakes.append(due);
-            if let Left::Last = left {
-                layer.value.shared().note_force();
-                self.others.push(layer);
-            }
-        }
-        // SAFETY: each of the others was told `Last`, and is taken out of the list once.
-        self.group = self.others.pop().map(|layer| unsafe { Shared::end(layer.value.shared()) });
-        Some((group, wakes))
+    /// The last reference drops the token's scope, which tells those who still look.
+    fn run(this: Arc<Self>) {
+        drop(this);
     }
 }
 
-impl Drop for Drain {
-    #[inline]
-    fn drop(&mut self) {
-        if self.group.is_some() {
-            self.go_on();
+impl Shared {
+    fn drain(this: Arc<Self>, deferred: &mut Deferred) {
+        if let Some(seal) = this.seal.take() {
+            seal.seal(deferred);
         }
-    }
-}
-
-/// What an operation on a group leaves to be done when its own work is finished.
-#[must_use]
-pub(super) struct Rest {
-    pub(super) aims: Due<Aim>,
-    pub(super) wakes: Due<Task>,
-    pub(super) drain: Drain,
-}
-
-impl Rest {
-    pub(super) fn nothing() -> Self {
-        Self { aims: Due::default(), wakes: Due::default(), drain: Drain::nothing() }
-    }
-
-    pub(super) fn run(self) {
-        let Self { aims, wakes, drain } = self;
-        let mut panic = FirstPanic::none();
-        panic.catch(|| aims.run());
-        panic.catch(|| wakes.run());
-        panic.catch(|| drain.run());
-        panic.resume();
+        // By nobody else: this closes it, and the group ends once.
+        let _ = this.drained.settle((), deferred);
+        // A drained group has nothing to hear from above.
+        this.door.unhook();
+        let mut followers = this.followers.seal();
+        while let Some(mut hold) = followers.pop() {
+            hold.end(deferred);
+        }
+        deferred.run_one_later(this);
     }
 }

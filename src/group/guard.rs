@@ -2,18 +2,17 @@
 
 use core::fmt;
 use core::future::IntoFuture;
+use core::mem::ManuallyDrop;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use super::TaskGroup;
-use super::drain::{Drain, Rest};
 #[cfg(feature = "std")]
 use super::shared::ON_PANIC;
 use super::shared::{Hold, ON_DROP, Shared};
 use super::waits::WaitDoor;
 use crate::combine::Tracked;
+use crate::deferred::Deferred;
 use crate::holders::Caller;
-use crate::hook::{Due, Task};
-use crate::population::Left;
 use crate::token::CancelToken;
 
 /// One task inside a group: counts out when it is dropped. Made by [`TaskGroup::guard`].
@@ -160,41 +159,38 @@ impl TaskGuard {
         self
     }
 
-    /// The drop of a guard that may have to cancel, or to tell of a panic.
+    /// Counts the task out, which cancels the group if the guard says so. What comes of it is deferred; the
+    /// group may be gone when this returns.
+    pub(crate) fn leave_into(self, deferred: &mut Deferred) {
+        ManuallyDrop::new(self).end(deferred);
+    }
+
+    /// To be called once, by whoever drops the guard.
+    fn end(&mut self, deferred: &mut Deferred) {
+        if let Some(reason) = self.hold.reason() {
+            // Before the step that counts the task out, since that may be the last that the group hears.
+            let _ = Shared::cancel(self.hold.shared(), reason, deferred);
+        }
+        self.hold.end(deferred);
+    }
+
     #[cold]
     fn drop_noticed(&mut self) {
-        let reason = self.hold.reason();
-        let rest = match reason {
-            Some(reason) => Shared::cancel(self.hold.shared(), reason).1,
-            None => Rest::nothing(),
-        };
-        let (left, wakes) = self.hold.end();
-        self.run_rest(Rest { wakes, ..rest }, left);
-    }
-
-    fn run_rest(&self, mut rest: Rest, left: Left) {
-        if let Left::Last = left {
-            rest.drain = Drain::of(self.hold.shared(), left);
-        }
-        rest.run();
-    }
-
-    #[cold]
-    fn end_with(&self, left: Left, wakes: Due<Task>) {
-        self.run_rest(Rest { wakes, ..Rest::nothing() }, left);
+        let mut deferred = Deferred::new();
+        self.end(&mut deferred);
+        deferred.run_in_drop();
     }
 }
 
 impl Drop for TaskGuard {
     #[inline]
     fn drop(&mut self) {
-        if !self.hold.is_plain() {
+        if !self.hold.is_plain() || self.hold.shared().population.has_queue() {
             return self.drop_noticed();
         }
-        let (left, wakes) = self.hold.end();
-        if matches!(left, Left::Last) || !wakes.is_empty() {
-            self.end_with(left, wakes);
-        }
+        let mut deferred = Deferred::new();
+        self.hold.end(&mut deferred);
+        deferred.run_in_drop();
     }
 }
 

@@ -1,73 +1,71 @@
 //! How the levels of a group rise: by its own close or cancel, or by what comes from above.
+//!
+//! A close settles the door, and that step says which closer was the first; then it closes the population.
+//! Every closer does both. **Invariant: a population that is seen closed implies a door that is seen closed,
+//! and so does a token that is seen cancelled.**
+//!
+//! The door is a node of a tree of its own: a child's door hangs below its parent's, and the door of a root
+//! below the token that the group was built with, if there is one. So a close reaches all below at once, to
+//! be asked ([`Shared::is_closed`] looks at the doors alone), and by the delivery, to be acted on: each group
+//! has a hook in the node above its door ([`FromAbove`]). A token is cancelled by its own group, which closes
+//! the door first, or from above, which is above the door too.
 
 use alloc::boxed::Box;
 
-use super::drain::{Drain, Rest};
 use super::shared::Shared;
-use crate::node::{Follower, Node};
-use crate::population::Left;
+use crate::deferred::Deferred;
+use crate::node::{Below, Follower, Node};
 use crate::reason::Reason;
-use crate::sync::{Arc, AtomicBool, Ordering, Slot, Weak};
+use crate::sync::Arc;
 
 impl Shared {
-    /// Hooks the group to its door, so that it follows those above; if they are closed or cancelled
-    /// already, it is so from birth. Nobody else has the group yet.
-    pub(super) fn follow(this: &Arc<Self>) {
-        let follow = Follow {
-            group: Arc::downgrade(this),
-            kept: Slot::empty(),
-            is_last: AtomicBool::new(false),
-        };
-        // It may have to deliver to the part of the chain that it hooks up.
-        let _delivery = this.tree.deliver();
-        Node::follow(&this.door, Box::new(follow));
+    /// Whether the door is closed, here or above.
+    #[inline]
+    pub(super) fn is_closed(&self) -> bool {
+        self.door.found().is_some()
     }
 
-    /// Closes the door. True for the first.
-    pub(super) fn close(this: &Arc<Self>) -> (bool, Rest) {
-        let was_open = this.door.found().is_none();
-        let _delivery = this.tree.deliver();
-        let closed = this.population.close();
-        let (_, aims) = this.door.settle(Reason::Cancelled);
-        let wakes = this.population.dismiss();
-        let drain = Drain::of(this, this.after(closed.unwrap_or(Left::Done)));
-        (was_open && closed.is_some(), Rest { aims, wakes, drain })
+    /// Hooks the group in above its door, so that it is closed with what is above; if that is closed or
+    /// cancelled, the group is so from birth. To be called before anybody else has the group.
+    pub(super) fn follow(this: &Arc<Self>, deferred: &mut Deferred) {
+        let from_above = || -> Box<dyn Follower> { Box::new(FromAbove(Below::new(this))) };
+        if !Node::follow(&this.door, from_above, deferred) {
+            Self::close(this, deferred);
+        }
+    }
+
+    /// Closes the door, and then the population. True for the first.
+    pub(super) fn close(this: &Self, deferred: &mut Deferred) -> bool {
+        let is_first = this.door.settle(Reason::Cancelled, deferred).is_ok();
+        if let Some(exit) = this.population.close(deferred) {
+            // SAFETY: the caller keeps the group.
+            unsafe { Self::after(this, exit, deferred) };
+        }
+        is_first
     }
 
     /// Closes the door and cancels the token.
-    pub(super) fn cancel(this: &Arc<Self>, reason: Reason) -> (Result<(), Reason>, Rest) {
-        this.tree.note_cancel();
-        let (_, mut rest) = Self::close(this);
-        let (outcome, aims) = match this.stop.token().node() {
-            Some(node) => node.settle(reason),
-            None => unreachable!("a group's token has a scope"),
-        };
-        rest.aims.append(aims);
-        (outcome, rest)
+    pub(super) fn cancel(
+        this: &Self,
+        reason: Reason,
+        deferred: &mut Deferred,
+    ) -> Result<(), Reason> {
+        Self::close(this, deferred);
+        this.stop.token().settle(reason, deferred)
     }
 }
 
-/// What makes a group follow its door. Its hook is fired once, so each step is made once, by one thread.
-struct Follow {
-    group: Weak<Shared>,
-    /// Keeps the group from `settle` to the end of `run`: dropping it may be foreign code.
-    kept: Slot<Shared>,
-    /// The door was closed over nobody: `run` drains.
-    is_last: AtomicBool,
-}
+/// What a group has above its door. Its hook is fired once, so each step is made once, by one thread.
+struct FromAbove(Below<Shared>);
 
-impl Follower for Follow {
-    fn settle(&self) {
-        let Some(group) = self.group.upgrade() else { return };
-        let left = group.after(group.population.close().unwrap_or(Left::Done));
-        self.is_last.store(matches!(left, Left::Last), Ordering::Relaxed);
-        self.kept.replace(Some(group));
+impl Follower for FromAbove {
+    fn settle(&self, deferred: &mut Deferred) {
+        if let Some(group) = self.0.reach() {
+            Shared::close(group, deferred);
+        }
     }
 
-    fn run(&self) {
-        let Some(group) = self.kept.replace(None) else { return };
-        let left = if self.is_last.load(Ordering::Relaxed) { Left::Last } else { Left::Done };
-        let wakes = group.population.dismiss();
-        Rest { wakes, drain: Drain::of(&group, left), ..Rest::nothing() }.run();
+    fn release(&self) {
+        self.0.release();
     }
 }

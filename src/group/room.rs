@@ -2,18 +2,20 @@
 
 use core::fmt;
 use core::future::Future;
+use core::mem;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll, Waker};
 
 use futures_core::FusedFuture;
 
-use super::drain::{Drain, Rest};
 use super::shared::{Hold, Shared};
 use super::{TaskGroup, TaskGuard};
+use crate::deferred::Deferred;
 use crate::error::Refused;
 use crate::holders::Caller;
-use crate::population::{Limited, Queued};
+use crate::population::{GivenUp, Outcome, Queued};
+use crate::sync::Arc;
 #[cfg(feature = "std")]
 use crate::wait::Clock;
 use crate::wait::{AnyWait, wait_forms};
@@ -32,6 +34,9 @@ pub struct WaitRoom<'a> {
     state: Room,
 }
 
+/// The output of a wait for room.
+type Entered = Result<TaskGuard, Refused>;
+
 enum Room {
     New,
     Queued(Queued),
@@ -49,7 +54,7 @@ impl<'a> WaitRoom<'a> {
     }
 
     /// Enters, or sits down in the queue (`None`).
-    fn arrive(&mut self) -> Option<Result<TaskGuard, Refused>> {
+    fn arrive(&mut self, waker: &Waker, deferred: &mut Deferred) -> Option<Entered> {
         let shared = &self.group.shared;
         let refused = match Shared::enter(shared, self.caller) {
             Ok(hold) => return Some(Ok(TaskGuard::new(hold))),
@@ -58,32 +63,41 @@ impl<'a> WaitRoom<'a> {
         let (Refused::Full, Some(limited)) = (refused, shared.population.limited()) else {
             return Some(Err(refused));
         };
-        let (queued, left, wakes) = Limited::queue_up(limited);
+        let (queued, exit) = limited.queue_up(waker, deferred);
         self.state = Room::Queued(queued);
-        let drain = Drain::of(shared, shared.after(left));
-        Rest { wakes, drain, ..Rest::nothing() }.run();
+        // SAFETY: the handle keeps the group.
+        unsafe { Shared::after(Arc::as_ptr(shared), exit, deferred) };
         None
     }
 
-    /// Says what came of the wait, if it is over.
-    fn decide(&mut self, decided: Poll<()>) -> Poll<Result<TaskGuard, Refused>> {
+    /// Says what came of the wait in the queue, if it is over.
+    fn decided(&mut self) -> Poll<Entered> {
+        let Room::Queued(queued) = &self.state else { unreachable!("it sits in the queue") };
+        let outcome = queued.outcome();
         // A place that was granted is given back, if the door was closed meanwhile. A wait that is
         // dismissed, without a place, finds it closed.
         if self.group.is_closed() {
             self.leave_queue();
             return Poll::Ready(Err(Refused::Closed));
         }
-        ready!(decided);
-        self.state = Room::Over;
-        Poll::Ready(Ok(self.seated()))
+        match outcome {
+            Some(Outcome::Granted) => {
+                self.state = Room::Over;
+                Poll::Ready(Ok(self.seated()))
+            }
+            Some(Outcome::Dismissed) => unreachable!("the queue is dismissed behind a closed door"),
+            None => Poll::Pending,
+        }
     }
 
     /// Ends the wait; a place that was granted goes to the next.
     fn leave_queue(&mut self) {
-        if let Room::Queued(queued) = core::mem::replace(&mut self.state, Room::Over) {
-            if queued.give_up() {
-                drop(self.seated());
-            }
+        let Room::Queued(queued) = mem::replace(&mut self.state, Room::Over) else { return };
+        match queued.give_up() {
+            // Foreign code, with nothing unfinished.
+            GivenUp::Undecided(waker) => drop(waker),
+            GivenUp::Decided(Outcome::Granted) => drop(self.seated()),
+            GivenUp::Decided(Outcome::Dismissed) => {}
         }
     }
 
@@ -94,44 +108,35 @@ impl<'a> WaitRoom<'a> {
 }
 
 impl Future for WaitRoom<'_> {
-    type Output = Result<TaskGuard, Refused>;
+    type Output = Entered;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Entered> {
         self.assert_unfinished();
-        if let Room::New = self.state {
-            if let Some(output) = self.arrive() {
-                self.state = Room::Over;
-                return Poll::Ready(output);
-            }
+        if let Room::Queued(queued) = &self.state {
+            queued.renew(cx.waker());
+            return self.decided();
         }
-        let Room::Queued(queued) = &mut self.state else { unreachable!("it has arrived") };
-        let decided = Pin::new(&mut queued.decided).poll(cx);
-        self.decide(decided)
+        let mut deferred = Deferred::new();
+        let arrived = self.arrive(cx.waker(), &mut deferred);
+        if arrived.is_some() {
+            self.state = Room::Over;
+        }
+        deferred.run();
+        arrived.map_or_else(|| self.decided(), Poll::Ready)
     }
 }
 
 impl AnyWait for WaitRoom<'_> {
+    const BEGINS: bool = true;
+
     fn left(&self) -> usize {
         self.group.len()
     }
 
-    fn look(mut self: Pin<&mut Self>) -> Poll<Self::Output> {
+    /// Never begins anything: the limits are looked at first, and then it is polled.
+    fn look(self: Pin<&mut Self>) -> Poll<Entered> {
         self.assert_unfinished();
-        match &mut self.state {
-            Room::Queued(queued) => {
-                let decided = Pin::new(&mut queued.decided).look();
-                self.decide(decided)
-            }
-            Room::New | Room::Over => match self.group.enter(self.caller) {
-                Err(Refused::Full) if self.group.shared.population.limited().is_some() => {
-                    Poll::Pending
-                }
-                output => {
-                    self.state = Room::Over;
-                    Poll::Ready(output)
-                }
-            },
-        }
+        Poll::Pending
     }
 
     #[cfg(feature = "std")]

@@ -1,49 +1,43 @@
 //! What the handles, guards and waits of a group share.
 //!
 //! **Invariant: a group ends once**: when its population, closed and empty, and all that it is linked
-//! to have ended (`ends` counts them). Whoever made the last step of that, and nobody else, drains the
-//! group ([`Drain`](super::drain::Drain)).
+//! to have ended (`ends` counts them). The thread that made the last step of that, and no other, puts the
+//! group on its list of deferred work, which drains it (`drain.rs`).
 //!
 //! Edge **E** (end to end): what was done inside, and in the groups that are linked, is seen by the
 //! drainer: each step of `ends` releases what its thread has acquired from a population or a drain.
 //!
 //! Memory: handles and waits hold references; a guard holds none, but one count of the population. The
 //! group has one reference to itself, from its birth to its drain, which serves all who are inside. So
-//! entering and leaving cost one read-modify-write each.
-//!
-//! The door is a scope of a tree of its own, as the token is: a child's door hangs below its parent's,
-//! and a root's below its own token. So a close reaches all below at once, to be asked, and by the
-//! delivery, to be acted on: each group follows its door ([`Follow`]). A token is cancelled by its own
-//! group, which closes the door first, or from above, which is above the door too: cancelled implies
-//! closed.
+//! entering and leaving cost one read-modify-write each. A step that gives up a count works on a raw pointer,
+//! since the group may be gone when it returns (rule 19).
 
 use core::mem::{self, ManuallyDrop};
 use core::ptr;
 
+use alloc::boxed::Box;
+
 use super::TaskGroup;
-use super::tree::Tree;
 use crate::callback::Callback;
+use crate::deferred::{Deferred, Head};
 use crate::error::Refused;
 use crate::holders::{Caller, Register, Ticket};
-use crate::hook::{Due, Task};
 use crate::node::Node;
-use crate::population::{Left, Population};
+use crate::population::{Exit, Population};
 use crate::reason::Reason;
 use crate::scope::CancelScope;
 use crate::signal::Signal;
 #[cfg(feature = "std")]
 use crate::sync::host::panicking;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, Pile};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, Pile, TakeOnce};
 
 /// See the module.
 pub(crate) struct Shared {
+    pub(super) head: Head,
     pub(super) population: Population,
     /// How many handles there are; the last one closes the door.
     pub(super) handles: AtomicUsize,
-    /// Whether somebody above can close the door or cancel the token.
-    is_below: bool,
-    pub(super) tree: Arc<Tree>,
-    /// Cancelled when the group is closed. Goes before the token, whose scope it hangs in.
+    /// Cancelled when the group is closed.
     pub(super) door: Arc<Node>,
     /// Dropped with the group, which tells the tokens that outlive it.
     pub(super) stop: CancelScope,
@@ -53,127 +47,136 @@ pub(crate) struct Shared {
     pub(super) followers: Pile<Hold>,
     /// Run by the drain.
     pub(super) finaliser: Option<Callback>,
-    /// Set by the drain before all else: the group had been cancelled.
-    pub(super) was_forced: AtomicBool,
+    /// Called by the drain, after the finaliser.
+    pub(super) seal: TakeOnce<Box<dyn Seal>>,
+    /// Set by the end of the population: the group had been cancelled.
+    was_forced: AtomicBool,
     /// Closed by the drain.
     pub(super) drained: Signal,
     pub(super) register: Register,
     #[cfg(feature = "std")]
-    pub(super) panics: AtomicUsize,
+    panics: AtomicUsize,
 }
 
-/// Where a new group stands.
+/// What a group has whose tasks may fail: own work of its drain, before anybody hears of that.
+pub(crate) trait Seal: Send + Sync {
+    fn seal(self: Box<Self>, deferred: &mut Deferred);
+}
+
+/// What a new group is made of.
 pub(super) struct Parts {
-    pub(super) is_below: bool,
-    pub(super) tree: Arc<Tree>,
+    pub(super) population: Population,
     pub(super) door: Arc<Node>,
     pub(super) stop: CancelScope,
     /// How many links it will get.
     pub(super) links: usize,
+    pub(super) finaliser: Option<Callback>,
+    pub(super) seal: Option<Box<dyn Seal>>,
 }
 
 impl Shared {
     /// A group with one handle, which the caller makes.
-    pub(super) fn new(
-        parts: Parts,
-        population: Population,
-        finaliser: Option<Callback>,
-    ) -> Arc<Self> {
+    pub(super) fn new(parts: Parts) -> Arc<Self> {
         let shared = Arc::new(Self {
-            population,
+            head: Head::of::<Self>(),
+            population: parts.population,
             handles: AtomicUsize::new(1),
-            is_below: parts.is_below,
-            tree: parts.tree,
             door: parts.door,
             stop: parts.stop,
             ends: AtomicUsize::new(1 + parts.links),
             followers: Pile::new(),
-            finaliser,
+            finaliser: parts.finaliser,
+            seal: TakeOnce::new(parts.seal),
             was_forced: AtomicBool::new(false),
             drained: Signal::new(),
             register: Register::new(),
             #[cfg(feature = "std")]
             panics: AtomicUsize::new(0),
         });
-        // The group's reference to itself, for those who are inside; `end` takes it.
+        // The group's reference to itself, for those who are inside; `end_one` takes it.
         mem::forget(Arc::clone(&shared));
         shared
-    }
-
-    /// Takes the reference that the group has to itself.
-    ///
-    /// # Safety
-    ///
-    /// By the one whom `leave`, `end_one` or `close` told that it is the last, once.
-    pub(super) unsafe fn end(this: &Arc<Self>) -> Arc<Self> {
-        // SAFETY: `new` forgot a reference for this, and by the caller's promise nobody else takes it.
-        unsafe { ptr::read(this) }
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        if self.population.is_closed() {
-            self.show_closed();
-            return true;
-        }
-        self.door.found().is_some()
-    }
-
-    /// Called before anybody is told that the population is closed: the groups below look at the door,
-    /// which whoever closes may not have come to yet.
-    #[cold]
-    fn show_closed(&self) {
-        self.door.fix(&Reason::Cancelled);
     }
 
     /// Goes in by the door.
     #[inline]
     pub(super) fn enter(this: &Arc<Self>, caller: Caller) -> Result<Hold, Refused> {
-        // W: a close above that is on its way has closed a door above already.
-        if this.is_below && this.is_closed_above() {
+        // A close settles its door first, and then the populations of its group and of those below, one
+        // after the other. So a thread that saw any of them closed sees the door closed here.
+        if this.is_closed() {
             return Err(Refused::Closed);
         }
-        if let Err(refused) = this.population.enter() {
-            if let Refused::Closed = refused {
-                this.show_closed();
-            }
-            return Err(refused);
-        }
+        this.population.enter()?;
         Ok(Hold::task(this, caller))
     }
 
-    /// Whether a close above is on its way here.
-    #[inline(never)]
-    fn is_closed_above(&self) -> bool {
-        !self.tree.is_settled() && self.door.found().is_some()
-    }
-
-    /// Goes in by the side of somebody who is inside during the call.
+    /// Goes in by the side of a task that is inside during the call.
     pub(super) fn join_in(this: &Arc<Self>, caller: Caller) -> Result<Hold, Refused> {
         this.population.join_in()?;
         Ok(Hold::task(this, caller))
     }
 
-    /// Goes out. After `Done` the group may be gone.
+    /// Goes out. The group may be gone when this returns.
+    ///
+    /// # Safety
+    ///
+    /// The caller's own count of the population keeps `this` until this gives it up.
     #[inline]
-    pub(super) fn leave(&self) -> (Left, Due<Task>) {
-        let (left, due) = self.population.leave();
-        (self.after(left), due)
+    pub(super) unsafe fn leave(this: *const Self, deferred: &mut Deferred) {
+        // SAFETY: the caller's promise.
+        let population = unsafe { &raw const (*this).population };
+        // SAFETY: as above.
+        let exit = unsafe { Population::leave(population, deferred) };
+        // SAFETY: as the population says.
+        unsafe { Self::after(this, exit, deferred) };
     }
 
-    /// Takes the step that follows from one of the population.
+    /// Does what follows from a step of the population. The group may be gone when this returns.
+    ///
+    /// # Safety
+    ///
+    /// `exit` came from the population of `this`, or the caller keeps `this`.
     #[inline]
-    pub(super) fn after(&self, left: Left) -> Left {
-        match left {
-            Left::Done => Left::Done,
-            Left::Last => self.end_one(),
+    pub(super) unsafe fn after(this: *const Self, exit: Exit, deferred: &mut Deferred) {
+        if let Exit::Last = exit {
+            // SAFETY: the end of the population is still to be counted, so the group is there.
+            unsafe { Self::end_population(this, deferred) };
         }
     }
 
-    /// The end of the population, or of a link. After `Done` the group may be gone.
+    /// # Safety
+    ///
+    /// By the one who made the last step of the population, once.
     #[cold]
-    pub(super) fn end_one(&self) -> Left {
+    unsafe fn end_population(this: *const Self, deferred: &mut Deferred) {
+        {
+            // SAFETY: the end that the caller counts keeps the group during this block.
+            let group = unsafe { &*this };
+            if group.stop.token().is_cancelled() {
+                // Relaxed: published by `end_one`.
+                group.was_forced.store(true, Ordering::Relaxed);
+            }
+        }
+        // SAFETY: the end of the population, counted once.
+        unsafe { Self::end_one(this, deferred) };
+    }
+
+    /// The end of the population, or of a link. The group may be gone when this returns.
+    ///
+    /// # Safety
+    ///
+    /// The end that the caller counts was still to come, and keeps `this` until it is counted.
+    #[cold]
+    pub(super) unsafe fn end_one(this: *const Self, deferred: &mut Deferred) {
+        // SAFETY: the caller's promise.
+        let ends = unsafe { &raw const (*this).ends };
         // E: publishes this end, and acquires the others.
-        if self.ends.fetch_sub(1, Ordering::AcqRel) == 1 { Left::Last } else { Left::Done }
+        // SAFETY: as above; if others are still to come, nothing is touched after it.
+        if unsafe { &*ends }.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: the last end takes the reference that the group has to itself, which `new` forgot,
+            //   and there is one last end.
+            deferred.settle_one(unsafe { Arc::from_raw(this) });
+        }
     }
 
     /// How many tasks and links the drain waits for: a snapshot.
@@ -183,13 +186,16 @@ impl Shared {
         tasks + self.ends.load(Ordering::Relaxed).saturating_sub(population)
     }
 
-    /// Notes, once, whether the group had been cancelled when it came to its end.
-    pub(super) fn note_force(&self) {
-        // The reason is asked for, since that makes the next question up the tree a short one.
-        if self.tree.may_be_cancelled() && self.stop.token().reason().is_some() {
-            // Relaxed: published by the drain, as the rest of it.
-            self.was_forced.store(true, Ordering::Relaxed);
-        }
+    /// Whether the group had been cancelled when its last task left. Of a group that is drained.
+    pub(super) fn was_forced(&self) -> bool {
+        // Relaxed: stored before the drain was published, which the caller has acquired.
+        self.was_forced.load(Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn panics(&self) -> usize {
+        // Relaxed: a count; a wait for the drain has acquired the steps of those who panicked.
+        self.panics.load(Ordering::Relaxed)
     }
 }
 
@@ -249,7 +255,7 @@ impl Hold {
         self.shared().register.label(&self.ticket, label);
     }
 
-    /// Whether there is nothing to notice when the task leaves.
+    /// Whether the task only has to be counted out, and nobody can be woken by that but by the last one.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         #[cfg(feature = "std")]
@@ -263,8 +269,9 @@ impl Hold {
     pub(super) fn reason(&self) -> Option<Reason> {
         #[cfg(feature = "std")]
         if panicking() && self.flags & WAS_PANICKING == 0 {
-            // Relaxed: the step that counts the task out publishes it.
-            self.shared().panics.fetch_add(1, Ordering::Relaxed);
+            // Relaxed: the step that counts the task out publishes it. The count stays at its maximum.
+            let up = |panics: usize| Some(panics.saturating_add(1));
+            let _ = self.shared().panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, up);
             if self.flags & ON_PANIC != 0 {
                 return Some(Reason::Panicked);
             }
@@ -272,11 +279,17 @@ impl Hold {
         (self.flags & ON_DROP != 0).then_some(Reason::Dropped)
     }
 
-    /// Ends it, once. After `Done` the group may be gone.
+    /// Ends it, once. The group may be gone when this returns, and the hold is not to be used any more.
     #[inline]
-    pub(super) fn end(&mut self) -> (Left, Due<Task>) {
-        let shared = self.shared();
-        shared.register.leave(&self.ticket);
-        if self.flags & LINK == 0 { shared.leave() } else { (shared.end_one(), Due::default()) }
+    pub(super) fn end(&mut self, deferred: &mut Deferred) {
+        self.shared().register.leave(&self.ticket);
+        let shared = Arc::as_ptr(self.shared());
+        if self.flags & LINK == 0 {
+            // SAFETY: the count of this hold, which is ended once.
+            unsafe { Shared::leave(shared, deferred) };
+        } else {
+            // SAFETY: the link of this hold, which is ended once.
+            unsafe { Shared::end_one(shared, deferred) };
+        }
     }
 }

@@ -11,9 +11,11 @@ use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
 use super::TaskGroup;
+use super::shared::Shared;
+use crate::deferred::Deferred;
 use crate::hook::Task;
 use crate::node::Aim;
-use crate::sync::Ordering;
+use crate::reason::Reason;
 #[cfg(feature = "std")]
 use crate::wait::Clock;
 use crate::wait::{AnyWait, Waiting, wait_forms};
@@ -158,9 +160,10 @@ impl<P: Borrow<TaskGroup>> fmt::Debug for WaitDrained<P> {
 /// How a group came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stopped {
-    /// Every task left by itself.
+    /// Every task left by itself: the group was not cancelled when its last task had left. (A group that
+    /// it is linked to may have taken longer, and may have been forced.)
     Gracefully,
-    /// The group was cancelled before the last task had left: by the end of the grace, or by somebody
+    /// The group was cancelled before its last task had left: by the end of the grace, or by somebody
     /// else.
     Forced,
 }
@@ -168,9 +171,7 @@ pub enum Stopped {
 impl Stopped {
     /// Of a group that is drained.
     fn of(group: &TaskGroup) -> Self {
-        // Relaxed: stored before the drain was published, which the caller has acquired.
-        let was_forced = group.shared.was_forced.load(Ordering::Relaxed);
-        if was_forced { Self::Forced } else { Self::Gracefully }
+        if group.shared.was_forced() { Self::Forced } else { Self::Gracefully }
     }
 }
 
@@ -202,8 +203,11 @@ impl<Grace: Future> Future for WaitShutdown<'_, Grace> {
         if drained.is_pending() {
             let grace = this.grace.as_mut().as_pin_mut();
             if grace.is_some_and(|grace| grace.poll(cx).is_ready()) {
-                this.grace.set(None);
-                group.cancel();
+                let mut deferred = Deferred::new();
+                let _ = Shared::cancel(&group.shared, Reason::Cancelled, &mut deferred);
+                // The drop of the grace is foreign code, and comes after our own.
+                let grace = &mut this.grace;
+                deferred.run_after(|| grace.set(None));
                 drained = Pin::new(&mut *this.drained).poll(cx);
             }
         }

@@ -14,11 +14,11 @@ use crate::sync::UnsafeCell;
 pub(crate) struct Task {
     /// Gone once `woken` is set. Its two addresses stay, and are all that is looked at then.
     waker: ManuallyDrop<Waker>,
-    /// Belongs to whoever popped the fired hook, and then to the drop.
+    /// Belongs to whoever took the fired hook, and then to the drop.
     woken: UnsafeCell<bool>,
 }
 
-// SAFETY: `woken` is touched by the one who popped the fired hook, and by the drop, which comes after.
+// SAFETY: `woken` is touched by the one who took the fired hook, and by the drop, which comes after.
 unsafe impl Sync for Task {}
 
 impl From<Waker> for Task {
@@ -29,7 +29,7 @@ impl From<Waker> for Task {
 
 impl Target for Task {
     fn run(&self) {
-        // SAFETY: a hook is fired once, and run once, by whoever popped it: nobody else is here.
+        // SAFETY: a hook is fired once, and run once, by whoever took it: nobody else is here.
         unsafe { *self.woken.write_ptr() = true };
         // SAFETY: so the waker is there; and the drop does not drop it again.
         let waker = unsafe { ptr::read(&self.waker) };

@@ -1,263 +1,281 @@
-//! Those who wait for a place in a group with a limit.
+//! A count up to a limit, and those who wait for a place below it.
 //!
-//! First come, first served: event-listener's list keeps the order, one hook for each who waits. A
-//! place is passed on as a count that nobody gives back on the way, so no newcomer can take it. **One
-//! at a time serves** (`places`): who comes with another place leaves it to him, and waits for nobody.
+//! First come, first served: event-listener's list keeps the order, with one hook for each wait. A place is
+//! passed on without being given back, so no newcomer can take it. **One thread at a time serves the queue**
+//! (`places`): a thread that frees a place while another one serves only counts it in `places`, and waits for
+//! nobody.
 //!
-//! A seat is decided once, by its [`Signal`]: by who grants a place, by who has closed the door and tells
-//! those in the queue, or by a wait that gives up. A place that was granted to a wait that gives up then,
-//! or finds the door closed, is passed on.
+//! A wait is decided once, by its [`Waiter`]: by a server that grants it a place, by the closer that dismisses
+//! the queue, or by the wait itself, which gives up. A place that was granted to a wait that goes, or that finds
+//! the door closed, is passed on.
 //!
-//! Edges:
+//! While a place is passed on it is counted, though nobody has it. So an entry from outside may be refused
+//! as full for as long as another thread serves, also if all waits have been decided or have gone by then.
+//! When no call is on its way, `Full` means that the limit is reached, or that waits are in the queue.
 //!
-//! * **B**: a queued entry's announcement and the step of whoever leaves are read-modify-writes of the
-//!   population's word. Announced first: the leaver sees `QUEUED` and serves. Left first: the
-//!   announcement finds room.
-//! * **C**: who serves clears `FRESH` and then looks for a hook: so it acquires the registration of
-//!   everybody who announced before that, and who announces later sets `FRESH` again.
-//! * **N** (next): what one who serves did to the queue is seen by the next.
+//! Edges, beside those of the module above:
+//!
+//! * **B**: a wait's announcement and the step of a task that leaves are read-modify-writes of one word.
+//!   The announcement first: the leaver sees `QUEUED` and serves. The leaver first: the announcement
+//!   finds room.
+//! * **C**: a server clears `FRESH` and then looks for a hook: so it acquires the registration of
+//!   every wait that announced itself before that, and a later one sets `FRESH` again.
+//! * **N** (next): what one server did to the queue, and what the task did whose place it took over, is seen
+//!   by the next.
 
-use core::ops::Deref;
+mod waiter;
+mod word;
+
+use core::num::NonZeroUsize;
 use core::task::Waker;
 
-use super::word::{Announced, FRESH, Word};
-use super::{Left, last_if, load};
+use super::Exit;
+use crate::deferred::Deferred;
 use crate::error::Refused;
-use crate::hook::{self, Due, Parked, Task, Waiters};
-use crate::signal::{Signal, WaitClosed};
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
+use crate::hook::{Fired, Parked, Waiters};
+use crate::sync::{Arc, AtomicUsize, AtomicWord, Ordering, fence};
+use waiter::{Decided, Waiter};
+use word::{CLOSED, FRESH, ONE, Step, Word};
+
+pub(crate) use waiter::{GivenUp, Outcome};
 
 /// A population with a limit, and its queue.
 pub(crate) struct Limited {
-    pub(super) word: AtomicUsize,
-    pub(super) limit: usize,
-    waiters: Waiters<Seat>,
-    /// Places that are to be passed on. Who makes it one serves until it is zero.
+    word: AtomicWord,
+    waiters: Waiters<Waiter>,
+    /// Places that are to be passed on. The thread that makes it one serves until it is zero.
     places: AtomicUsize,
 }
 
-/// A chair of the queue, which its hook and its wait share.
-#[derive(Clone)]
-pub(crate) struct Seat(Arc<Decision>);
-
-struct Decision {
-    /// Closed when the wait is decided.
-    is_made: Signal,
-    /// Written before that, by who makes it.
-    has_place: AtomicBool,
-}
-
-impl Seat {
-    fn empty() -> Self {
-        let has_place = AtomicBool::new(false);
-        Self(Arc::new(Decision { is_made: Signal::new(), has_place }))
-    }
-
-    /// Decides the wait, and gives whoever is to be woken; or it has given up (`Err`). Called once, by
-    /// whoever popped the hook.
-    fn decide(&self, has_place: bool) -> Result<Due<Task>, ()> {
-        // Relaxed: published by the signal, and looked at only by a wait that finds it closed.
-        self.0.has_place.store(has_place, Ordering::Relaxed);
-        self.settle(())
-    }
-
-    /// Ends the wait. True if a place was granted already: then it is the caller's.
-    fn give_up(&self) -> bool {
-        // Relaxed: the close that was refused acquired the decision.
-        !self.close() && self.0.has_place.load(Ordering::Relaxed)
-    }
-}
-
-impl Deref for Seat {
-    type Target = Signal;
-
-    fn deref(&self) -> &Signal {
-        &self.0.is_made
-    }
-}
-
-impl hook::Target for Seat {
-    /// Deciding has woken whoever waits.
-    fn run(&self) {}
-
-    fn will_wake(&self, _: &Waker) -> bool {
-        false
-    }
-}
-
-/// One who waits for a place. Dropped without `give_up`, it would lose a place that was granted.
+/// One wait for a place. Dropped without [`give_up`](Self::give_up) it would lose a place that was granted.
 pub(crate) struct Queued {
-    /// Keeps the seat in the queue.
-    parked: Parked<Seat>,
-    /// The wait for the decision.
-    pub(crate) decided: WaitClosed<Seat>,
+    parked: Parked<Waiter>,
 }
 
 impl Queued {
-    /// Ends the wait. True if a place was granted already: then it is the caller's.
-    pub(crate) fn give_up(self) -> bool {
-        // First, so that nobody wakes the task that gives up.
-        drop(self.decided);
+    /// How the wait was decided, if it was.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.parked.target().outcome()
+    }
+
+    /// Sees to it that `waker` is woken when the wait is decided. Foreign code.
+    pub(crate) fn renew(&self, waker: &Waker) {
+        self.parked.target().renew(waker);
+    }
+
+    /// Ends the wait, and takes it out of the queue. A place that was granted is the caller's.
+    pub(crate) fn give_up(self) -> GivenUp {
         self.parked.target().give_up()
     }
 }
 
 impl Limited {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: NonZeroUsize) -> Self {
         Self {
-            word: AtomicUsize::new(Word::EMPTY.0),
-            limit,
+            word: AtomicWord::new(Word::with_limit(limit).0),
             waiters: Waiters::new(),
             places: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.load().is_closed()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.load().count()
+    }
+
+    fn load(&self) -> Word {
+        // D: a closed word acquires what came before the close.
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    /// Makes a step of the word, if there is one to make, which releases and acquires.
+    fn step<S, E>(
+        &self,
+        next: impl Fn(Word) -> Result<S, E>,
+        word_of: impl Fn(&S) -> Word,
+    ) -> Result<S, E> {
+        let mut now = self.load();
+        loop {
+            let step = next(now)?;
+            // A, B, C, D: see the callers.
+            match self.word.compare_exchange_weak(
+                now.0,
+                word_of(&step).0,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(step),
+                Err(other) => now = Word(other),
+            }
         }
     }
 
     /// Goes in by the door.
     #[inline(never)]
     pub(super) fn enter(&self) -> Result<(), Refused> {
-        super::enter(&self.word, self.limit)
+        self.step(Word::enter, |next| *next).map(drop)
     }
 
-    /// Goes out, and gives those who got a place.
+    /// Goes in by the side of a task that is inside during the call.
+    pub(super) fn join_in(&self) -> Result<(), Refused> {
+        self.load().has_margin()?;
+        // Relaxed: as in `enter` of the module above. The count is above zero.
+        self.word.fetch_add(ONE, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Goes out, or passes the place on.
+    ///
+    /// # Safety
+    ///
+    /// `this` came from `Arc::as_ptr`, and the caller's own count keeps it until this gives that up.
     #[inline(never)]
-    pub(super) fn leave(this: &Arc<Self>) -> (Left, Due<Task>) {
-        let mut now = Word(this.word.load(Ordering::Relaxed));
-        while let Some(next) = now.leave(this.limit) {
-            // A: publishes what was done inside. B: a queued entry announced itself before this step,
-            // or after it, and finds the room.
-            match this.word.compare_exchange_weak(
+    pub(super) unsafe fn leave(this: *const Self, deferred: &mut Deferred) -> Exit {
+        // SAFETY: the caller's count keeps it until the exchange succeeds, or for as long as there is a
+        //   place to be passed on.
+        let word = unsafe { &raw const (*this).word };
+        // SAFETY: as above.
+        let mut now = Word(unsafe { &*word }.load(Ordering::Relaxed));
+        while let Some(next) = now.leave() {
+            // A: publishes what was done inside. B: a wait announced itself before this step, or after
+            // it, and finds the room.
+            // SAFETY: as above; nothing is touched after it.
+            let left = unsafe { &*word }.compare_exchange_weak(
                 now.0,
                 next.0,
                 Ordering::Release,
                 Ordering::Relaxed,
-            ) {
-                Ok(_) => return (last_if(next), Due::default()),
+            );
+            match left {
+                Ok(_) => return last_if(next),
                 Err(other) => now = Word(other),
             }
         }
-        // When the place is passed on the group may go.
-        Arc::clone(this).pass_on()
+        // The wait that gets the place may leave, and end the group: the server has its own reference.
+        // SAFETY: we hold a place still, so the group's reference is there to be counted up.
+        unsafe { Arc::increment_strong_count(this) };
+        // SAFETY: the reference that was just counted.
+        let this = unsafe { Arc::from_raw(this) };
+        this.pass_on(deferred)
     }
 
-    /// Waits in the queue, behind all others. If there is room meanwhile, that goes to the first, and
-    /// those who got it are given, to be woken; or nobody wants it, and the door is closed meanwhile.
+    /// Closes the door, and dismisses the queue. None if it was closed already.
+    pub(super) fn close(&self, deferred: &mut Deferred) -> Option<Exit> {
+        // D: publishes what came before, and acquires what came before the first close.
+        let before = Word(self.word.fetch_or(CLOSED, Ordering::AcqRel));
+        if before.is_closed() {
+            return None;
+        }
+        if before.is_queued() {
+            // C: the step has acquired all announcements, and there are no more.
+            Self::decide(self.waiters.fire(), None, deferred);
+        }
+        Some(last_if(Word(before.0 | CLOSED)))
+    }
+
+    /// Changes the limit, and lets in as many from the queue as there is room for.
+    pub(crate) fn set_limit(&self, limit: NonZeroUsize, deferred: &mut Deferred) -> Exit {
+        let mut exit = Exit::NotLast;
+        loop {
+            // B: as for a leave. C: acquires the announcements.
+            let step = self.step(|now| Ok::<_, ()>(now.set_limit(limit)), |step| step.word());
+            let Ok(Step::PassOn(_)) = step else { return exit };
+            exit = exit.or(self.pass_on(deferred));
+        }
+    }
+
+    /// Sits down at the end of the queue, behind all others.
     ///
-    /// Also at a closed door, where a place may have been granted before we could say that we wait.
-    pub(crate) fn queue_up(this: &Arc<Self>) -> (Queued, Left, Due<Task>) {
-        let (queued, mut left, mut due) = (this.take_seat(), Left::Done, Due::default());
-        // Room that went to another leaves us waiting, and nobody told.
-        while !queued.parked.target().is_closed() && this.announce() == Ok(true) {
-            let (then, granted) = this.pass_on();
-            due.append(granted);
-            if let Left::Last = then {
-                left = then;
+    /// The caller then looks at [`Queued::outcome`]: it may be decided already. Also at a closed door, where
+    /// a place may have been granted before the word could be told of the wait.
+    pub(crate) fn queue_up(&self, waker: &Waker, deferred: &mut Deferred) -> (Queued, Exit) {
+        let queued = loop {
+            // A server that comes between listening and registering passes us by then.
+            if let Ok(parked) = Parked::new(&self.waiters, Waiter::new(waker.clone())) {
+                break Queued { parked };
             }
+        };
+        let mut exit = Exit::NotLast;
+        // Room that went to another wait leaves ours undecided, and the word not told of it.
+        while queued.outcome().is_none() {
+            // B, C: also where the marks are set already, since a server must acquire this registration.
+            let step = self.step(Word::announce, |step| step.word());
+            let Ok(Step::PassOn(_)) = step else { break };
+            exit = exit.or(self.pass_on(deferred));
         }
-        (queued, left, due)
+        (queued, exit)
     }
 
-    fn take_seat(&self) -> Queued {
-        loop {
-            let seat = Seat::empty();
-            // Who serves may come between listening and registering, and passes us by then.
-            if let Ok(parked) = Parked::new(&self.waiters, seat.clone()) {
-                return Queued { parked, decided: Signal::closed_in(seat) };
-            }
-        }
-    }
-
-    /// Tells the word that somebody sits in the queue. True if there was room: then the caller holds a
-    /// place, and passes it on.
-    fn announce(&self) -> Result<bool, Refused> {
-        let mut now = load(&self.word);
-        loop {
-            let (next, has_room) = match now.announce(self.limit)? {
-                Announced::PassOn(next) => (next, true),
-                Announced::Waits(next) => (next, false),
-            };
-            // B, C: also where the bits are set already, since who serves must acquire this seat.
-            match self.word.compare_exchange_weak(
-                now.0,
-                next.0,
-                Ordering::Release,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return Ok(has_room),
-                Err(other) => now = Word(other),
-            }
-        }
-    }
-
-    /// Tells those in the queue that the door is closed, and gives them, to be woken. After the close,
-    /// by whoever closed; once more does nothing.
-    pub(super) fn dismiss(&self) -> Due<Task> {
-        // C: the close has acquired all announcements, and there are no more.
-        decide(self.waiters.fire(), false).1
-    }
-
-    /// Passes on a place that the caller holds.
+    /// Passes on a place that the caller holds. `Last` if nobody wanted it, and giving it back ended the
+    /// population.
     #[cold]
-    fn pass_on(&self) -> (Left, Due<Task>) {
-        let (mut left, mut due) = (Left::Done, Due::default());
-        // N: leaves the place to who serves; or acquires what the last one did.
+    fn pass_on(&self, deferred: &mut Deferred) -> Exit {
+        let mut exit = Exit::NotLast;
+        // N: leaves the place to the server; or acquires what the last one did.
         if self.places.fetch_add(1, Ordering::AcqRel) > 0 {
-            return (left, due);
+            return exit;
         }
         loop {
-            match self.grant() {
-                Ok(granted) => due.append(granted),
-                Err(Left::Last) => left = Left::Last,
-                Err(Left::Done) => {}
-            }
+            exit = exit.or(self.grant(deferred));
             // N: publishes what we did; or acquires another place.
             if self.places.fetch_sub(1, Ordering::AcqRel) == 1 {
-                return (left, due);
+                return exit;
             }
         }
     }
 
-    /// Gives one place to the first who waits, or back (`Err`).
-    fn grant(&self) -> Result<Due<Task>, Left> {
+    /// Gives one place to the first wait in the queue, or back.
+    fn grant(&self, deferred: &mut Deferred) -> Exit {
         loop {
-            // C: whoever announced is seen by the look that follows.
+            // C: a wait that announced itself is seen by the look that follows. A: publishes what was done
+            // by the task whose place this was.
             self.word.fetch_and(!FRESH, Ordering::AcqRel);
             loop {
                 let hooks = self.waiters.fire_one();
                 if hooks.is_empty() {
                     break;
                 }
-                if let (false, wakes) = decide(hooks, true) {
-                    return Ok(wakes);
+                if Self::decide(hooks, Some(Outcome::Granted), deferred) {
+                    return Exit::NotLast;
                 }
             }
-            let mut now = load(&self.word);
-            while let Some(next) = now.give_back() {
-                // A: as for every leave.
-                match self.word.compare_exchange_weak(
-                    now.0,
-                    next.0,
-                    Ordering::Release,
-                    Ordering::Acquire,
-                ) {
-                    Ok(_) => return Err(last_if(next)),
-                    Err(other) => now = Word(other),
-                }
+            // A: as for every leave.
+            if let Ok(next) = self.step(|now| now.give_back().ok_or(()), |next| *next) {
+                return last_if(next);
             }
         }
+    }
+
+    /// Decides the waits of `hooks`: the first that still waits gets `first`, if that is given, and all others
+    /// are dismissed. True if `first` was given away.
+    ///
+    /// A server comes with one hook; or with more, if the door was closed and all are dismissed meanwhile.
+    fn decide(
+        mut hooks: Fired<Waiter>,
+        mut first: Option<Outcome>,
+        deferred: &mut Deferred,
+    ) -> bool {
+        let had_place = first.is_some();
+        while let Some(hook) = hooks.pop() {
+            match hook.target().decide(first.unwrap_or(Outcome::Dismissed)) {
+                Decided::Wake => deferred.run_one_later(hook),
+                Decided::Seen => {}
+                Decided::TooLate => continue,
+            }
+            first = None;
+        }
+        had_place && first.is_none()
     }
 }
 
-/// Decides the waits of `hooks`, the first for a place, if there is one, and gives those who are to be
-/// woken, and whether the place is left.
-///
-/// Who serves comes with one hook; or with more, if the door was closed and all are dismissed meanwhile.
-fn decide(mut hooks: Due<Seat>, mut has_place: bool) -> (bool, Due<Task>) {
-    let mut wakes = Due::default();
-    while let Some(hook) = hooks.pop() {
-        if let Ok(woken) = hook.target().decide(has_place) {
-            has_place = false;
-            wakes.append(woken);
-        }
+fn last_if(now: Word) -> Exit {
+    if !now.is_over() {
+        return Exit::NotLast;
     }
-    (has_place, wakes)
+    // A: acquires what all did who left before.
+    fence(Ordering::Acquire);
+    Exit::Last
 }

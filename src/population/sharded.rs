@@ -16,7 +16,7 @@
 use alloc::boxed::Box;
 
 use super::word::{BIAS, CLOSED, ONE, Word};
-use super::{Left, close, last_if, load};
+use super::{Exit, close, last_if, load};
 use crate::error::Refused;
 use crate::sync::{AtomicUsize, Line, Ordering, fence, threads};
 
@@ -41,11 +41,25 @@ impl Sharded {
     }
 
     /// Adds `step` on this core's shard; false if the shard was closed, which made nothing of it.
+    ///
+    /// # Safety
+    ///
+    /// `this` is alive at the call; after a `step` that counts a task out it may be gone on `true`.
     #[inline]
-    fn add(&self, step: usize) -> bool {
-        let shard = &self.shards[threads::index() & (self.shards.len() - 1)].0;
+    unsafe fn add(this: *const Self, step: usize) -> bool {
+        let (shards, number) = {
+            // SAFETY: the caller's promise; the borrow ends here.
+            let shards = unsafe { &(*this).shards };
+            (shards.as_ptr(), shards.len())
+        };
+        let index = threads::index() & (number - 1);
+        // SAFETY: below the number, which is a power of two.
+        let shard = unsafe { shards.add(index) };
+        // SAFETY: as above.
+        let shard = unsafe { &raw const (*shard).0 };
         // A: a leave publishes what was done inside. What lands on a closed shard is read by nobody.
-        let is_open = shard.fetch_add(step, Ordering::Release) & CLOSED == 0;
+        // SAFETY: alive until the addition.
+        let is_open = unsafe { &*shard }.fetch_add(step, Ordering::Release) & CLOSED == 0;
         if !is_open {
             // D: acquires what came before the close.
             fence(Ordering::Acquire);
@@ -58,7 +72,8 @@ impl Sharded {
     pub(super) fn enter(&self) -> Result<(), Refused> {
         // D: who comes after the return of any close reads a closed word here. Who reads an open one
         // came before that; his shard is folded after his step on it, or is closed already.
-        if load(&self.word).is_closed() || !self.add(ONE) {
+        // SAFETY: borrowed.
+        if load(&self.word).is_closed() || !unsafe { Self::add(self, ONE) } {
             return Err(Refused::Closed);
         }
         Ok(())
@@ -66,23 +81,34 @@ impl Sharded {
 
     #[inline]
     pub(super) fn join_in(&self) {
-        if !self.add(ONE) {
+        // SAFETY: borrowed.
+        if !unsafe { Self::add(self, ONE) } {
             // Relaxed: somebody is inside, so the count stays above zero.
             self.word.fetch_add(ONE, Ordering::Relaxed);
         }
     }
 
+    /// Goes out.
+    ///
+    /// # Safety
+    ///
+    /// The caller's own count keeps `this` until this gives it up.
     #[inline(never)]
-    pub(super) fn leave(&self) -> Left {
-        if self.add(ONE.wrapping_neg()) {
-            return Left::Done;
+    pub(super) unsafe fn leave(this: *const Self) -> Exit {
+        // SAFETY: the caller's promise.
+        if unsafe { Self::add(this, ONE.wrapping_neg()) } {
+            return Exit::NotLast;
         }
+        // SAFETY: the shard made nothing of it, so the task is counted still, until the next line.
+        let word = unsafe { &raw const (*this).word };
         // A: publishes what was done inside.
-        last_if(Word(self.word.fetch_sub(ONE, Ordering::Release).wrapping_sub(ONE)))
+        // SAFETY: as above.
+        let before = unsafe { &*word }.fetch_sub(ONE, Ordering::Release);
+        last_if(Word(before.wrapping_sub(ONE)))
     }
 
     #[cold]
-    pub(super) fn close(&self) -> Option<Left> {
+    pub(super) fn close(&self) -> Option<Exit> {
         close(&self.word)?;
         for shard in &*self.shards {
             // A: acquires the leaves. D: publishes what came before the close.

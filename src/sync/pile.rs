@@ -7,7 +7,7 @@ use core::ptr;
 
 use alloc::boxed::Box;
 
-use super::{AtomicPtr, Exclusive as _, Ordering, const_unless_loom};
+use super::{AtomicPtr, Exclusive as _, Ordering, const_unless_loom, run_to_end};
 
 /// A pile that grows by one value at a time and is taken, or dropped, as a whole.
 pub(crate) struct Pile<T> {
@@ -21,8 +21,8 @@ pub(crate) struct Pile<T> {
 unsafe impl<T: Send> Sync for Pile<T> {}
 
 /// One value of a pile.
-pub(crate) struct Layer<T> {
-    pub(crate) value: T,
+struct Layer<T> {
+    value: T,
     below: *mut Layer<T>,
 }
 
@@ -60,6 +60,12 @@ impl<T> Pile<T> {
         Err(unsafe { Box::from_raw(layer) }.value)
     }
 
+    /// Takes all that was pushed, if nobody else has the pile.
+    pub(crate) fn take(&mut self) -> Layers<T> {
+        let top = self.top.replace_mut(ptr::null_mut());
+        Layers { top: if top == Self::SEALED { ptr::null_mut() } else { top } }
+    }
+
     /// Takes all that was pushed; from now on nothing can be.
     pub(crate) fn seal(&self) -> Layers<T> {
         // Q: acquires the layers. Release: what came before is seen by those who are refused.
@@ -70,10 +76,7 @@ impl<T> Pile<T> {
 
 impl<T> Drop for Pile<T> {
     fn drop(&mut self) {
-        let top = self.top.replace_mut(Self::SEALED);
-        if top != Self::SEALED {
-            drop(Layers { top });
-        }
+        drop(self.take());
     }
 }
 
@@ -86,29 +89,27 @@ pub(crate) struct Layers<T> {
 unsafe impl<T: Send> Send for Layers<T> {}
 
 impl<T> Layers<T> {
-    pub(crate) fn none() -> Self {
-        Self { top: ptr::null_mut() }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.top.is_null()
     }
 
-    /// Puts a layer on top. Allocates nothing.
-    pub(crate) fn push(&mut self, mut layer: Box<Layer<T>>) {
-        layer.below = self.top;
-        self.top = Box::into_raw(layer);
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<Box<Layer<T>>> {
+    /// Takes the value that was pushed last.
+    pub(crate) fn pop(&mut self) -> Option<T> {
         if self.top.is_null() {
             return None;
         }
-        // SAFETY: from `Box::into_raw` in one of the two `push`, and this list owns it.
+        // SAFETY: from `Box::into_raw` in `push`, and this list owns it.
         let layer = unsafe { Box::from_raw(self.top) };
         self.top = layer.below;
-        Some(layer)
+        Some(layer.value)
     }
 }
 
 impl<T> Drop for Layers<T> {
+    /// Drops all values, also if the drop of one panics.
     fn drop(&mut self) {
-        while self.pop().is_some() {}
+        if !self.is_empty() {
+            run_to_end(|| self.pop().is_some());
+        }
     }
 }

@@ -35,6 +35,14 @@ impl Cancelled {
         Self { node: Arc::clone(node) }
     }
 
+    /// Keeps a chain of scopes that were cancelled with each other's `Cancelled` from growing: of a scope
+    /// that was itself cancelled with a `Cancelled`, that one. So each holds one other scope, and its drop
+    /// does not drop one that drops the next.
+    pub(super) fn shorten(reason: &Reason) -> Option<Reason> {
+        let first = reason.downcast_ref::<Self>()?;
+        Some(first.reason().downcast_ref::<Self>()?.clone().into())
+    }
+
     /// Why.
     ///
     /// # Availability

@@ -62,7 +62,9 @@ impl<P: Deref<Target = WaitGroup>> Drop for Guard<P> {
     #[inline]
     fn drop(&mut self) {
         // An error here means that somebody's `done` took this guard's count: it is out already.
-        let _ = self.group.leave();
+        if let Ok(true) = self.group.leave() {
+            self.group.end_round().run_in_drop();
+        }
     }
 }
 

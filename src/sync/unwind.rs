@@ -1,0 +1,69 @@
+//! Going on after a panic of foreign code.
+
+/// Calls `step` until it says that nothing is left. A step that panics does not keep the others from
+/// being made: the first panic goes on when all of them are, unless this thread is unwinding already,
+/// where that would abort.
+///
+/// Without `std` a panic cannot be caught: the steps that are left are made while it unwinds, and a
+/// second panic aborts.
+#[cfg(feature = "std")]
+pub(crate) fn run_to_end(mut step: impl FnMut() -> bool) {
+    use core::panic::AssertUnwindSafe;
+    use std::panic::{catch_unwind, resume_unwind};
+
+    let mut first = None;
+    loop {
+        // After a panic `step` goes on with what it has not taken in hand yet.
+        match catch_unwind(AssertUnwindSafe(&mut step)) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(panic) if first.is_none() => first = Some(panic),
+            Err(panic) => discard(panic),
+        }
+    }
+    match first {
+        Some(panic) if std::thread::panicking() => discard(panic),
+        Some(panic) => resume_unwind(panic),
+        None => {}
+    }
+}
+
+/// Drops what a panic carried. That is foreign too, and may panic.
+#[cfg(feature = "std")]
+#[cold]
+fn discard(panic: alloc::boxed::Box<dyn core::any::Any + Send>) {
+    let drop_it = core::panic::AssertUnwindSafe(|| drop(panic));
+    if let Err(again) = std::panic::catch_unwind(drop_it) {
+        core::mem::forget(again);
+    }
+}
+
+#[cfg(not(feature = "std"))]
+pub(crate) fn run_to_end(step: impl FnMut() -> bool) {
+    struct GoOn<S: FnMut() -> bool>(S);
+
+    impl<S: FnMut() -> bool> Drop for GoOn<S> {
+        fn drop(&mut self) {
+            while self.0() {}
+        }
+    }
+
+    let mut rest = GoOn(step);
+    while rest.0() {}
+    core::mem::forget(rest);
+}
+
+/// Calls `first` and then `second`, also if `first` panics.
+pub(crate) fn run_both(first: impl FnOnce(), second: impl FnOnce()) {
+    let (mut first, mut second) = (Some(first), Some(second));
+    run_to_end(|| {
+        if let Some(first) = first.take() {
+            first();
+        } else if let Some(second) = second.take() {
+            second();
+        } else {
+            return false;
+        }
+        true
+    });
+}
