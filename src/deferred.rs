@@ -466,7 +466,7 @@ mod nesting {
 
     thread_local! {
         /// The innermost list that is being run, and how many there are.
-        static RUNNING: Cell<(*mut Deferred, usize)> = const { Cell::new((ptr::null_mut(), 0)) };
+        static RUNNING: Cell<(*mut Deferred, usize)> = Cell::new((ptr::null_mut(), 0));
     }
 
     fn innermost() -> (*mut Deferred, usize) {

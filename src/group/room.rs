@@ -133,10 +133,19 @@ impl AnyWait for WaitRoom<'_> {
         self.group.len()
     }
 
-    /// Never begins anything: the limits are looked at first, and then it is polled.
-    fn look(self: Pin<&mut Self>) -> Poll<Entered> {
+    /// Takes a place, if there is one: a caller with a limit looks at that first.
+    fn look(mut self: Pin<&mut Self>) -> Poll<Entered> {
         self.assert_unfinished();
-        Poll::Pending
+        if let Room::Queued(_) = self.state {
+            return self.decided();
+        }
+        match Shared::enter(&self.group.shared, self.caller) {
+            Err(Refused::Full) if self.group.shared.population.limited().is_some() => Poll::Pending,
+            entered => {
+                self.state = Room::Over;
+                Poll::Ready(entered.map(TaskGuard::new))
+            }
+        }
     }
 
     #[cfg(feature = "std")]
