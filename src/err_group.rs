@@ -1,6 +1,7 @@
 //! `ErrGroup`: a group whose tasks may fail.
 
 mod errors;
+mod store;
 mod track;
 
 use core::fmt;
@@ -17,7 +18,7 @@ use crate::sync::Arc;
 #[cfg(feature = "std")]
 use crate::wait::Clock;
 use crate::wait::{AnyWait, wait_forms};
-use errors::Store;
+use store::Store;
 
 pub use errors::Errors;
 pub use track::TrackedErr;
@@ -109,7 +110,13 @@ impl<E> ErrGroup<E> {
     ///
     /// # Errors
     ///
-    /// The error, once the group is drained: [`join`](Self::join) has its answer then, for ever.
+    /// The error, once the group is drained: [`join`](Self::join) has its answer then, for ever. The
+    /// next record is refused too. A refused record changes nothing.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker or callback that the first error's cancel ran, or of the drop of an
+    /// error beyond the bound; by then the error has been recorded.
     ///
     /// # Availability
     ///
@@ -183,6 +190,9 @@ impl TaskGroupBuilder {
     /// How many errors are kept: 32 unless said otherwise. It matters to
     /// [`build_err`](Self::build_err) alone.
     ///
+    /// An error beyond the bound is dropped where it is recorded, or, if it was recorded together with
+    /// one that is kept, where the group ends.
+    ///
     /// # Availability
     ///
     /// Everywhere.
@@ -237,7 +247,7 @@ pub struct WaitErrors<'a, E> {
 
 impl<E> WaitErrors<'_, E> {
     fn answer(&self) -> Result<(), Errors<E>> {
-        Store::answer(self.store, self.drained.group())
+        Errors::of(self.store, self.drained.group()).map_or(Ok(()), Err)
     }
 }
 

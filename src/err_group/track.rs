@@ -8,7 +8,7 @@ use core::task::{Context, Poll};
 use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
-use super::errors::Store;
+use super::store::Store;
 use crate::combine::Tracked;
 use crate::group::TaskGuard;
 use crate::sync::Arc;
