@@ -63,8 +63,10 @@ pub use track::TrackedErr;
 ///
 /// As [`TaskGroup`]; its drain allocates, if an error was recorded.
 pub struct ErrGroup<E> {
-    group: TaskGroup,
+    // Dropped in this order: the end of the group, which may begin with its last handle, then drops the
+    // errors itself, where one panic does not meet another.
     store: Arc<Store<E>>,
+    group: TaskGroup,
 }
 
 impl<E: Send + Sync + 'static> ErrGroup<E> {

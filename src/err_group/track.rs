@@ -11,17 +11,20 @@ use pin_project_lite::pin_project;
 use super::store::Store;
 use crate::combine::Tracked;
 use crate::group::TaskGuard;
-use crate::sync::Arc;
+use crate::sync::{Arc, FirstPanic};
 
 pin_project! {
     /// A future that is counted in a group until it is done, and whose error the group records. Made by
     /// [`ErrGroup::try_track`](crate::ErrGroup::try_track).
     ///
-    /// When the future is ready, it is dropped, its error is recorded, and then it is counted out.
+    /// When the future is ready, it is dropped, its error is recorded, and then it is counted out. If its
+    /// drop panics, the error is recorded all the same.
     ///
     /// # Panics
     ///
-    /// When polled again after it was ready.
+    /// When polled again after it was ready. Recording the error may panic, as
+    /// [`ErrGroup::record`](crate::ErrGroup::record) says: the task has been counted out by then, and not
+    /// as one that panicked.
     #[must_use = "does nothing unless awaited or polled"]
     pub struct TrackedErr<F, E> {
         #[pin]
@@ -31,7 +34,7 @@ pin_project! {
 
 /// What is held while the future runs.
 pub(super) struct Inside<E> {
-    // Dropped in this order: who waits for the count finds no copy of the errors here.
+    // Dropped in this order: when the task has been counted out, it holds no copy of the errors.
     store: Arc<Store<E>>,
     guard: TaskGuard,
 }
@@ -46,12 +49,16 @@ impl<F: Future<Output = Result<(), E>>, E> Future for TrackedErr<F, E> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.project().tracked.poll_then(cx, |outcome, inside| {
+        // Kept until the guard has gone: the guard takes a thread that unwinds for a task that panicked.
+        let mut panic = FirstPanic::none();
+        let polled = self.project().tracked.poll_then(cx, |outcome, inside| {
             if let Err(error) = outcome {
-                // The group is not drained, since we are inside.
-                let _ = inside.store.record(error, inside.guard.group());
+                // It is not refused: the group is not drained, since we are inside.
+                panic.catch(|| drop(inside.store.record(error, inside.guard.group())));
             }
-        })
+        });
+        panic.resume();
+        polled
     }
 }
 
