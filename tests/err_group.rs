@@ -311,7 +311,7 @@ fn a_refused_record_takes_no_place() {
             let guard = groups[i].group().guard().unwrap();
             meet(i);
             (0..(round * 7 + i) % 40).for_each(|_| std::hint::spin_loop());
-            groups[i].record(Fault(2)).expect("who is inside is not refused");
+            groups[i].record(Fault(2)).expect("a task is not refused");
             groups[i].group().close();
             drop(guard);
         };

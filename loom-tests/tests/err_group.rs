@@ -32,8 +32,8 @@ fn answer(group: &ErrGroup<Failure>) -> (usize, usize) {
     }
 }
 
-/// Rule 15: an error that is recorded by one who is not inside, while the group drains, is in the answer
-/// or comes back; the answer is the same to all who ask.
+/// Rule 15: an error that is recorded from outside while the group drains is in the answer or comes back.
+/// Every thread gets the same answer.
 ///
 /// Edges: Q.
 ///
@@ -85,7 +85,7 @@ fn two_records_meet_the_drain() {
         let guard = group.group().guard().unwrap();
         group.group().close();
         let other = thread::spawn(move || {
-            assert!(group.record(Failure::new()).is_ok(), "who is inside is not refused");
+            assert!(group.record(Failure::new()).is_ok(), "a task is refused");
             drop(guard);
         });
         let accepted = group.record(Failure::new()).is_ok();
