@@ -37,7 +37,8 @@ impl<F, G> Tracked<F, G> {
 }
 
 impl<F: Future, G> Tracked<F, G> {
-    /// Polls; when the future is ready, drops it, and does `then`, which drops the guard.
+    /// Polls; when the future is ready, drops it, and does `then`, which drops the guard. It does `then`
+    /// also if the drop of the future panics.
     pub(crate) fn poll_then<R>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -53,11 +54,12 @@ impl<F: Future, G> Tracked<F, G> {
             mem::forget(end);
             return Poll::Pending;
         };
+        let Some(guard) = end.guard.take() else {
+            unreachable!("the guard is there for as long as the future")
+        };
+        let then = AtLatest::when_dropped(move || then(output, guard));
         end.future.set(None);
-        Poll::Ready(match end.guard.take() {
-            Some(guard) => then(output, guard),
-            None => unreachable!("the guard is there for as long as the future"),
-        })
+        Poll::Ready(then.now())
     }
 }
 
@@ -71,6 +73,30 @@ impl<F, G> Drop for End<'_, F, G> {
     fn drop(&mut self) {
         self.future.set(None);
         drop(self.guard.take());
+    }
+}
+
+/// A closure that is called once: now, or when this is dropped.
+struct AtLatest<R, T: FnOnce() -> R>(Option<T>);
+
+impl<R, T: FnOnce() -> R> AtLatest<R, T> {
+    fn when_dropped(closure: T) -> Self {
+        Self(Some(closure))
+    }
+
+    fn now(mut self) -> R {
+        match self.0.take() {
+            Some(closure) => closure(),
+            None => unreachable!("only this takes the closure, and this is its only call"),
+        }
+    }
+}
+
+impl<R, T: FnOnce() -> R> Drop for AtLatest<R, T> {
+    fn drop(&mut self) {
+        if let Some(closure) = self.0.take() {
+            closure();
+        }
     }
 }
 

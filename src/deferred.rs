@@ -464,9 +464,16 @@ mod nesting {
     use super::{Deferred, NESTED};
     use crate::sync::host::thread_local;
 
+    /// The innermost list that is being run, and how many there are.
+    type Innermost = Cell<(*mut Deferred, usize)>;
+
+    #[cfg(not(loom))]
     thread_local! {
-        /// The innermost list that is being run, and how many there are.
-        static RUNNING: Cell<(*mut Deferred, usize)> = Cell::new((ptr::null_mut(), 0));
+        static RUNNING: Innermost = const { Cell::new((ptr::null_mut(), 0)) };
+    }
+    #[cfg(loom)]
+    thread_local! {
+        static RUNNING: Innermost = Cell::new((ptr::null_mut(), 0));
     }
 
     fn innermost() -> (*mut Deferred, usize) {

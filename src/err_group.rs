@@ -1,6 +1,7 @@
 //! `ErrGroup`: a group whose tasks may fail.
 
 mod errors;
+mod store;
 mod track;
 
 use core::fmt;
@@ -11,14 +12,14 @@ use core::task::{Context, Poll};
 
 use futures_core::FusedFuture;
 
-use crate::deferred::and_then_run;
+use crate::deferred::Deferred;
 use crate::error::{ChildError, Refused};
 use crate::group::{TaskGroup, TaskGroupBuilder, WaitDrained};
-use crate::sync::Arc;
+use crate::sync::{Arc, run_both};
 #[cfg(feature = "std")]
 use crate::wait::Clock;
 use crate::wait::{AnyWait, wait_forms};
-use errors::Store;
+use store::Store;
 
 pub use errors::Errors;
 pub use track::TrackedErr;
@@ -63,8 +64,10 @@ pub use track::TrackedErr;
 ///
 /// As [`TaskGroup`]; its drain allocates, if an error was recorded.
 pub struct ErrGroup<E> {
-    group: TaskGroup,
+    // Dropped in this order: the end of the group, which may begin with its last handle, then drops the
+    // errors itself, where one panic does not meet another.
     store: Arc<Store<E>>,
+    group: TaskGroup,
 }
 
 impl<E: Send + Sync + 'static> ErrGroup<E> {
@@ -110,13 +113,22 @@ impl<E> ErrGroup<E> {
     ///
     /// # Errors
     ///
-    /// The error, once the group is drained: [`join`](Self::join) has its answer then, for ever.
+    /// The error, once the group is drained: [`join`](Self::join) has its answer then, for ever. The
+    /// next record is refused too. A refused record changes nothing.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker or callback that the first error's cancel ran, or of the drop of an
+    /// error beyond the bound; by then the error has been recorded.
     ///
     /// # Availability
     ///
     /// Everywhere but in interrupts; it allocates.
     pub fn record(&self, error: E) -> Result<(), E> {
-        and_then_run(|deferred| self.store.record(error, &self.group, deferred))
+        let mut deferred = Deferred::new();
+        let beyond = self.store.record(error, &self.group, &mut deferred)?;
+        run_both(|| deferred.run(), || drop(beyond));
+        Ok(())
     }
 
     /// Closes the door, at the first poll or block, and waits until the group is drained. The same
@@ -184,6 +196,9 @@ impl TaskGroupBuilder {
     /// How many errors are kept: 32 unless said otherwise. It matters to
     /// [`build_err`](Self::build_err) alone.
     ///
+    /// An error beyond the bound is dropped where it is recorded, or, if it was recorded together with
+    /// one that is kept, where the group ends.
+    ///
     /// # Availability
     ///
     /// Everywhere.
@@ -238,7 +253,7 @@ pub struct WaitErrors<'a, E> {
 
 impl<E> WaitErrors<'_, E> {
     fn answer(&self) -> Result<(), Errors<E>> {
-        Store::answer(self.store, self.drained.group())
+        Errors::of(self.store, self.drained.group()).map_or(Ok(()), Err)
     }
 }
 

@@ -7,6 +7,7 @@ mod common;
 use core::error::Error;
 use core::fmt;
 use core::future::{pending, ready};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::Poll;
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -282,6 +283,47 @@ fn a_record_is_in_the_answer_or_refused() {
             assert_eq!(there + refused, 6);
             assert!(errors.as_ref().is_err_and(|it| it.iter().len() <= keep) || there == 0);
             assert_eq!(group.join().block(), errors, "the same for ever");
+        }
+    }
+}
+
+/// Rule 15: an error that was accepted is dropped only if as many as the bound are kept. One record from
+/// outside meets the end of a group whose last task records one as well: if the one from outside is
+/// refused, it has not used up the one place.
+#[test]
+fn a_refused_record_takes_no_place() {
+    const GROUPS: usize = 500;
+    for round in 0..ROUNDS / 4 {
+        let group = |_| TaskGroup::builder().keep_errors(1).cancel_on_error(false).build_err();
+        let groups: Vec<ErrGroup<Fault>> = (0..GROUPS).map(group).collect();
+        let gates: Vec<_> = (0..GROUPS).map(|_| AtomicUsize::new(0)).collect();
+        let meet = |i: usize| {
+            gates[i].fetch_add(1, Ordering::SeqCst);
+            while gates[i].load(Ordering::SeqCst) < 2 {
+                thread::yield_now();
+            }
+        };
+        let from_outside = |i: usize| {
+            meet(i);
+            groups[i].record(Fault(1)).is_ok()
+        };
+        let from_inside = |i: usize| {
+            let guard = groups[i].group().guard().unwrap();
+            meet(i);
+            (0..(round * 7 + i) % 40).for_each(|_| std::hint::spin_loop());
+            groups[i].record(Fault(2)).expect("a task is not refused");
+            groups[i].group().close();
+            drop(guard);
+        };
+        let outside = thread::scope(|threads| {
+            let outside = threads.spawn(|| (0..GROUPS).map(from_outside).collect::<Vec<_>>());
+            (0..GROUPS).for_each(from_inside);
+            outside.join().unwrap()
+        });
+        for (group, accepted) in groups.iter().zip(outside) {
+            let errors = group.join().block().unwrap_err();
+            assert_eq!((errors.iter().len(), errors.dropped()), (1, usize::from(accepted)));
+            assert!(accepted || errors.first() == Some(&Fault(2)));
         }
     }
 }

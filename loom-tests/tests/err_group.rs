@@ -32,10 +32,13 @@ fn answer(group: &ErrGroup<Failure>) -> (usize, usize) {
     }
 }
 
-/// Rule 15: an error that is recorded by one who is not inside, while the group drains, is in the answer
-/// or comes back; the answer is the same to all who ask.
+/// Rule 15: an error that is recorded from outside while the group drains is in the answer or comes back.
+/// Every thread gets the same answer.
 ///
 /// Edges: Q.
+///
+/// Mutants: `err-refused-error-lost`, for one place; `err-sealed-not-looked-at`, `err-dropped-not-sealed`,
+/// for none.
 fn a_record_meets_the_drain(keep: usize) {
     check(move || {
         let group = TaskGroup::builder().keep_errors(keep).cancel_on_error(false).build_err();
@@ -66,12 +69,13 @@ fn a_record_beyond_the_bound_is_counted_or_comes_back() {
     a_record_meets_the_drain(0);
 }
 
-/// Rule 15: of two errors that are recorded at once while the group drains, one beyond the bound, each
-/// is in the answer, kept or counted, or comes back.
+/// Rule 15: the last task records, and leaves, and the group seals, while an error is recorded from
+/// outside. The task's is in the answer. The other is there too, or comes back: then it has used up no
+/// place, so the task's is kept.
 ///
-/// Edges: Q.
+/// Edges: A, Q.
 ///
-/// Mutants: `pile-seal-in-two-steps`.
+/// Mutants: `pile-seal-in-two-steps`, `err-landed-before-the-push`.
 #[test]
 fn two_records_meet_the_drain() {
     check(|| {
@@ -81,25 +85,23 @@ fn two_records_meet_the_drain() {
         let guard = group.group().guard().unwrap();
         group.group().close();
         let other = thread::spawn(move || {
-            let recorded = group.record(Failure::new()).is_ok();
+            assert!(group.record(Failure::new()).is_ok(), "a task is refused");
             drop(guard);
-            usize::from(recorded)
         });
-        let recorded = usize::from(group.record(Failure::new()).is_ok());
-        let (kept, dropped) = answer(group);
-        let recorded = recorded + other.join().unwrap();
-        assert_eq!(kept + dropped, recorded);
-        assert!(recorded > 0, "who is inside is refused");
+        let accepted = group.record(Failure::new()).is_ok();
+        assert_eq!(answer(group), (1, usize::from(accepted)));
+        other.join().unwrap();
     });
 }
 
-/// Rule 15: two who are inside record at once: one error is kept, and the one beyond the bound counted.
+/// Rule 15: two tasks record at once. One error is kept, if one is to be kept, and the others are
+/// counted.
 ///
-/// Mutants: `err-ticket-in-two-steps`.
-#[test]
-fn two_records_take_two_tickets() {
-    check(|| {
-        let group = TaskGroup::builder().keep_errors(1).cancel_on_error(false).build_err();
+/// Mutants: `err-bound-forgotten-by-the-seal`, `err-errors-beyond-not-counted`, for one place;
+/// `err-dropped-in-two-steps`, for none.
+fn two_tasks_record_at_once(keep: usize) {
+    check(move || {
+        let group = TaskGroup::builder().keep_errors(keep).cancel_on_error(false).build_err();
         // SAFETY: the thread is joined below.
         let group: &'static ErrGroup<Failure> = unsafe { lend(&group) };
         let guard = group.group().guard().unwrap();
@@ -108,8 +110,42 @@ fn two_records_take_two_tickets() {
             drop(guard);
         });
         assert!(group.record(Failure::new()).is_ok());
-        assert_eq!(answer(group), (1, 1));
+        assert_eq!(answer(group), (keep, 2 - keep));
         other.join().unwrap();
+    });
+}
+
+#[test]
+fn two_errors_at_once_fill_one_place() {
+    two_tasks_record_at_once(1);
+}
+
+#[test]
+fn two_errors_at_once_are_both_counted() {
+    two_tasks_record_at_once(0);
+}
+
+/// Rule 15: a record that comes after a refused one is refused too, though the bound is reached in
+/// between, by an error that landed before the end.
+///
+/// Edges: Q.
+///
+/// Mutants: `err-pile-sealed-first`.
+#[test]
+fn a_refusal_is_final() {
+    check(|| {
+        let group = TaskGroup::builder().keep_errors(1).cancel_on_error(false).build_err();
+        // SAFETY: the threads are joined below.
+        let group: &'static ErrGroup<Failure> = unsafe { lend(&group) };
+        let end = thread::spawn(move || group.group().close());
+        let first = thread::spawn(move || group.record(Failure::new()).is_ok());
+        let [before, after] = [(); 2].map(|()| group.record(Failure::new()).is_ok());
+        assert!(before || !after, "it was refused before");
+        assert!(end.join().unwrap());
+        let accepted =
+            [before, after, first.join().unwrap()].map(usize::from).iter().sum::<usize>();
+        let kept = accepted.min(1);
+        assert_eq!(answer(group), (kept, accepted - kept));
     });
 }
 

@@ -8,11 +8,11 @@ use core::task::{Context, Poll};
 use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
-use super::errors::Store;
+use super::store::Store;
 use crate::combine::Tracked;
-use crate::deferred::and_then_run;
+use crate::deferred::Deferred;
 use crate::group::TaskGuard;
-use crate::sync::Arc;
+use crate::sync::{Arc, run_both};
 
 pin_project! {
     /// A future that is counted in a group until it is done, and whose error the group records. Made by
@@ -48,15 +48,15 @@ impl<F: Future<Output = Result<(), E>>, E> Future for TrackedErr<F, E> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.project().tracked.poll_then(cx, |outcome, Inside { store, guard }| {
-            and_then_run(|deferred| {
-                if let Err(error) = outcome {
-                    // The group is not drained, since we are inside.
-                    let _ = store.record(error, guard.group(), deferred);
-                }
-                drop(store);
-                // The task is over: a panic of foreign code from here on is not its own.
-                guard.leave_into(deferred);
-            });
+            let (mut deferred, mut beyond) = (Deferred::new(), None);
+            if let Err(error) = outcome {
+                // It is not refused: the group is not drained, since we are inside.
+                beyond = store.record(error, guard.group(), &mut deferred).ok();
+            }
+            drop(store);
+            // The task is over: a panic of foreign code from here on is not its own.
+            guard.leave_into(&mut deferred);
+            run_both(|| deferred.run(), || drop(beyond));
         })
     }
 }

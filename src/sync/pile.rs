@@ -3,6 +3,7 @@
 //! Edge **Q** (pile): a layer is published by its push to whoever seals or drops the pile.
 
 use core::marker::PhantomData;
+use core::mem;
 use core::ptr;
 
 use alloc::boxed::Box;
@@ -91,6 +92,20 @@ unsafe impl<T: Send> Send for Layers<T> {}
 impl<T> Layers<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.top.is_null()
+    }
+
+    /// Turns the order around, and says how many values there are. Allocates nothing.
+    pub(crate) fn reverse(&mut self) -> usize {
+        let (mut reversed, mut count) = (ptr::null_mut(), 0);
+        while !self.top.is_null() {
+            // SAFETY: from `Box::into_raw` in `push`, and this list owns it.
+            let layer = unsafe { &mut *self.top };
+            self.top = mem::replace(&mut layer.below, reversed);
+            reversed = layer;
+            count += 1;
+        }
+        self.top = reversed;
+        count
     }
 
     /// Takes the value that was pushed last.
