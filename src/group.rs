@@ -1,6 +1,6 @@
 //! `TaskGroup`: a count with a door, a token and a finaliser, in one handle.
 
-// In dependency order: each knows only those above it.
+// In dependency order: each knows those above it, and the handle in this file.
 mod shared;
 
 mod levels;
@@ -74,8 +74,9 @@ pub use waits::{Stopped, WaitDoor, WaitDrained, WaitShutdown};
 ///
 /// It is not `const`: a group in a `static` wants a `LazyLock`.
 /// A handle is a pointer, a [`TaskGuard`] two (three with `holders`). A group takes three allocations, for
-/// itself and for the scopes of its token and its door; one without a parent takes one more. Entering and leaving allocate nothing, and
-/// cost one read-modify-write each.
+/// itself and for the scopes of its token and its door, and one more for a limit. A group below a token or
+/// another group takes three or four more for its place there, and one for the first in that place.
+/// Entering and leaving allocate nothing, and cost one read-modify-write each.
 ///
 /// # Compared with
 ///
@@ -174,11 +175,16 @@ impl TaskGroup {
     /// [`Refused::Closed`] once the group, or one above it, is closed; [`Refused::Full`] if its limit
     /// is reached or others wait for room. Nothing was counted then.
     ///
+    /// A group with a limit may say `Full` early, while another thread passes a place on: from the step
+    /// by which a task leaves (or the limit is raised, or a wait for room finds room) until that place is
+    /// granted or given back. A task that left while another thread did so may find its place not free
+    /// yet, even if all who waited have given up. When no such call is on its way, `Full` means that the
+    /// limit is reached, or that others wait.
+    ///
     /// # Availability
     ///
     /// Everywhere, interrupts included (not with the feature `holders`); it neither locks nor
-    /// allocates. Below a token it takes a step for each level of that; and, while a close from above is
-    /// on its way, for each group above.
+    /// allocates. It takes a load for each group above, and for each scope of the token above those.
     ///
     /// # Examples
     ///
@@ -213,6 +219,12 @@ impl TaskGroup {
     ///
     /// The future may be dropped at any point. It loses its place in the queue; a place in the group
     /// that it was granted and did not take goes to the next.
+    ///
+    /// # Panics
+    ///
+    /// A poll, or the drop, may end with the panic of another task's waker, callback or finaliser: of the
+    /// wait that it passes a place on to, or of the drain if it gives the last place back to a closed
+    /// group.
     ///
     /// # Availability
     ///
@@ -337,6 +349,10 @@ impl TaskGroup {
     ///
     /// The future may be dropped at any point; nothing is left behind.
     ///
+    /// # Panics
+    ///
+    /// As [`CancelToken::cancelled`].
+    ///
     /// # Availability
     ///
     /// Everywhere but in interrupts. A wait that has to park allocates.
@@ -436,6 +452,10 @@ impl TaskGroup {
     /// Closes the door, at the first poll or block, and waits until the group is drained. Any number
     /// may join; all see the same end.
     ///
+    /// # Panics
+    ///
+    /// The first poll or block may panic as [`close`](Self::close). The wait may be polled again.
+    ///
     /// A task must not join its own group while it is inside: it would wait for itself. It says
     /// `guard.leave().join()`.
     ///
@@ -463,6 +483,11 @@ impl TaskGroup {
     /// `group.join().block_for(limit)`.
     ///
     /// As with [`join`](Self::join), a task must not await this while it is inside.
+    ///
+    /// # Panics
+    ///
+    /// The poll that closes the door, and the one that cancels, may panic as [`close`](Self::close). The
+    /// wait may be polled again.
     ///
     /// # Cancel safety
     ///
@@ -502,6 +527,10 @@ impl TaskGroup {
     ///
     /// As [`guard`](Self::guard); no group is built then.
     ///
+    /// # Panics
+    ///
+    /// As [`TaskGroupBuilder::build`], where a close from above meets the birth.
+    ///
     /// # Availability
     ///
     /// Everywhere but in interrupts. It allocates.
@@ -517,6 +546,10 @@ impl TaskGroup {
     ///
     /// [`ChildError::NotARoot`] if `builder` has a parent token or a link: with those somebody could
     /// make groups that wait for each other. Otherwise as [`child`](Self::child).
+    ///
+    /// # Panics
+    ///
+    /// As [`child`](Self::child).
     ///
     /// # Availability
     ///
@@ -550,6 +583,11 @@ impl TaskGroup {
 
     /// How many guards were dropped by a panic. Panics are noticed and not caught: a runtime or thread
     /// reports them as ever.
+    ///
+    /// A panic that passes through the frames of a task is the task's, whoever caused it: also that of a
+    /// waker or callback that runs because the task itself calls `cancel`. What a tracked future causes by
+    /// being done is not: its leave, and the cancel by which an [`ErrGroup`](crate::ErrGroup) answers its
+    /// error.
     ///
     /// # Availability
     ///

@@ -60,6 +60,10 @@ impl Registration {
     /// Leaves the callback registered for as long as any handle or descendant of its scope lives. (A
     /// token of `with_value` or `shielded` is a scope of its own: keep it, or its callbacks go.)
     ///
+    /// A detached callback that owns a [`Canceller`](crate::Canceller), a token or a scope of its own scope,
+    /// or of one below it, keeps that alive, and is kept by it: neither is freed before the scope is
+    /// cancelled. Let it own something above, or keep the `Registration` instead.
+    ///
     /// # Availability
     ///
     /// Everywhere but in interrupts: it allocates.

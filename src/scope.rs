@@ -195,6 +195,11 @@ impl CancelToken {
     /// A time that is past, its own or one above, ends the scope whose time it is, with all below it: so
     /// the new scope is cancelled at birth.
     ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker or callback of a scope whose time is found to be up, after all the
+    /// others ran.
+    ///
     /// # Availability
     ///
     /// With the feature `std`; without it see [`CancelScope::cancel_after`]. It allocates.

@@ -159,12 +159,20 @@ impl CancelToken {
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped at any point: others still wake, and nothing else is left behind.
+    /// The future may be dropped at any point: others still wake, and nothing else is left behind. The
+    /// registration that stays with the handle is woken by the cancel, if it is not taken up before.
+    ///
+    /// # Panics
+    ///
+    /// A poll may end with the panic of another task's waker or callback, after all the others ran: where
+    /// a cancellation from above meets the first wait below it, the waiting thread may have to deliver it.
+    /// It may be polled again.
     ///
     /// # Availability
     ///
     /// Everywhere but in interrupts. A wait that has to park allocates, and may take
-    /// event-listener's lock.
+    /// event-listener's lock; the first one in a scope does the same in each scope above that nobody
+    /// waited below before.
     ///
     /// # Examples
     ///
@@ -248,8 +256,9 @@ impl CancelToken {
     /// Runs `callback` when the scope, or one above it, is cancelled.
     ///
     /// It runs once, in no lock, in the order of registration, on the thread whose call delivers
-    /// the cancellation: the canceller's, or this one if they race. On a cancelled token it runs
-    /// here and now. If it panics, the others still run, and then the panic goes on.
+    /// the cancellation: the canceller's, or that of a call that races with it, this one included. On a
+    /// token that is cancelled already it runs here and now, and has run when this returns. If it panics,
+    /// the others still run, and then the panic goes on.
     ///
     /// Dropping the [`Registration`] takes it back.
     ///
@@ -291,7 +300,7 @@ impl CancelToken {
     /// behind. Its output is the [`Cancelled`] of the first in the array among those that are found
     /// cancelled in one look. With no token at all it never ends.
     ///
-    /// Cancel safety and availability are those of [`cancelled`](Self::cancelled).
+    /// Cancel safety, panics and availability are those of [`cancelled`](Self::cancelled).
     ///
     /// # Availability
     ///

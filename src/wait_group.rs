@@ -70,8 +70,9 @@ pub use wait::Wait;
 ///   [`wait`](Self::wait)).
 /// * `crossbeam_utils::sync::WaitGroup`: blocks only, cannot be looked at, each handle is a clone of
 ///   an `Arc`. Here the group can stand in a `static` or on the stack.
-/// * `tokio_util::task::TaskTracker` also refuses and spawns. For a group that is closed, use that
-///   or two signals; this type is the count alone.
+/// * `tokio_util::task::TaskTracker` also spawns, and its wait is over only once it was closed; it refuses
+///   nobody. This type is the count alone; for a group that is closed and refuses, see
+///   [`TaskGroup`](crate::TaskGroup).
 /// * `std::thread::scope` is enough where all work is threads that borrow from one function.
 ///
 /// # Examples

@@ -117,7 +117,13 @@ impl TaskGroupBuilder {
         Self { finaliser: Some(Callback::new(finaliser)), ..self }
     }
 
-    /// Builds the group. Allocates it, its token's scope and its door's.
+    /// Builds the group. Allocates it, its token's scope and its door's; below a token, its place there.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of foreign code that it ran, after all the others ran: its own finaliser under a
+    /// token that is cancelled; wakers and callbacks below that token, if it is cancelled meanwhile; what the
+    /// last handle of a linked group ends, if the builder held that. The new group comes to its end then.
     ///
     /// # Availability
     ///
