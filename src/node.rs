@@ -30,7 +30,7 @@ use core::fmt;
 use alloc::boxed::Box;
 
 use crate::callback::Callback;
-use crate::deferred::{Deferred, and_then_run, drop_in_drop};
+use crate::deferred::{Deferred, drop_in_drop};
 use crate::hook::{Kept, Parked, Waiters};
 use crate::reason::Reason;
 #[cfg(feature = "std")]
@@ -145,12 +145,7 @@ impl Node {
         self.own_reason()
     }
 
-    /// Cancels the node and all below it, unless it is cancelled.
-    pub(crate) fn cancel(&self, reason: Reason) -> Result<(), Reason> {
-        and_then_run(|deferred| self.settle(reason, deferred))
-    }
-
-    /// The own work of a cancellation; the rest is deferred.
+    /// The own work of cancelling the node and all below it, unless it is cancelled; the rest is deferred.
     pub(crate) fn settle(&self, reason: Reason, deferred: &mut Deferred) -> Result<(), Reason> {
         // An ancestor's cancellation came first, and its reason is ours.
         if let Some(found) = self.found() {

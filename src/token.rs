@@ -13,6 +13,8 @@ use alloc::boxed::Box;
 use crate::callback::Callback;
 use crate::combine::Until;
 use crate::deferred::Deferred;
+#[cfg(feature = "std")]
+use crate::deferred::and_then_run;
 use crate::hook::Kept;
 use crate::node::{Aim, Node, Traits};
 use crate::reason::Reason;
@@ -363,7 +365,7 @@ impl CancelToken {
     #[cfg(feature = "std")]
     pub(crate) fn end_what_is_overdue(&self, now: Instant) {
         if let Some(node) = self.node.as_ref().and_then(|node| node.overdue(now)) {
-            let _ = node.cancel(Reason::Deadline);
+            let _ = and_then_run(|deferred| node.settle(Reason::Deadline, deferred));
         }
     }
 
