@@ -1,0 +1,126 @@
+//! What must be right before a mutant is worth running: the list agrees with the source, and with
+//! what the models say of themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::docs::Model;
+use super::list::{List, Mutant};
+use super::source::Source;
+
+/// All that is wrong with the list, in words.
+pub(super) fn problems(list: &List, source: &Source, models: &[Model]) -> Vec<String> {
+    let check = Check { list, models };
+    let mut problems = check.mutants(source);
+    problems.extend(check.names());
+    problems.extend(check.agreement());
+    problems.extend(check.models_without_mutants());
+    problems.extend(check.exemptions());
+    problems
+}
+
+struct Check<'a> {
+    list: &'a List,
+    models: &'a [Model],
+}
+
+impl<'a> Check<'a> {
+    /// The models of all mutants that must be killed, by mutant.
+    fn killers(&self) -> impl Iterator<Item = (&'a Mutant, &'a str)> {
+        let killed = self.list.mutants.iter().filter(|it| it.is_killed());
+        killed.flat_map(|mutant| mutant.models.iter().map(move |model| (mutant, model.as_str())))
+    }
+
+    fn tests(&self) -> BTreeSet<&'a str> {
+        self.models.iter().flat_map(|it| &it.tests).map(String::as_str).collect()
+    }
+
+    /// Each mutant is complete, and can be made.
+    fn mutants(&self, source: &Source) -> Vec<String> {
+        let check = |mutant: &Mutant| {
+            mutant.check()?;
+            source.changed(mutant.changes()?).map(drop)
+        };
+        let problem = |mutant: &Mutant| {
+            check(mutant).err().map(|error| format!("{}: {error:#}", mutant.name))
+        };
+        self.list.mutants.iter().filter_map(problem).collect()
+    }
+
+    /// Each mutant has a name of its own, and what it names exists.
+    fn names(&self) -> Vec<String> {
+        let (tests, mut names) = (self.tests(), BTreeSet::new());
+        let mut problems = Vec::new();
+        for Mutant { name, models, .. } in &self.list.mutants {
+            if !names.insert(name) {
+                problems.push(format!("{name}: two mutants are called so"));
+            }
+            let mut own = BTreeSet::new();
+            for model in models {
+                if !tests.contains(model.as_str()) {
+                    problems.push(format!("{name}: there is no model {model}"));
+                } else if !own.insert(model) {
+                    problems.push(format!("{name}: it names {model} twice"));
+                }
+            }
+        }
+        problems
+    }
+
+    /// A model names the mutants that the list says it kills, and no others.
+    fn agreement(&self) -> Vec<String> {
+        let mut killed = BTreeMap::<_, BTreeSet<_>>::new();
+        for (mutant, test) in self.killers() {
+            killed.entry(test).or_default().insert(&mutant.name);
+        }
+        let mut problems = Vec::new();
+        for Model { name, tests, mutants } in self.models {
+            let killed: BTreeSet<_> = tests
+                .iter()
+                .filter_map(|test| killed.get(test.as_str()))
+                .flatten()
+                .copied()
+                .collect();
+            let named: BTreeSet<_> = mutants.iter().collect();
+            for missing in killed.difference(&named) {
+                problems.push(format!("{name}: its doc comment does not name {missing}"));
+            }
+            for stale in named.difference(&killed) {
+                let kills = self.list.mutants.iter().find(|it| it.name == **stale);
+                let why = match kills {
+                    None => "which does not exist",
+                    Some(it) if it.is_killed() => "which does not name it",
+                    Some(_) => "which it does not kill",
+                };
+                problems.push(format!("{name}: its doc comment names {stale}, {why}"));
+            }
+        }
+        problems
+    }
+
+    /// Each model kills a mutant.
+    fn models_without_mutants(&self) -> Vec<String> {
+        let killers: BTreeSet<_> = self.killers().map(|(_, model)| model).collect();
+        let exempt: BTreeSet<_> = self.list.exemptions.iter().map(|it| it.model.as_str()).collect();
+        let idle =
+            self.tests().into_iter().filter(|it| !killers.contains(it) && !exempt.contains(it));
+        idle.map(|model| format!("{model}: it kills no mutant")).collect()
+    }
+
+    /// Each exemption is of a model that kills no mutant, and says why.
+    fn exemptions(&self) -> Vec<String> {
+        let killers: BTreeSet<_> = self.killers().map(|(_, model)| model).collect();
+        let tests = self.tests();
+        let mut problems = Vec::new();
+        for exemption in &self.list.exemptions {
+            let model = exemption.model.as_str();
+            if !tests.contains(model) {
+                problems.push(format!("{model}: exempt, but there is no such model"));
+            } else if killers.contains(model) {
+                problems.push(format!("{model}: exempt, but it kills a mutant"));
+            } else if exemption.why.trim().is_empty() {
+                problems.push(format!("{model}: exempt without a reason"));
+            }
+        }
+        problems
+    }
+}

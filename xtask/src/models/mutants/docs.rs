@@ -1,0 +1,202 @@
+//! The models, and the mutants that each of them names in its doc comment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use proc_macro2::{TokenStream, TokenTree};
+use syn::{Attribute, Expr, ExprLit, Item, ItemMacro, Lit, Meta};
+
+/// What one doc comment describes.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    /// `binary::function`.
+    pub(super) name: String,
+    /// `binary::test`: the function itself, or those that call it with different arguments.
+    pub(super) tests: BTreeSet<String>,
+    /// What its doc comment says about mutants.
+    pub(super) mutants: BTreeSet<String>,
+}
+
+/// The models in `loom-tests`.
+pub(super) fn read(loom_tests: &Path) -> Result<Vec<Model>> {
+    let mut macros = Macros::default();
+    macros.add(&parse(&loom_tests.join("src/lib.rs"))?.items);
+    let mut models = Vec::new();
+    let mut paths = fs::read_dir(loom_tests.join("tests"))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        let name = path.file_stem().context("no name")?.to_string_lossy();
+        let file = parse(&path)?;
+        models
+            .extend(read_file(&name, &file, &macros).with_context(|| path.display().to_string())?);
+    }
+    Ok(models)
+}
+
+fn parse(path: &Path) -> Result<syn::File> {
+    syn::parse_file(&fs::read_to_string(path)?).with_context(|| path.display().to_string())
+}
+
+fn read_file(binary: &str, file: &syn::File, macros: &Macros) -> Result<Vec<Model>> {
+    let mut macros = macros.clone();
+    macros.add(&file.items);
+    let mut functions = Functions { docs: BTreeMap::new(), tests: Vec::new(), macros };
+    functions.read(binary, &file.items)?;
+    functions.models()
+}
+
+/// The functions of a file.
+struct Functions {
+    /// Their doc comments.
+    docs: BTreeMap<String, String>,
+    /// Those that are tests.
+    tests: Vec<String>,
+    macros: Macros,
+}
+
+impl Functions {
+    fn read(&mut self, module: &str, items: &[Item]) -> Result<()> {
+        for item in items {
+            match item {
+                Item::Fn(it) => {
+                    let name = format!("{module}::{}", it.sig.ident);
+                    if it.attrs.iter().any(|it| it.path().is_ident("test")) {
+                        self.tests.push(name.clone());
+                    }
+                    self.docs.insert(name, doc(&it.attrs));
+                }
+                Item::Mod(it) => {
+                    let items = it.content.iter().flat_map(|(_, items)| items);
+                    let items: Vec<_> = items.cloned().collect();
+                    self.read(&format!("{module}::{}", it.ident), &items)?;
+                }
+                Item::Macro(it) if it.ident.is_none() => {
+                    let items = self.macros.expand(it)?;
+                    self.read(module, &items)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings each test to the function whose doc comment describes it: that of its module's name, if
+    /// there is one.
+    fn models(self) -> Result<Vec<Model>> {
+        let mut models = BTreeMap::<_, Model>::new();
+        for test in self.tests {
+            let module = test.rsplit_once("::").map(|(module, _)| module);
+            let (name, doc) = module
+                .and_then(|it| self.docs.get_key_value(it))
+                .or_else(|| self.docs.get_key_value(&test))
+                .context("a test without a function")?;
+            let model = models.entry(name.clone()).or_default();
+            model.name = name.clone();
+            model.mutants = named_mutants(doc).with_context(|| name.clone())?;
+            model.tests.insert(test);
+        }
+        Ok(models.into_values().collect())
+    }
+}
+
+/// The names in the paragraph ``Mutants: `one`, `other`.``, if there is one.
+fn named_mutants(doc: &str) -> Result<BTreeSet<String>> {
+    let Some((_, rest)) = doc.split_once("\nMutants:") else { return Ok(BTreeSet::new()) };
+    let list = rest.split("\n\n").next().unwrap_or(rest).trim();
+    let list = list.strip_suffix('.').context("its list of mutants does not end with a period")?;
+    let mut names = BTreeSet::new();
+    for name in list.split(',').map(str::trim) {
+        let name = name.strip_prefix('`').and_then(|it| it.strip_suffix('`'));
+        let name = name.filter(|it| !it.contains('`'));
+        let name =
+            name.with_context(|| format!("its list of mutants is not one of names: {list}"))?;
+        ensure!(names.insert(name.to_owned()), "its list of mutants names {name} twice");
+    }
+    Ok(names)
+}
+
+/// The text of a doc comment, with a line break before each line.
+fn doc(attributes: &[Attribute]) -> String {
+    let line = |attribute: &Attribute| {
+        let Meta::NameValue(meta) = &attribute.meta else { return None };
+        let Expr::Lit(ExprLit { lit: Lit::Str(line), .. }) = &meta.value else { return None };
+        meta.path.is_ident("doc").then(|| format!("\n{}", line.value().trim()))
+    };
+    attributes.iter().filter_map(line).collect()
+}
+
+/// The macros that make models: each takes one name.
+#[derive(Clone, Debug, Default)]
+struct Macros(BTreeMap<String, Rule>);
+
+/// `($parameter:ident) => { body }`
+#[derive(Clone, Debug)]
+struct Rule {
+    parameter: String,
+    body: TokenStream,
+}
+
+impl Macros {
+    fn add(&mut self, items: &[Item]) {
+        for item in items {
+            let Item::Macro(ItemMacro { ident: Some(name), mac, .. }) = item else { continue };
+            self.0.extend(Rule::read(&mac.tokens).map(|rule| (name.to_string(), rule)));
+        }
+    }
+
+    /// The items that a call of a macro stands for.
+    fn expand(&self, call: &ItemMacro) -> Result<Vec<Item>> {
+        let name = call.mac.path.segments.last().context("a macro without a name")?;
+        let Some(rule) = self.0.get(&name.ident.to_string()) else {
+            bail!(
+                "the models of {}! cannot be read: make them by functions, or by a macro of the form \
+                 `($name:ident) => {{ … }}`",
+                name.ident
+            );
+        };
+        let items = rule.expand(&call.mac.tokens);
+        Ok(syn::parse2::<syn::File>(items).with_context(|| format!("{}!", name.ident))?.items)
+    }
+}
+
+impl Rule {
+    fn read(rules: &TokenStream) -> Option<Self> {
+        let mut trees = rules.clone().into_iter();
+        let TokenTree::Group(pattern) = trees.next()? else { return None };
+        let TokenTree::Group(body) = trees.nth(2)? else { return None };
+        let pattern = pattern.stream().to_string();
+        let pattern: String = pattern.split_whitespace().collect();
+        let parameter = pattern.strip_prefix('$')?.strip_suffix(":ident")?.to_owned();
+        let is_only_one = trees.all(|it| it.to_string() == ";");
+        (is_only_one && !parameter.contains('$')).then(|| Self { parameter, body: body.stream() })
+    }
+
+    fn expand(&self, argument: &TokenStream) -> TokenStream {
+        replace(self.body.clone(), &self.parameter, argument)
+    }
+}
+
+/// `body` with `argument` for `$parameter`.
+fn replace(body: TokenStream, parameter: &str, argument: &TokenStream) -> TokenStream {
+    let mut replaced = Vec::<TokenTree>::new();
+    for tree in body {
+        match tree {
+            TokenTree::Group(group) => {
+                let inside = replace(group.stream(), parameter, argument);
+                replaced.push(proc_macro2::Group::new(group.delimiter(), inside).into());
+            }
+            TokenTree::Ident(name)
+                if name == parameter && replaced.last().is_some_and(|it| it.to_string() == "$") =>
+            {
+                replaced.pop();
+                replaced.extend(argument.clone());
+            }
+            other => replaced.push(other),
+        }
+    }
+    replaced.into_iter().collect()
+}
