@@ -70,31 +70,37 @@ impl<'a> Check<'a> {
     fn agreement(&self) -> Vec<String> {
         let mut killed = BTreeMap::<_, BTreeSet<_>>::new();
         for (mutant, test) in self.killers() {
-            killed.entry(test).or_default().insert(&mutant.name);
+            killed.entry(test).or_default().insert(mutant.name.as_str());
         }
+        let of_test = |test: &String| killed.get(test.as_str()).into_iter().flatten().copied();
         let mut problems = Vec::new();
         for Model { name, tests, mutants } in self.models {
-            let killed: BTreeSet<_> = tests
-                .iter()
-                .filter_map(|test| killed.get(test.as_str()))
-                .flatten()
-                .copied()
-                .collect();
-            let named: BTreeSet<_> = mutants.iter().collect();
-            for missing in killed.difference(&named) {
-                problems.push(format!("{name}: its doc comment does not name {missing}"));
-            }
-            for stale in named.difference(&killed) {
-                let kills = self.list.mutants.iter().find(|it| it.name == **stale);
-                let why = match kills {
-                    None => "which does not exist",
-                    Some(it) if it.is_killed() => "which does not name it",
-                    Some(_) => "which it does not kill",
-                };
-                problems.push(format!("{name}: its doc comment names {stale}, {why}"));
-            }
+            let named: BTreeSet<_> = match mutants {
+                Ok(mutants) => mutants.iter().map(String::as_str).collect(),
+                Err(error) => {
+                    problems.push(format!("{name}: {error:#}"));
+                    continue;
+                }
+            };
+            let killed: BTreeSet<_> = tests.iter().flat_map(of_test).collect();
+            let missing = killed.difference(&named);
+            problems
+                .extend(missing.map(|it| format!("{name}: its doc comment does not name {it}")));
+            let stale = named.difference(&killed);
+            problems.extend(stale.map(|it| {
+                format!("{name}: its doc comment names {it}, {}", self.why_it_is_stale(it))
+            }));
         }
         problems
+    }
+
+    /// What is wrong with a mutant that only a doc comment names.
+    fn why_it_is_stale(&self, name: &str) -> &'static str {
+        match self.list.mutants.iter().find(|it| it.name == name) {
+            None => "which does not exist",
+            Some(mutant) if mutant.is_killed() => "which does not name it",
+            Some(_) => "which survives",
+        }
     }
 
     /// Each model kills a mutant.

@@ -9,14 +9,14 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::{Attribute, Expr, ExprLit, Item, ItemMacro, Lit, Meta};
 
 /// What one doc comment describes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Model {
     /// `binary::function`.
     pub(super) name: String,
     /// `binary::test`: the function itself, or those that call it with different arguments.
     pub(super) tests: BTreeSet<String>,
-    /// What its doc comment says about mutants.
-    pub(super) mutants: BTreeSet<String>,
+    /// Those that it kills, by its doc comment, or why that cannot be read.
+    pub(super) mutants: Result<BTreeSet<String>>,
 }
 
 /// The models in `loom-tests`.
@@ -94,9 +94,11 @@ impl Functions {
                 .and_then(|it| self.docs.get_key_value(it))
                 .or_else(|| self.docs.get_key_value(&test))
                 .context("a test without a function")?;
-            let model = models.entry(name.clone()).or_default();
-            model.name = name.clone();
-            model.mutants = named_mutants(doc).with_context(|| name.clone())?;
+            let model = models.entry(name.clone()).or_insert_with(|| Model {
+                name: name.clone(),
+                tests: BTreeSet::new(),
+                mutants: named_mutants(doc),
+            });
             model.tests.insert(test);
         }
         Ok(models.into_values().collect())

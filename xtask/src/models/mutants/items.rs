@@ -1,9 +1,9 @@
 //! What the items of a file are called.
 //!
 //! An item is called by its name (`BATCH`, `spread`), and what belongs to a type or a trait by both
-//! names (`WaitGroup::leave`). Where that is not enough, the trait is named, as Rust does it
-//! (`<Parker as Wake>::wake`), or modules come in front (`limited::enter`). Generic parameters are
-//! left out.
+//! names (`WaitGroup::leave`). Where that is not enough, it has longer names: with generic parameters
+//! (`Arc<Node>::announce`), with the trait, as in Rust (`<Parker as Wake>::wake`), and with any of
+//! the modules that it is in (`population::Word::enter`).
 
 use core::ops::Range;
 use std::path::Path;
@@ -33,19 +33,19 @@ pub(super) struct Item {
 #[derive(Clone, Debug)]
 struct Owner {
     name: String,
+    /// With generic parameters.
+    full_name: String,
     of_trait: Option<String>,
 }
 
 impl Item {
     /// Whether it may be called `name`.
     pub(super) fn is_called(&self, name: &str) -> bool {
-        let modules = self.modules.join("::");
         self.names().iter().any(|own| {
             let Some(front) = name.strip_suffix(own.as_str()) else { return false };
             let Some(front) = front.strip_suffix("::") else { return front.is_empty() };
-            modules
-                .strip_suffix(front)
-                .is_some_and(|outer| outer.is_empty() || outer.ends_with(':'))
+            let mut modules = self.modules.iter();
+            front.split("::").all(|wanted| modules.any(|module| module == wanted))
         })
     }
 
@@ -60,12 +60,16 @@ impl Item {
         self.modules.iter().cloned().chain(own).collect::<Vec<_>>().join("::")
     }
 
-    /// Its names without modules.
+    /// Its names without modules, the longest last.
     fn names(&self) -> Vec<String> {
         let name = &self.name;
-        let Some(Owner { name: owner, of_trait }) = &self.owner else { return vec![name.clone()] };
-        let of_trait = of_trait.iter().map(|it| format!("<{owner} as {it}>::{name}"));
-        core::iter::once(format!("{owner}::{name}")).chain(of_trait).collect()
+        let Some(owner) = &self.owner else { return vec![name.clone()] };
+        let owners = [&owner.name, &owner.full_name];
+        let with_trait = owner
+            .of_trait
+            .iter()
+            .flat_map(|of_trait| owners.map(|owner| format!("<{owner} as {of_trait}>::{name}")));
+        owners.map(|owner| format!("{owner}::{name}")).into_iter().chain(with_trait).collect()
     }
 }
 
@@ -127,7 +131,8 @@ impl<'ast> Visit<'ast> for Items {
             Syntax::Impl(it) => self.owned_by(owner(it), |this| visit::visit_item_impl(this, it)),
             Syntax::Trait(it) => {
                 self.add(&it.ident, it, None);
-                let owner = Owner { name: it.ident.to_string(), of_trait: None };
+                let name = it.ident.to_string();
+                let owner = Owner { full_name: name.clone(), name, of_trait: None };
                 self.owned_by(owner, |this| visit::visit_item_trait(this, it));
             }
             Syntax::Macro(it) => match &it.ident {
@@ -190,12 +195,14 @@ fn owner(item: &ItemImpl) -> Owner {
     while let Type::Reference(it) = of_type {
         of_type = &it.elem;
     }
+    let full_name: String = of_type.to_token_stream().to_string().split_whitespace().collect();
     let name = match of_type {
         Type::Path(it) => last(&it.path),
         _ => None,
     };
-    let name = name.unwrap_or_else(|| of_type.to_token_stream().to_string());
-    Owner { name, of_trait: item.trait_.as_ref().and_then(|(path, _)| last(path)) }
+    let name = name.unwrap_or_else(|| full_name.clone());
+    let of_trait = item.trait_.as_ref().and_then(|(path, _)| last(path));
+    Owner { name, full_name, of_trait }
 }
 
 fn is_test(attributes: &[Attribute]) -> bool {

@@ -179,6 +179,8 @@ mod tests {
         }
         impl Drop for Word { fn drop(&mut self) { self.leave(); } }
         impl Extra for Word { fn drop(&mut self) {} }
+        impl Source for Arc<Word> { fn announce(&self) {} }
+        impl Source for Arc<Node> { fn announce(&self) {} }
         #[cfg(test)]
         mod tests { fn spread() {} }
     ";
@@ -268,7 +270,14 @@ mod tests {
         assert!(changed(&[part("tree::leave", "a()", "b()")]).is_ok());
         assert!(changed(&[part("word::Word::leave", "step", "stop")]).is_ok());
         assert!(changed(&[part("leave::inner", "a()", "b()")]).is_ok());
+        assert!(changed(&[part("tree::inner", "a()", "b()")]).is_ok());
         assert!(refused(part("ree::leave", "a()", "b()")).contains("no such item"));
+    }
+
+    #[test]
+    fn generic_parameters_may_tell_types_apart() {
+        assert!(refused(part("Arc::announce", "{}", "")).contains("2 items"));
+        assert!(changed(&[part("Arc<Node>::announce", "{}", "{ a() }")]).is_ok());
     }
 
     #[test]
