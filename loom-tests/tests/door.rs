@@ -303,6 +303,8 @@ fn a_second_close_has_returned() {
 /// Rules 4, 8 and 17: who sees a parent's drain enters none of its children.
 ///
 /// Edges: D, W.
+///
+/// Mutants: `follow-does-not-close`.
 #[test]
 fn its_parent_is_drained() {
     a_child_is_closed_when(TaskGroup::is_drained);
