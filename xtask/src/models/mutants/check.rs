@@ -130,3 +130,118 @@ impl<'a> Check<'a> {
         problems
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Two mutants, of which one survives, and what is put behind them.
+    fn list(more: &str) -> List {
+        let mutants = r#"
+            [[mutant]]
+            name = "killed"
+            why = "A"
+            in = "leave"
+            find = "Release"
+            replace = "Relaxed"
+            models = ["wait::it_ends::alone"]
+
+            [[mutant]]
+            name = "surviving"
+            why = "B"
+            in = "leave"
+            body = ""
+            models = ["wait::it_begins"]
+            survives = "C"
+        "#;
+        toml::from_str(&format!("{mutants}{more}")).unwrap()
+    }
+
+    fn model(name: &str, tests: &[&str], mutants: &[&str]) -> Model {
+        let all = |names: &[&str]| names.iter().copied().map(String::from).collect();
+        Model { name: name.into(), tests: all(tests), mutants: Ok(all(mutants)) }
+    }
+
+    /// The problems with `list`, if the models are as it says.
+    fn problems_of(list: &List) -> Vec<String> {
+        let ends = model("wait::it_ends", &["wait::it_ends::alone"], &["killed"]);
+        problems_with(list, &[ends, model("wait::it_begins", &["wait::it_begins"], &[])])
+    }
+
+    fn problems_with(list: &List, models: &[Model; 2]) -> Vec<String> {
+        let mut source = Source::default();
+        source.add(Path::new("word.rs"), "fn leave() { step(Release) }".into()).unwrap();
+        problems(list, &source, models)
+    }
+
+    const EXEMPT: &str = "[[exempt]]\nmodel = 'wait::it_begins'\nwhy = 'D'";
+
+    #[test]
+    fn each_model_kills_a_mutant_or_is_exempt() {
+        assert_eq!(problems_of(&list("")), ["wait::it_begins: it kills no mutant"]);
+        assert!(problems_of(&list(EXEMPT)).is_empty());
+    }
+
+    #[test]
+    fn an_exemption_is_needed_and_says_why() {
+        let exempt = |model: &str, why: &str| {
+            let more = format!("{EXEMPT}\n[[exempt]]\nmodel = '{model}'\nwhy = '{why}'");
+            problems_of(&list(&more))
+        };
+        assert_eq!(exempt("wait::it_ends::alone", "E").len(), 1);
+        assert_eq!(exempt("wait::it_ends", "E").len(), 1);
+        assert_eq!(exempt("wait::it_begins", "").len(), 1);
+    }
+
+    #[test]
+    fn list_and_doc_comments_agree() {
+        let ends = model("wait::it_ends", &["wait::it_ends::alone"], &["gone"]);
+        let begins = model("wait::it_begins", &["wait::it_begins"], &["killed", "surviving"]);
+        let found = problems_with(&list(EXEMPT), &[ends, begins]);
+        let expected = [
+            "wait::it_ends: its doc comment does not name killed",
+            "wait::it_ends: its doc comment names gone, which does not exist",
+            "wait::it_begins: its doc comment names killed, which does not name it",
+            "wait::it_begins: its doc comment names surviving, which survives",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn each_mutant_can_be_made_and_has_models_of_its_own() {
+        let more = r#"
+            [[mutant]]
+            name = "killed"
+            why = "A"
+            in = "enter"
+            find = "Release"
+            replace = "Relaxed"
+            models = ["wait::gone", "wait::it_begins", "wait::it_begins"]
+            survives = "B"
+        "#;
+        let found = problems_of(&list(&format!("{more}{EXEMPT}")));
+        let expected = [
+            "killed: in enter: there is no such item",
+            "killed: two mutants are called so",
+            "killed: there is no model wait::gone",
+            "killed: it names wait::it_begins twice",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_change_is_a_part_or_a_body() {
+        let more = r#"
+            [[mutant]]
+            name = "unclear"
+            why = "A"
+            in = "leave"
+            find = "Release"
+            models = ["wait::it_ends::alone"]
+            survives = "B"
+        "#;
+        assert_eq!(problems_of(&list(&format!("{more}{EXEMPT}"))).len(), 1);
+    }
+}

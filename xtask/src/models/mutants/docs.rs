@@ -44,18 +44,18 @@ fn parse(path: &Path) -> Result<syn::File> {
 fn read_file(binary: &str, file: &syn::File, macros: &Macros) -> Result<Vec<Model>> {
     let mut macros = macros.clone();
     macros.add(&file.items);
-    let mut functions = Functions { docs: BTreeMap::new(), tests: Vec::new(), macros };
+    let mut functions = Functions { macros, docs: BTreeMap::new(), tests: Vec::new() };
     functions.read(binary, &file.items)?;
     functions.models()
 }
 
 /// The functions of a file.
 struct Functions {
-    /// Their doc comments.
+    macros: Macros,
+    /// Their doc comments, by `binary::path::name`.
     docs: BTreeMap<String, String>,
     /// Those that are tests.
     tests: Vec<String>,
-    macros: Macros,
 }
 
 impl Functions {
@@ -70,9 +70,8 @@ impl Functions {
                     self.docs.insert(name, doc(&it.attrs));
                 }
                 Item::Mod(it) => {
-                    let items = it.content.iter().flat_map(|(_, items)| items);
-                    let items: Vec<_> = items.cloned().collect();
-                    self.read(&format!("{module}::{}", it.ident), &items)?;
+                    let (_, items) = it.content.as_ref().context("a module without content")?;
+                    self.read(&format!("{module}::{}", it.ident), items)?;
                 }
                 Item::Macro(it) if it.ident.is_none() => {
                     let items = self.macros.expand(it)?;
@@ -201,4 +200,72 @@ fn replace(body: TokenStream, parameter: &str, argument: &TokenStream) -> TokenS
         }
     }
     replaced.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The models of the file `wait`, with their tests and mutants.
+    fn models(text: &str) -> Vec<(String, Vec<String>, Vec<String>)> {
+        let models = read_file("wait", &syn::parse_file(text).unwrap(), &Macros::default());
+        let all = |names: BTreeSet<String>| names.into_iter().collect();
+        let model = |it: Model| (it.name, all(it.tests), all(it.mutants.unwrap()));
+        models.unwrap().into_iter().map(model).collect()
+    }
+
+    fn model(name: &str, tests: &[&str], mutants: &[&str]) -> (String, Vec<String>, Vec<String>) {
+        let all = |names: &[&str]| names.iter().copied().map(String::from).collect();
+        (name.into(), all(tests), all(mutants))
+    }
+
+    #[test]
+    fn a_test_names_its_mutants() {
+        let text = "
+            /// Rule 1.
+            ///
+            /// Mutants: `one`,
+            /// `other`.
+            ///
+            /// And `more`.
+            #[test] fn it_ends() {}
+            #[test] fn it_begins() {}
+            fn helper() {}";
+        let ends = model("wait::it_ends", &["wait::it_ends"], &["one", "other"]);
+        assert_eq!(models(text), [model("wait::it_begins", &["wait::it_begins"], &[]), ends]);
+    }
+
+    #[test]
+    fn the_tests_of_a_module_are_described_by_the_function_of_its_name() {
+        let text = "
+            macro_rules! twice { ($model:ident) => {
+                mod $model { #[test] fn alone() {} #[test] fn in_a_crowd() { super::$model(true); } }
+            }; }
+            /// Mutants: `one`.
+            fn it_ends(crowded: bool) {}
+            twice!(it_ends);
+            /// Mutants: `other`.
+            fn it_begins() {}
+            mod it_begins { #[test] fn alone() {} }";
+        let begins = model("wait::it_begins", &["wait::it_begins::alone"], &["other"]);
+        let tests = ["wait::it_ends::alone", "wait::it_ends::in_a_crowd"];
+        assert_eq!(models(text), [begins, model("wait::it_ends", &tests, &["one"])]);
+    }
+
+    #[test]
+    fn a_macro_that_hides_models_is_refused() {
+        for rules in ["() => {}", "($a:ident, $b:ident) => {}", "($a:ident) => {}; (x) => {}"] {
+            let text = format!("macro_rules! models {{ {rules} }} models!(one);");
+            let models = read_file("wait", &syn::parse_file(&text).unwrap(), &Macros::default());
+            assert!(models.is_err(), "{rules}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_mutants_has_one_form() {
+        assert!(named_mutants("\nRule 1.").unwrap().is_empty());
+        for list in ["`one`", "one.", "`one` and `other`.", "none.", "`one`, `one`.", ""] {
+            assert!(named_mutants(&format!("\nMutants: {list}")).is_err(), "{list}");
+        }
+    }
 }

@@ -56,7 +56,7 @@ impl Source {
     }
 
     /// Adds a file of this path, relative to `src`.
-    fn add(&mut self, path: &Path, text: String) -> Result<()> {
+    pub(super) fn add(&mut self, path: &Path, text: String) -> Result<()> {
         let name = || path.display().to_string();
         let stream: TokenStream =
             text.parse().map_err(|error| anyhow!("{error}")).with_context(name)?;
