@@ -98,7 +98,7 @@ alone_and_in_a_crowd!(a_callback_runs_once_or_is_taken_back);
 ///
 /// Edges: B, C, D, G, R.
 ///
-/// Mutants: `register-does-not-run-what-it-missed`.
+/// Mutants: `hook-up-does-not-announce`, `register-does-not-run-what-it-missed`.
 fn a_callback_that_races_with_the_cancel_runs_once(crowded: bool, above: bool) {
     check(move || {
         let pair = Pair::new();

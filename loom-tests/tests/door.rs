@@ -231,75 +231,83 @@ fn the_last_guard_and_the_last_handle_go_at_once() {
     });
 }
 
-/// Makes a model of a child that must be closed as soon as `$sign` tells that its parent is.
-macro_rules! a_child_is_closed_when {
-    ($($(#[$doc:meta])* $name:ident: $sign:expr;)+) => {$(
-        $(#[$doc])*
-        #[test]
-        fn $name() {
-            check(|| {
-                let (parent, turns) = (TaskGroup::new(), Turns::default());
-                let child = parent.child().unwrap();
-                let lent = (parent, turns);
-                // SAFETY: the thread is joined below.
-                let (parent, turns) = unsafe { lend(&lent) };
-                let closer = thread::spawn(move || {
-                    turns.take();
-                    parent.close();
-                });
-                turns.take();
-                let sign: fn(&TaskGroup) -> bool = $sign;
-                if sign(parent) {
-                    assert_eq!(child.guard().err(), Some(Refused::Closed));
-                    assert!(child.is_closed());
-                }
-                closer.join().unwrap();
-                assert!(parent.is_drained());
-            });
+/// A child must be closed as soon as `sign` tells that its parent is.
+fn a_child_is_closed_when(sign: impl Fn(&TaskGroup) -> bool + Send + Sync + 'static) {
+    check(move || {
+        let (parent, turns) = (TaskGroup::new(), Turns::default());
+        let child = parent.child().unwrap();
+        let lent = (parent, turns);
+        // SAFETY: the thread is joined below.
+        let (parent, turns) = unsafe { lend(&lent) };
+        let closer = thread::spawn(move || {
+            turns.take();
+            parent.close();
+        });
+        turns.take();
+        if sign(parent) {
+            assert_eq!(child.guard().err(), Some(Refused::Closed));
+            assert!(child.is_closed());
         }
-    )+};
+        closer.join().unwrap();
+        assert!(parent.is_drained());
+    });
 }
 
-a_child_is_closed_when! {
-    /// Rules 4 and 17: who sees a group closed enters none of its children.
-    ///
-    /// Edges: D, W.
-    ///
-    /// Mutants: `delivery-counted-late`, `delivery-not-counted`, `look-does-not-show-the-close`,
-    /// `show-closed-takes-the-firing`.
-    its_parent_is_seen_closed: TaskGroup::is_closed;
+/// Rules 4 and 17: who sees a group closed enters none of its children.
+///
+/// Edges: D, W.
+///
+/// Mutants: `delivery-counted-late`, `delivery-not-counted`, `look-does-not-show-the-close`,
+/// `show-closed-takes-the-firing`.
+#[test]
+fn its_parent_is_seen_closed() {
+    a_child_is_closed_when(TaskGroup::is_closed);
+}
 
-    /// Rules 4 and 17: who is refused by a group enters none of its children.
-    ///
-    /// Edges: D, W.
-    ///
-    /// Mutants: `refusal-does-not-show-the-close`, `show-closed-takes-the-firing`.
-    its_parent_refuses: |parent| parent.guard().is_err();
+/// Rules 4 and 17: who is refused by a group enters none of its children.
+///
+/// Edges: D, W.
+///
+/// Mutants: `refusal-does-not-show-the-close`, `show-closed-takes-the-firing`.
+#[test]
+fn its_parent_refuses() {
+    a_child_is_closed_when(|parent| parent.guard().is_err());
+}
 
-    /// Rules 4 and 17: who has waited for a group's door enters none of its children.
-    ///
-    /// Edges: D, W.
-    ///
-    /// Mutants: `delivery-not-counted`.
-    its_parents_wait_for_the_door_is_over: |parent| {
+/// Rules 4 and 17: who has waited for a group's door enters none of its children.
+///
+/// Edges: D, W.
+///
+/// Mutants: `delivery-not-counted`.
+#[test]
+fn its_parents_wait_for_the_door_is_over() {
+    a_child_is_closed_when(|parent| {
         block_on(parent.closed());
         true
-    };
+    });
+}
 
-    /// Rules 4 and 17: who comes second with a close of a group enters none of its children.
-    ///
-    /// Edges: D, W.
-    ///
-    /// Mutants: `delivery-counted-late`, `delivery-not-counted`.
-    a_second_close_has_returned: |parent| {
+/// Rules 4 and 17: who comes second with a close of a group enters none of its children.
+///
+/// Edges: D, W.
+///
+/// Mutants: `delivery-counted-late`, `delivery-not-counted`.
+#[test]
+fn a_second_close_has_returned() {
+    a_child_is_closed_when(|parent| {
         parent.close();
         true
-    };
+    });
+}
 
-    /// Rules 4, 8 and 17: who sees a parent's drain enters none of its children.
-    ///
-    /// Edges: D, W.
-    its_parent_is_drained: TaskGroup::is_drained;
+/// Rules 4, 8 and 17: who sees a parent's drain enters none of its children.
+///
+/// Edges: D, W.
+///
+/// Mutants: `follow-does-not-close`.
+#[test]
+fn its_parent_is_drained() {
+    a_child_is_closed_when(TaskGroup::is_drained);
 }
 
 /// Rules 4 and 17: a close above that meets one in between leaves a part of its delivery to that one,

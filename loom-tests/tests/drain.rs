@@ -228,6 +228,8 @@ fn close_join_leave_and_shutdown_at_once() {
 /// Rule 16: a third joins beside them.
 ///
 /// Edges: A, B, C, D.
+///
+/// Mutants: `drain-ends-the-waits-first`.
 #[test]
 fn two_joins_and_a_leave_at_once() {
     check_within(1, || {
@@ -293,11 +295,13 @@ fn who_heard_of_the_cancel_was_forced(from_above: bool) {
     });
 }
 
+/// Mutants: `cancel-noted-late`.
 #[test]
 fn who_heard_of_the_groups_cancel_was_forced() {
     who_heard_of_the_cancel_was_forced(false);
 }
 
+/// Mutants: `cancel-above-not-asked`.
 #[test]
 fn who_heard_of_a_cancel_above_was_forced() {
     who_heard_of_the_cancel_was_forced(true);

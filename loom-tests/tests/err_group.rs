@@ -59,11 +59,14 @@ fn a_record_meets_the_drain(keep: usize) {
     });
 }
 
+/// Mutants: `err-refused-error-lost`, `pile-push-relaxed`, `pile-seal-does-not-acquire`,
+/// `pile-seal-in-two-steps`.
 #[test]
 fn a_record_is_kept_or_comes_back() {
     a_record_meets_the_drain(1);
 }
 
+/// Mutants: `err-sealed-not-looked-at`, `err-tickets-not-sealed`.
 #[test]
 fn a_record_beyond_the_bound_is_counted_or_comes_back() {
     a_record_meets_the_drain(0);

@@ -59,7 +59,7 @@ fn two_first_waiters_share_one_list() {
 ///
 /// Edges: B, C, L, S.
 ///
-/// Mutants: `listening-counted-down-early`, `listening-counted-late`.
+/// Mutants: `listening-counted-down-early`, `listening-counted-late`, `notify-slot-or-listeners`.
 fn a_wait_that_comes_and_goes_takes_no_place_in_a_delivery(crowded: bool) {
     check(move || {
         let signal = Signal::new();
@@ -245,7 +245,7 @@ alone_and_in_a_crowd!(a_fired_hook_is_replaced);
 ///
 /// Edges: L.
 ///
-/// Mutants: `condition-1-dropped-not-discarded`.
+/// Mutants: `condition-1-dropped-not-discarded`, `slot-kept-by-the-dead`.
 fn a_dropped_wait_passes_no_notification_on(crowded: bool) {
     check(move || {
         let group = WaitGroup::new();
@@ -415,7 +415,7 @@ alone_and_in_a_crowd!(a_waker_may_end_another_round_inline);
 ///
 /// Edges: F, L.
 ///
-/// Mutants: none alone; `condition-5-hook-first` says why.
+/// Mutants: `hook-keeps-its-waker`, `hook-wakes-under-the-lock`.
 fn a_waker_may_use_the_signal_when_it_is_dropped(crowded: bool) {
     check(move || {
         let signal = Signal::new();

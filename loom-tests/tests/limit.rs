@@ -79,6 +79,8 @@ fn who_sits_down_late_is_found() {
 /// Two sit down at once while a third leaves: both get in, one after the other.
 ///
 /// Edges: B, C, N.
+///
+/// Mutants: `limit-announce-relaxed`.
 #[test]
 fn two_who_sit_down_at_once_get_in() {
     check_within(1, || {
@@ -252,11 +254,13 @@ fn a_close_meets_a_grant(on_one_thread: bool) {
     });
 }
 
+/// Mutants: `limit-place-not-given-back`.
 #[test]
 fn a_close_behind_a_grant_ends_the_group() {
     a_close_meets_a_grant(true);
 }
 
+/// Mutants: `limit-place-not-given-back`.
 #[test]
 fn a_close_beside_a_grant_ends_the_group() {
     a_close_meets_a_grant(false);

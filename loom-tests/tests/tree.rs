@@ -330,7 +330,7 @@ from_each_height!(a_tree_is_cancelled_in_one_instant);
 ///
 /// Edges: D.
 ///
-/// Mutants: `node-step-failure-relaxed`.
+/// Mutants: `node-load-relaxed`, `node-step-failure-relaxed`.
 fn a_cancel_that_comes_second_sees_what_came_before_the_first(height: usize) {
     check(move || {
         let line = Line::new();
@@ -597,7 +597,7 @@ alone_and_in_a_crowd!(a_child_that_goes_takes_nobodys_wake);
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `descent-never-released`.
+/// Mutants: `descent-never-released`, `due-hook-leaked`.
 fn handles_go_while_the_line_is_cancelled(height: usize) {
     check(move || {
         let Line { scopes: [root, middle, leaf], .. } = Line::new();
@@ -717,7 +717,7 @@ alone_and_in_a_crowd!(a_handle_may_be_shared);
 ///
 /// Edges: B, C, D, T.
 ///
-/// Mutants: `node-step-does-not-release`.
+/// Mutants: `node-step-does-not-release`, `slot-kept-by-the-dead`.
 fn a_kept_registration_goes_while_the_scope_is_cancelled(crowded: bool) {
     check(move || {
         let line = Line::new();
