@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
+mod fault;
 mod waker;
 
 use core::future::Future;
@@ -13,6 +14,7 @@ use std::panic::{catch_unwind, resume_unwind};
 use std::sync::{Arc, mpsc};
 use std::task::Wake;
 
+pub(crate) use fault::{Drops, Fault};
 pub(crate) use waker::Foreign;
 
 /// Polls once.
