@@ -176,7 +176,8 @@ fn a_queue_below_is_woken_whole_by_what_ends_the_groups_above() {
         guard: Option<TaskGuard>,
         errors: ErrGroup<u8>,
     }
-    let paths: [(&str, fn(&mut Above)); 7] = [
+    type Path = fn(&mut Above);
+    let paths: [(&str, Path); 7] = [
         ("close", |above| assert!(above.root.as_ref().unwrap().close())),
         ("cancel", |above| assert!(above.root.as_ref().unwrap().cancel())),
         ("the last handle", |above| drop(above.root.take())),

@@ -119,7 +119,8 @@ fn a_finaliser_runs_between_the_drains_below_and_those_above() {
 /// Rules 15, 18: the last task leaves, and that cancels: it has left when callbacks run.
 #[test]
 fn a_task_has_left_when_its_own_cancel_is_heard() {
-    let leaves: [(&str, fn(TaskGuard)); 3] = [
+    type Leave = fn(TaskGuard);
+    let leaves: [(&str, Leave); 3] = [
         ("a drop", |guard| drop(guard.cancel_on_drop())),
         ("a leave", |guard| drop(guard.cancel_on_drop().leave())),
         ("a tracked future", |guard| {
@@ -235,7 +236,7 @@ mod a_join_in_a_callback {
         let (was_drained, joined) = told.recv().unwrap();
         assert!(joined, "{name}, busy: {is_busy}");
         assert!(is_busy || was_drained, "{name}: it was idle");
-        worker.map(|it| it.join().unwrap());
+        worker.into_iter().for_each(|it| it.join().unwrap());
     }
 
     type Canceller<'a> = dyn Fn() -> bool + 'a;
@@ -308,7 +309,7 @@ mod a_join_in_a_callback {
             });
             assert!(parent.cancel());
             assert_eq!(told.recv(), Ok(true), "busy: {is_busy}");
-            worker.map(|it| it.join().unwrap());
+            worker.into_iter().for_each(|it| it.join().unwrap());
             assert!(parent.is_drained());
         }
     }
