@@ -111,6 +111,8 @@ impl Future for WaitRoom<'_> {
 }
 
 impl AnyWait for WaitRoom<'_> {
+    const BEGINS: bool = true;
+
     fn left(&self) -> usize {
         self.group.len()
     }
