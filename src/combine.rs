@@ -37,7 +37,8 @@ impl<F, G> Tracked<F, G> {
 }
 
 impl<F: Future, G> Tracked<F, G> {
-    /// Polls; when the future is ready, drops it, does `then`, and drops the guard.
+    /// Polls; when the future is ready, drops it, does `then`, and drops the guard. A panic of one of
+    /// these does not keep the next from being done.
     pub(crate) fn poll_then<R>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -53,11 +54,26 @@ impl<F: Future, G> Tracked<F, G> {
             mem::forget(end);
             return Poll::Pending;
         };
-        end.future.set(None);
-        Poll::Ready(match &end.guard {
-            Some(guard) => then(output, guard),
-            None => unreachable!("the guard is there for as long as the future"),
-        })
+        let mut told = None;
+        {
+            let End { future, guard } = &mut end;
+            // On the way out of this block: the drop of the future is foreign code, and its panic
+            // must not lose what the future said.
+            let _then = OnDrop(Some(|| told = guard.as_ref().map(|guard| then(output, guard))));
+            future.set(None);
+        }
+        Poll::Ready(told.unwrap_or_else(|| unreachable!("the guard is there until the end")))
+    }
+}
+
+/// Does something when it is dropped.
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(f) = self.0.take() {
+            f();
+        }
     }
 }
 
@@ -199,8 +215,13 @@ impl<S: Stream, L: Future> Stream for UntilStream<S, L> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        if *this.ended || this.limit.poll(cx).is_ready() {
+        if *this.ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(output) = this.limit.poll(cx) {
+            // The end comes first: the drop of what the limit gave is foreign code, and may panic.
             *this.ended = true;
+            drop(output);
             return Poll::Ready(None);
         }
         let item = ready!(this.stream.poll_next(cx));

@@ -9,6 +9,7 @@ pub(crate) mod park;
 
 use core::fmt;
 use core::future::Future;
+use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker, ready};
 
@@ -17,6 +18,7 @@ use pin_project_lite::pin_project;
 
 use crate::error::Unfinished;
 use crate::hook::{Parked, Target, Waiters};
+use crate::sync::FirstPanic;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 
@@ -118,13 +120,18 @@ impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
             let Ok(parked) = Parked::new(source.waiters(), target) else { continue };
             return match source.announce(self.seen()) {
                 Announced::Over => {
-                    // One at a time: the drop of each waker is foreign code, and may panic.
-                    drop(parked);
-                    self.become_over()
+                    // Over comes first: the drop of each waker is foreign code and may panic, and
+                    // the end that the announcement found may never be seen again.
+                    let old = mem::replace(self, Self::Over);
+                    let mut panic = FirstPanic::none();
+                    panic.catch(|| drop(parked));
+                    panic.catch(|| drop(old));
+                    panic.resume();
+                    Poll::Ready(())
                 }
                 Announced::Parked(seen) => {
                     // The old registration goes last: dropping its waker is foreign code.
-                    drop(core::mem::replace(self, Self::Parked(parked, seen)));
+                    drop(mem::replace(self, Self::Parked(parked, seen)));
                     Poll::Pending
                 }
             };
@@ -132,8 +139,8 @@ impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
     }
 
     fn become_over(&mut self) -> Poll<()> {
-        // As above: over first, then the foreign waker is dropped.
-        drop(core::mem::replace(self, Self::Over));
+        // Over first, then the foreign waker is dropped.
+        drop(mem::replace(self, Self::Over));
         Poll::Ready(())
     }
 }

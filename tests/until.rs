@@ -13,7 +13,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use common::{Bell, Foreign, look, never_but_tell, panic_of, poll};
+use common::{Bell, Foreign, look, never_but_tell, panic_of, panic_quietly, poll};
+use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture;
 use futures_util::stream::{self, FusedStream as _, Stream, StreamExt as _};
 use winddown::future::{Until, WaitAny, WaitCancelled, WaitReason};
@@ -645,6 +646,26 @@ mod streams {
         assert!(next().is_pending() && next().is_pending());
         root.cancel();
         assert_eq!((bell.rings(), next(), next()), (1, Poll::Ready(None), Poll::Ready(None)));
+    }
+
+    /// Although the drop of what the limit gave panics.
+    #[test]
+    fn a_stream_whose_limit_has_come_has_ended() {
+        struct Bad;
+        impl Drop for Bad {
+            fn drop(&mut self) {
+                panic_quietly("the drop");
+            }
+        }
+        let mut given = Some(());
+        let limit = poll_fn(move |_| {
+            given.take().expect("it is not polled again");
+            Poll::Ready(Bad)
+        });
+        let mut items = StreamUntil::until(always_ready(), limit);
+        assert_eq!(panic_of(|| items.next().now_or_never()), "the drop");
+        assert!(items.is_terminated());
+        assert_eq!(items.next().now_or_never(), Some(None));
     }
 
     #[test]
