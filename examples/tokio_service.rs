@@ -14,6 +14,7 @@ async fn main() -> io::Result<()> {
     tokio::spawn(take_requests(group.guard().expect("the door is open")));
     println!("serving until Ctrl-C");
     tokio::signal::ctrl_c().await?;
+    group.close();
     println!("stopping: {} inside", group.len());
     let stopped = group.shutdown(sleep(Duration::from_secs(5))).await;
     println!("stopped: {stopped:?}");

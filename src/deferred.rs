@@ -314,8 +314,10 @@ impl Deferred {
     }
 
     /// Calls `first`, which is foreign code, and then does all that is on the list.
-    pub(crate) fn run_after(mut self, first: impl FnOnce()) {
-        let this = &raw mut self;
+    pub(crate) fn run_after(self, first: impl FnOnce()) {
+        // It is empty in the end, also if a panic goes on.
+        let mut list = ManuallyDrop::new(self);
+        let this: *mut Self = &raw mut *list;
         let _running = nesting::Running::on(this);
         let mut first = Some(first);
         run_to_end(|| match first.take() {
@@ -323,21 +325,17 @@ impl Deferred {
                 first();
                 true
             }
-            // SAFETY: `self` lives until the end of this function, and is used by its address alone,
+            // SAFETY: `list` lives until the end of this function, and is used by its address alone,
             //   here and by drops that foreign code nests on this thread.
             None => unsafe { Self::step(this) },
         });
     }
 
     /// [`run`](Self::run) for the end of a drop, which may be one of a chain.
-    pub(crate) fn run_in_drop(mut self) {
-        if self.is_empty() {
-            return;
-        }
-        // Own work is done before the drop returns, however deep it is.
-        while self.settle_next() {}
-        if let Err(this) = nesting::leave_to_outer(self) {
-            this.run();
+    #[inline]
+    pub(crate) fn run_in_drop(self) {
+        if !self.is_empty() {
+            nesting::run_nested(self);
         }
     }
 
@@ -504,12 +502,14 @@ mod nesting {
         innermost().1 >= NESTED
     }
 
-    /// Adds `list` to the one that is being run, if it is nested deep enough.
-    pub(super) fn leave_to_outer(mut list: Deferred) -> Result<(), Deferred> {
+    /// Runs `list`; or adds it to the one that is being run, if it is nested deep enough.
+    pub(super) fn run_nested(mut list: Deferred) {
         let (outer, depth) = innermost();
         if depth < NESTED {
-            return Err(list);
+            return list.run();
         }
+        // Own work is done before the drop returns, however deep it is.
+        while list.settle_next() {}
         // SAFETY: it is being run on this thread, further down the stack, so it is alive; it is not
         //   borrowed while foreign code runs, which is where we are.
         let outer = unsafe { &mut *outer };
@@ -520,7 +520,6 @@ mod nesting {
         ] {
             to.append(core::mem::replace(from, super::Queue::EMPTY));
         }
-        Ok(())
     }
 }
 
@@ -536,7 +535,7 @@ mod nesting {
         }
     }
 
-    pub(super) fn leave_to_outer(list: Deferred) -> Result<(), Deferred> {
-        Err(list)
+    pub(super) fn run_nested(list: Deferred) {
+        list.run();
     }
 }

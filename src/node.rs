@@ -269,11 +269,6 @@ impl Node {
         this.found().is_none()
     }
 
-    /// Takes the node's registration out of its parent.
-    pub(crate) fn unhook(&self) {
-        drop(self.link.replace(None));
-    }
-
     /// Registers `callback` to be run when the node is cancelled. If it is, the callback runs here, after
     /// those that were registered before, and there is no registration.
     pub(crate) fn register(this: &Arc<Self>, callback: Callback) -> Option<Parked<Aim>> {
@@ -359,7 +354,8 @@ impl Source for Arc<Node> {
 impl Drop for Node {
     /// Leaves nothing in the parent, and drops the chain above in a loop as far as it is ours alone.
     fn drop(&mut self) {
-        self.unhook();
+        // What is above may be freed below.
+        drop(self.link.replace(None));
         let word = Word(self.word.replace_mut(Word::OPEN.0));
         let remains = Remains {
             value: self.value.take(),

@@ -9,8 +9,9 @@ pub(crate) mod park;
 
 use core::fmt;
 use core::future::Future;
+use core::mem;
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll, Waker, ready};
 
 use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
@@ -127,22 +128,24 @@ impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
             };
             // The old registration, and a new one that is not needed, go last: dropping a waker is
             // foreign code.
-            let old = core::mem::replace(self, new);
+            let old = mem::replace(self, new);
             run_both(|| deferred.run(), || run_both(|| drop(old), || drop(unused)));
             return poll;
         }
     }
 
     fn become_over(&mut self) -> Poll<()> {
-        // As above: over first, then the foreign waker is dropped.
-        drop(core::mem::replace(self, Self::Over));
+        // Over first, then the foreign waker is dropped.
+        drop(mem::replace(self, Self::Over));
         Poll::Ready(())
     }
 }
 
 /// What the shared forms need of a wait. Public only in name: nobody outside can reach it.
 pub trait AnyWait: Future {
-    /// Whether to win begins something, so that a limit is looked at first (rule 20).
+    /// Whether something begins when this wait is over, as the work does that waited for a place in
+    /// a group with a limit. A limit of such a wait is looked at before the wait, so that a wait
+    /// that was stopped never starts work (rule 20).
     const BEGINS: bool = false;
 
     /// How much work is still in flight.
@@ -172,7 +175,11 @@ pin_project! {
     /// A wait with a limit: the future of `until` on any wait of this crate.
     ///
     /// Resolves to `Ok` with what the wait gives, or to [`Unfinished`] with what the limit gave and
-    /// how much work was left. The wait is looked at first, so a finished wait wins a tie.
+    /// how much work was left.
+    ///
+    /// The wait is looked at first, so a finished wait wins a tie. A wait for a place in a group
+    /// ([`WaitRoom`](crate::future::WaitRoom)) would begin work: its limit is looked at first, and
+    /// when the limit has come, the wait is not looked at any more.
     ///
     /// # Panics
     ///
@@ -180,7 +187,8 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any point; nothing stays registered.
+    /// It may be dropped at any point; nothing stays registered. A wait for a place in a group keeps
+    /// its turn until it is dropped, and then a place that it was given goes to the next.
     #[derive(Debug)]
     #[must_use = "does nothing unless awaited, polled or blocked on"]
     pub struct WaitUntil<W, Limit> {
@@ -205,16 +213,20 @@ impl<W: AnyWait, Limit: Future> Future for WaitUntil<W, Limit> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         assert!(!*this.done, "a wait with a limit was polled again after it was ready");
-        let mut wait = this.wait;
-        let output = match wait.as_mut().poll(cx) {
-            Poll::Ready(output) => Ok(output),
-            Poll::Pending => match this.limit.poll(cx) {
-                Poll::Ready(by) => Err(Unfinished::new(wait.left(), by)),
-                Poll::Pending => return Poll::Pending,
-            },
+        let (mut wait, limit) = (this.wait, this.limit);
+        let output = if W::BEGINS {
+            match limit.poll(cx) {
+                Poll::Ready(by) => Err(by),
+                Poll::Pending => Ok(ready!(wait.as_mut().poll(cx))),
+            }
+        } else {
+            match wait.as_mut().poll(cx) {
+                Poll::Ready(output) => Ok(output),
+                Poll::Pending => Err(ready!(limit.poll(cx))),
+            }
         };
         *this.done = true;
-        Poll::Ready(output)
+        Poll::Ready(output.map_err(|by| Unfinished::new(wait.left(), by)))
     }
 }
 
@@ -225,6 +237,8 @@ impl<W: AnyWait, Limit: Future> FusedFuture for WaitUntil<W, Limit> {
 }
 
 impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
+    const BEGINS: bool = W::BEGINS;
+
     fn left(&self) -> usize {
         self.wait.left()
     }
@@ -233,6 +247,10 @@ impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
     fn look(self: Pin<&mut Self>) -> Poll<Self::Output> {
         let this = self.project();
         assert!(!*this.done, "a wait with a limit was polled again after it was ready");
+        if W::BEGINS {
+            // The limit comes first, and only a poll can look at it.
+            return Poll::Pending;
+        }
         let output = this.wait.look();
         *this.done = output.is_ready();
         output.map(Ok)
@@ -249,7 +267,11 @@ macro_rules! wait_forms {
     ([$($generics:tt)*] $wait:ty) => {
         impl<$($generics)*> $wait {
             /// Waits until `limit` resolves, if it comes first: a runtime's timer, a token, any
-            /// other future. The wait is looked at first, so a finished wait wins a tie.
+            /// other future.
+            ///
+            /// The wait is looked at first, so a finished wait wins a tie. A wait for a place in a
+            /// group (`guard_when_room`) would begin work: there the limit is looked at first, so a
+            /// wait that was stopped never starts work.
             ///
             /// # Errors
             ///
@@ -280,9 +302,20 @@ macro_rules! wait_forms {
             /// Blocks the thread until the wait is over, for at most `limit`. A time that is too
             /// long for the clock, such as `Duration::MAX`, means for ever.
             ///
+            /// The wait is looked at first, so `Duration::ZERO` asks whether it is over, and a wait
+            /// that ends together with the time has ended in time. A wait for a place in a group
+            /// (`guard_when_room`) would begin work: there the time is looked at first, so
+            /// `Duration::ZERO` gives `Unfinished`, and so does a place that is found only when the
+            /// time is up.
+            ///
             /// # Errors
             ///
             /// [`Unfinished`](crate::Unfinished) if the time ran out, with how much work was left.
+            ///
+            /// # Panics
+            ///
+            /// If the thread has to park on a target without a clock, such as
+            /// wasm32-unknown-unknown. A wait that is over reads no clock.
             ///
             /// # Availability
             ///
@@ -292,11 +325,15 @@ macro_rules! wait_forms {
                 self,
                 limit: core::time::Duration,
             ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished> {
-                let at = crate::sync::host::Instant::now().checked_add(limit);
-                crate::wait::park::block_until(core::pin::pin!(self), at)
+                let limit = crate::wait::park::TimeLimit::For(limit);
+                crate::wait::park::block_within(core::pin::pin!(self), limit)
             }
 
             /// Blocks the thread until the wait is over, or until `at`.
+            ///
+            /// The wait is looked at first, so a wait that is over has ended in time, even if `at`
+            /// is past. A wait for a place in a group (`guard_when_room`) would begin work: there the
+            /// time is looked at first, as in `block_for`.
             ///
             /// # Errors
             ///
@@ -311,7 +348,8 @@ macro_rules! wait_forms {
                 self,
                 at: std::time::Instant,
             ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished> {
-                crate::wait::park::block_until(core::pin::pin!(self), Some(at))
+                let limit = crate::wait::park::TimeLimit::At(at);
+                crate::wait::park::block_within(core::pin::pin!(self), limit)
             }
         }
     };

@@ -181,6 +181,29 @@ fn a_task_that_only_panicked_is_an_answer() {
     assert!(panic_of(|| look(&mut task)).contains("polled again"));
 }
 
+/// What a task failed with is recorded although its own drop panics, and the panic is noticed.
+#[test]
+fn a_task_that_panics_in_its_drop_has_failed_all_the_same() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic_quietly("the drop");
+        }
+    }
+    let group = ErrGroup::new();
+    let bad = Bad;
+    // The future keeps what it has captured until it is dropped.
+    let work = core::future::poll_fn(move |_| {
+        let _: &Bad = &bad;
+        Poll::Ready(Err(Fault(7)))
+    });
+    let mut task = group.try_track(work).unwrap();
+    assert_eq!(panic_of(|| look(&mut task)), "the drop");
+    assert_eq!(group.group().len(), 0, "counted out while the panic unwound");
+    let errors = group.join().block().unwrap_err();
+    assert_eq!((numbers(&errors), errors.panics()), (vec![7], 1));
+}
+
 /// The recipe of `TaskGroup::panics`: a task that catches and carries its panic.
 #[test]
 fn a_panic_may_be_carried_as_an_error() {

@@ -115,7 +115,10 @@ impl Run {
                 }
             }
             10 => {
-                let wait = group.guard_when_room().block_for(Duration::ZERO);
+                // A wait for a place looks at the time first: in no time it gets none.
+                let limit = Duration::from_micros(20) * self.below(4) as u32;
+                let wait = group.guard_when_room().block_for(limit);
+                assert!(wait.is_err() || !limit.is_zero());
                 if let Ok(Ok(guard)) = wait {
                     self.work(guard);
                 }
@@ -134,10 +137,13 @@ impl Run {
             }
             19 => {
                 let mut groups = self.groups.lock().unwrap();
-                let at = self.below(groups.len());
-                let gone = groups.swap_remove(at);
-                drop(groups);
-                drop(gone);
+                // Another thread may have taken the last one since `any`.
+                if !groups.is_empty() {
+                    let at = self.below(groups.len());
+                    let gone = groups.swap_remove(at);
+                    drop(groups);
+                    drop(gone);
+                }
             }
             20 => {
                 group.close();

@@ -217,7 +217,7 @@ fn wakers_of_the_queue_may_do_anything() {
         |group| drop(look(&mut group.guard_when_room())),
         |group| assert!(group.join().block_for(Duration::ZERO).is_ok() || !group.is_drained()),
         |group| drop(group.clone()),
-        |group| drop(group.guard_when_room().block_for(Duration::ZERO)),
+        |group| drop(group.guard_when_room().block_for(Duration::from_micros(1))),
     ];
     for act in acts {
         let group = limited(1);

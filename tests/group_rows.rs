@@ -174,13 +174,13 @@ fn a_blocked_read_ends_with_its_group() {
 fn a_silent_worker_stops_all() {
     let group = TaskGroup::new();
     let (beat, beats) = mpsc::channel::<()>();
-    let watched = group.guard().unwrap().cancel_on_drop();
+    let (watched, worker) = (group.guard().unwrap().cancel_on_drop(), group.guard().unwrap());
+    // Before the watchdog starts: it may be through with its patience before this thread goes on.
+    beat.send(()).unwrap();
     let watchdog = thread::spawn(move || {
         while beats.recv_timeout(SHORT).is_ok() {}
         watched.group().cancel_with("no heartbeat").unwrap();
     });
-    beat.send(()).unwrap();
-    let worker = group.guard().unwrap();
     worker.token().cancelled().block();
     assert_eq!(worker.token().reason().unwrap().to_string(), "no heartbeat");
     drop(worker);

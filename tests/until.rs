@@ -13,7 +13,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use common::{Bell, Foreign, look, never_but_tell, panic_of, poll};
+use common::{Bell, Foreign, look, never_but_tell, panic_of, panic_quietly, poll};
+use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture;
 use futures_util::stream::{self, FusedStream as _, Stream, StreamExt as _};
 use winddown::future::{Until, WaitAny, WaitCancelled, WaitReason};
@@ -174,6 +175,214 @@ mod waits {
         assert!(look(&mut wait).is_ready());
         assert!(format!("{wait:?} {:?}", scope.token()).contains("Cancelled"));
         assert!(!format!("{:?} {:?}", CancelToken::any([scope.token()]), scope).is_empty());
+    }
+}
+
+/// Rule 20: a wait for a place in a group begins work, so its limit is looked at first.
+mod room {
+    use core::num::NonZeroUsize;
+
+    use winddown::future::{WaitRoom, WaitUntil};
+    use winddown::{Refused, TaskGroup, TaskGuard, Unfinished};
+
+    use super::*;
+
+    fn group_of_one() -> TaskGroup {
+        TaskGroup::builder().limit(NonZeroUsize::MIN).build()
+    }
+
+    fn in_the_queue(group: &TaskGroup) -> WaitRoom<'_> {
+        let mut wait = group.guard_when_room();
+        assert!(look(&mut wait).is_pending());
+        wait
+    }
+
+    type Outcome<L> = Result<Result<TaskGuard, Refused>, Unfinished<L>>;
+
+    /// The work may begin.
+    fn begins<L>(outcome: Outcome<L>) -> TaskGuard {
+        outcome.ok().expect("it was not stopped").expect("the group is open")
+    }
+
+    /// What stopped the wait, and how many were inside.
+    fn stopped<L>(outcome: Outcome<L>) -> (usize, L) {
+        let Err(Unfinished { left, by, .. }) = outcome else { panic!("it was stopped") };
+        (left, by)
+    }
+
+    fn stopped_by_outer<L, M>(outcome: Result<Outcome<L>, Unfinished<M>>) -> M {
+        outcome.err().expect("the outer limit came first").by
+    }
+
+    fn ready_now<F: Future + Unpin>(mut future: F) -> F::Output {
+        let Poll::Ready(output) = look(&mut future) else { panic!("it is ready") };
+        output
+    }
+
+    #[test]
+    fn a_request_that_was_stopped_in_the_queue_does_not_start() {
+        for place_comes_first in [false, true] {
+            let (group, request, bell) = (group_of_one(), CancelScope::new(), Bell::new());
+            let running = group.guard().unwrap();
+            let mut second = group.guard_when_room().until(request.token());
+            assert!(poll(&mut second, Waker::noop()).is_pending());
+            let mut third = group.guard_when_room();
+            assert!(poll(&mut third, &bell.waker()).is_pending());
+            if place_comes_first {
+                drop(running);
+                request.cancel_with("never mind").unwrap();
+            } else {
+                request.cancel_with("never mind").unwrap();
+                drop(running);
+            }
+            let Poll::Ready(outcome) = look(&mut second) else { panic!("it was stopped") };
+            let (left, by) = stopped(outcome);
+            assert_eq!((left, by.to_string()), (1, "never mind".into()), "its place is counted");
+            assert!(second.is_terminated());
+            assert_eq!(bell.rings(), 0);
+            drop(second);
+            assert_eq!(bell.rings(), 1, "the place goes to the next in the queue, at once");
+            assert!(ready_now(third).is_ok());
+            assert!(group.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_limit_that_has_come_refuses_even_if_there_is_room() {
+        let (group, over, open) = (group_of_one(), scope_with("over"), CancelScope::new());
+        let by = |outcome| {
+            let (left, by): (usize, Cancelled) = stopped(outcome);
+            assert_eq!(left, 0);
+            by.to_string()
+        };
+        assert_eq!(by(ready_now(group.guard_when_room().until(over.token()))), "over");
+        assert_eq!(by(group.guard_when_room().until(over.token()).block()), "over");
+        let wait = group.guard_when_room().until(over.token());
+        assert_eq!(by(wait.block_for(LONG).unwrap()), "over");
+        let wait = group.guard_when_room().until(over.token());
+        assert_eq!(by(wait.block_until(Instant::now() + LONG).unwrap()), "over");
+        drop(begins(ready_now(group.guard_when_room().until(open.token()))));
+        drop(begins(group.guard_when_room().until(open.token()).block()));
+        drop(begins(group.guard_when_room().until(open.token()).block_for(LONG).unwrap()));
+        assert!(group.is_empty());
+    }
+
+    /// The last limit first, then the one before it, then the wait.
+    #[test]
+    fn a_limit_of_a_limit_is_looked_at_first() {
+        let (group, open, over) = (group_of_one(), CancelScope::new(), scope_with("over"));
+        for inner in [&open, &over] {
+            let wait = || group.guard_when_room().until(inner.token()).until(ready("outer"));
+            assert_eq!(stopped_by_outer(ready_now(wait())), "outer");
+            assert_eq!(stopped_by_outer(wait().block()), "outer");
+        }
+        let wait = || group.guard_when_room().until(over.token()).until(open.token());
+        assert_eq!(stopped(ready_now(wait()).unwrap()).1.to_string(), "over");
+        assert_eq!(stopped(wait().block().unwrap()).1.to_string(), "over");
+        assert!(group.is_empty(), "none of them has begun");
+        let wait = || group.guard_when_room().until(open.token()).until(open.token());
+        drop(begins(ready_now(wait()).unwrap()));
+        drop(begins(wait().block().unwrap()));
+
+        // In the queue.
+        for (stops_outer, level) in [(false, "inner"), (true, "outer")] {
+            let (inner, outer) = (CancelScope::new(), CancelScope::new());
+            let running = group.guard().unwrap();
+            let mut wait: WaitUntil<WaitUntil<_, _>, _> =
+                group.guard_when_room().until(inner.token()).until(outer.token());
+            assert!(look(&mut wait).is_pending());
+            let next = in_the_queue(&group);
+            if stops_outer { &outer } else { &inner }.cancel_with(level).unwrap();
+            drop(running);
+            let Poll::Ready(outcome) = look(&mut wait) else { panic!("it was stopped") };
+            let by = match outcome {
+                Ok(outcome) => stopped(outcome).1,
+                Err(unfinished) => unfinished.by,
+            };
+            assert_eq!(by.to_string(), level);
+            drop(wait);
+            assert!(ready_now(next).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_thread_whose_time_is_up_takes_no_place() {
+        let (group, never) = (group_of_one(), CancelToken::never());
+        let past = || Instant::now();
+        let wait = || group.guard_when_room();
+        assert_eq!(wait().block_for(Duration::ZERO).unwrap_err().left, 0);
+        assert_eq!(wait().block_until(past()).unwrap_err().left, 0);
+        wait().until(&never).block_for(Duration::ZERO).unwrap_err();
+        wait().until(&never).block_until(past()).unwrap_err();
+        assert!(group.is_empty() && !group.is_closed());
+        drop(wait().block_for(LONG).unwrap().unwrap());
+        drop(wait().block_for(Duration::MAX).unwrap().unwrap());
+        drop(wait().block_until(Instant::now() + LONG).unwrap().unwrap());
+        drop(begins(wait().until(&never).block_for(LONG).unwrap()));
+        let running = group.guard().unwrap();
+        assert_eq!(wait().block_for(SHORT).unwrap_err().left, 1);
+        assert_eq!(wait().until(&never).block_until(Instant::now() + SHORT).unwrap_err().left, 1);
+        let next = in_the_queue(&group);
+        drop(running);
+        assert!(ready_now(next).is_ok(), "nothing of the others is left in the queue");
+    }
+
+    /// Without a last look: the place that comes when the time is up goes to the next.
+    #[test]
+    fn a_place_that_comes_when_the_time_is_up_goes_to_the_next() {
+        for _ in 0..50 {
+            let group = group_of_one();
+            let running = group.guard().unwrap();
+            let at = Instant::now() + SHORT;
+            thread::scope(|threads| {
+                threads.spawn(|| {
+                    while Instant::now() < at {
+                        thread::yield_now();
+                    }
+                    drop(running);
+                });
+                group.guard_when_room().block_until(at).unwrap_err();
+            });
+            drop(group.guard().unwrap());
+        }
+    }
+
+    /// By a token, on a thread that is parked, or is about to be.
+    #[test]
+    fn a_thread_that_was_stopped_in_the_queue_does_not_start() {
+        for round in 0..50 {
+            let (group, request) = (group_of_one(), CancelScope::new());
+            let running = group.guard().unwrap();
+            thread::scope(|threads| {
+                let thread = threads.spawn(|| {
+                    let wait = group.guard_when_room().until(request.token());
+                    match round % 3 {
+                        0 => wait.block(),
+                        1 => wait.block_for(LONG).unwrap(),
+                        _ => wait.block_until(Instant::now() + LONG).unwrap(),
+                    }
+                });
+                if round % 2 == 0 {
+                    thread::sleep(SHORT);
+                }
+                request.cancel_with("stop").unwrap();
+                drop(running);
+                assert_eq!(stopped(thread.join().unwrap()).1.to_string(), "stop");
+            });
+            drop(group.guard().unwrap());
+        }
+    }
+
+    /// A closed group begins nothing either; without a limit that has come, the refusal is the answer.
+    #[test]
+    fn a_closed_group_refuses_before_its_limit_has_come() {
+        let (group, open, over) = (group_of_one(), CancelScope::new(), scope_with("over"));
+        group.close();
+        let wait = || group.guard_when_room();
+        let refused = ready_now(wait().until(open.token())).unwrap();
+        assert_eq!(refused.unwrap_err(), Refused::Closed);
+        assert_eq!(wait().block_for(LONG).unwrap().unwrap_err(), Refused::Closed);
+        assert_eq!(stopped(ready_now(wait().until(over.token()))).1.to_string(), "over");
     }
 }
 
@@ -437,6 +646,26 @@ mod streams {
         assert!(next().is_pending() && next().is_pending());
         root.cancel();
         assert_eq!((bell.rings(), next(), next()), (1, Poll::Ready(None), Poll::Ready(None)));
+    }
+
+    /// Although the drop of what the limit gave panics.
+    #[test]
+    fn a_stream_whose_limit_has_come_has_ended() {
+        struct Bad;
+        impl Drop for Bad {
+            fn drop(&mut self) {
+                panic_quietly("the drop");
+            }
+        }
+        let mut given = Some(());
+        let limit = poll_fn(move |_| {
+            given.take().expect("it is not polled again");
+            Poll::Ready(Bad)
+        });
+        let mut items = StreamUntil::until(always_ready(), limit);
+        assert_eq!(panic_of(|| items.next().now_or_never()), "the drop");
+        assert!(items.is_terminated());
+        assert_eq!(items.next().now_or_never(), Some(None));
     }
 
     #[test]

@@ -445,6 +445,30 @@ fn a_zero_is_kept_although_the_drop_of_the_waker_panics() {
     assert_eq!(look(&mut wait), Poll::Ready(()));
 }
 
+/// Rule 3: also where the first poll found that zero as it registered, and had to drop its new waker.
+#[test]
+fn a_zero_that_is_found_while_registering_is_kept_although_the_drop_of_the_waker_panics() {
+    let group = Group::default();
+    let guard = Mutex::new(Some(WaitGroup::guard_in(Arc::clone(&group))));
+    let armed = Arc::new(AtomicBool::new(false));
+    let is_armed = Arc::clone(&armed);
+    // The clone comes after the first look, and before the announcement.
+    let bad = Foreign::new()
+        .on_clone(move || {
+            drop(guard.lock().unwrap().take());
+            armed.store(true, Ordering::Relaxed);
+        })
+        .on_drop(move || {
+            if is_armed.swap(false, Ordering::Relaxed) {
+                panic_quietly("the drop");
+            }
+        });
+    let mut wait = group.wait();
+    assert_eq!(panic_of(|| poll(&mut wait, &bad.into_waker())), "the drop");
+    let _busy = group.guard();
+    assert_eq!(look(&mut wait), Poll::Ready(()));
+}
+
 fn used_up_by_a_clone<W: Waitable>() {
     let (object, busy) = W::busy();
     let (slot, other, bell) = (W::wait(&object), W::wait(&object), Bell::new());

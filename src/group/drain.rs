@@ -41,8 +41,6 @@ impl Shared {
         }
         // By nobody else: this closes it, and the group ends once.
         let _ = this.drained.settle((), deferred);
-        // A drained group has nothing to hear from above.
-        this.door.unhook();
         let mut followers = this.followers.seal();
         while let Some(mut hold) = followers.pop() {
             hold.end(deferred);

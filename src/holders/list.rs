@@ -8,7 +8,7 @@ use core::panic::Location;
 
 use crate::sync::Lock;
 #[cfg(feature = "std")]
-use crate::sync::host::Instant;
+use crate::sync::host::{Instant, now};
 
 /// One who holds a group up: a guard that was taken and not dropped yet.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Holder {
     pub location: &'static Location<'static>,
     /// The number of the guard, of this group: the first is 0.
     pub id: u64,
-    /// When the guard was taken.
+    /// When the guard was taken; `None` on a target without a clock (wasm32-unknown-unknown).
     #[cfg(feature = "std")]
     pub since: Option<Instant>,
 }
@@ -30,6 +30,7 @@ impl fmt::Display for Holder {
         let label = if self.label.is_empty() { "(no label)" } else { self.label };
         write!(f, "#{} {label}, from {}", self.id, self.location)?;
         #[cfg(feature = "std")]
+        // A target that gave a time has a clock.
         if let Some(since) = self.since {
             write!(f, ", for {:.1?}", since.elapsed())?;
         }
@@ -105,7 +106,7 @@ impl Register {
 
     pub(crate) fn enter(&self, caller: Caller) -> Ticket {
         #[cfg(feature = "std")]
-        let since = Some(Instant::now());
+        let since = now();
         self.list.with(|list| {
             let id = list.next;
             list.next += 1;

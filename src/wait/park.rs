@@ -2,8 +2,10 @@
 //!
 //! Edge **K** (wake): what the waking thread did before is seen by the poll that follows.
 
+use core::time::Duration;
+
 use super::{AnyWait, Clock, Context, Pin, Poll, Unfinished};
-use crate::sync::host::{Instant, Thread, current, park, park_timeout};
+use crate::sync::host::{Instant, Thread, current, now, park, park_timeout};
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::waker::{Wake, into_waker};
 
@@ -42,12 +44,60 @@ impl Parker {
     }
 }
 
-/// Polls `wait` on this thread until it is ready, or until `at` (`None`).
-fn drive<W: AnyWait>(mut wait: Pin<&mut W>, at: Option<Instant>) -> Option<W::Output> {
-    // Who finds the wait over has not waited, and pays nothing for the waker.
+/// How long a thread blocks at most.
+#[derive(Clone, Copy)]
+pub(crate) enum TimeLimit {
+    /// For ever.
+    Never,
+    /// For so long, from the first look on.
+    For(Duration),
+    /// Until then.
+    At(Instant),
+}
+
+impl TimeLimit {
+    /// Whether the time is up. Reads a clock only if the caller named a time of that clock.
+    fn is_up(self) -> bool {
+        match self {
+            Self::Never => false,
+            Self::For(limit) => limit.is_zero(),
+            Self::At(at) => at <= Instant::now(),
+        }
+    }
+
+    /// Counts from now on, if there is a clock.
+    fn start(self) -> Self {
+        let Self::For(limit) = self else { return self };
+        // What is too long for the clock never comes.
+        now().map_or(self, |now| now.checked_add(limit).map_or(Self::Never, Self::At))
+    }
+
+    /// When the time is up.
+    ///
+    /// # Panics
+    ///
+    /// If only a clock could tell, and there is none: the thread would block for ever.
+    fn end(self) -> Option<Instant> {
+        match self {
+            Self::Never => None,
+            Self::For(_) => panic!("this target has no clock: a thread cannot block for a time"),
+            Self::At(at) => Some(at),
+        }
+    }
+}
+
+/// Polls `wait` on this thread until it is ready, or until the time is up (`None`).
+fn drive<W: AnyWait>(mut wait: Pin<&mut W>, limit: TimeLimit) -> Option<W::Output> {
+    // Rule 20: where the end of the wait would begin something, the time comes before the wait.
+    if W::BEGINS && limit.is_up() {
+        return None;
+    }
+    // A thread that finds the wait over has not waited: it pays for no waker, and reads no clock.
     if let Poll::Ready(output) = wait.as_mut().look() {
         return Some(output);
     }
+    // Before the first poll, which may take its time in foreign code.
+    let limit = limit.start();
     let parker = Arc::new(Parker { woken: AtomicBool::new(false), thread: current() });
     let waker = into_waker(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
@@ -55,6 +105,7 @@ fn drive<W: AnyWait>(mut wait: Pin<&mut W>, at: Option<Instant>) -> Option<W::Ou
         if let Poll::Ready(output) = wait.as_mut().poll(&mut cx) {
             return Some(output);
         }
+        let at = limit.end();
         let clock = wait.clock();
         let alarm = clock.and_then(Clock::alarm);
         let due = at.into_iter().chain(alarm).min();
@@ -62,11 +113,15 @@ fn drive<W: AnyWait>(mut wait: Pin<&mut W>, at: Option<Instant>) -> Option<W::Ou
         if parker.park(due) && due.is_none_or(|due| Instant::now() < due) {
             continue;
         }
-        // The time of one of the two is up; whatever that ended has ended in time.
+        // The time of one of the two is up.
         let comes_first = |alarm| at.is_none_or(|at| alarm <= at);
         if let Some(clock) = clock.filter(|_| alarm.is_some_and(comes_first)) {
             clock.ring();
+        } else if W::BEGINS {
+            // Rule 20: no last look. The drop of the wait passes on what it was given meanwhile.
+            return None;
         } else if let Poll::Ready(output) = wait.as_mut().look() {
+            // A wait that has ended meanwhile has ended in time.
             return Some(output);
         } else {
             return None;
@@ -75,12 +130,12 @@ fn drive<W: AnyWait>(mut wait: Pin<&mut W>, at: Option<Instant>) -> Option<W::Ou
 }
 
 pub(crate) fn block<W: AnyWait>(wait: Pin<&mut W>) -> W::Output {
-    drive(wait, None).unwrap_or_else(|| unreachable!("a wait without a limit gave up"))
+    drive(wait, TimeLimit::Never).unwrap_or_else(|| unreachable!("a wait without a limit gave up"))
 }
 
-pub(crate) fn block_until<W: AnyWait>(
+pub(crate) fn block_within<W: AnyWait>(
     mut wait: Pin<&mut W>,
-    at: Option<Instant>,
+    limit: TimeLimit,
 ) -> Result<W::Output, Unfinished> {
-    drive(wait.as_mut(), at).ok_or_else(|| Unfinished::new(wait.left(), ()))
+    drive(wait.as_mut(), limit).ok_or_else(|| Unfinished::new(wait.left(), ()))
 }

@@ -52,7 +52,7 @@ impl Wake for Bell {
 }
 
 /// A limit that never comes, and says by `polled` that it was looked at. The wait in front of it is
-/// registered by then.
+/// registered by then, unless it waits for room.
 pub(crate) fn never_but_tell(polled: mpsc::Sender<()>) -> impl Future<Output = ()> + Send {
     core::future::poll_fn(move |_| {
         let _ = polled.send(());

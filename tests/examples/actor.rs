@@ -82,7 +82,8 @@ fn ctrl_c_ends_every_actor_and_unblocks_its_reader() {
 /// S3.3, S3.4, S3.13: one worker's end is the end of its actor, and of no other.
 #[test]
 fn an_actor_ends_alone() {
-    let impatient = ["--idle-ms", FOR_EVER, "--patience-ms", "300"];
+    // The other actor must answer within this time.
+    let impatient = ["--idle-ms", FOR_EVER, "--patience-ms", "1000"];
     for (order, options, line) in [
         (Some("bye\n"), PATIENT, "ended: the client said bye"),
         (Some("nonsense\n"), PATIENT, "ended: the worker failed: no order: \"nonsense\""),

@@ -82,7 +82,9 @@ fn every_kind(runtime: &str) {
     assert!(ended.number_before(" by the deadline") >= 4);
     assert!(ended.number_before(" by a client that went away") >= 4);
     assert_eq!(ended.number_before(" by the stop\n"), 0);
-    assert!(ended.number_before(" hung up on") >= 12, "{}", ended.stdout);
+    // In 8 requests the call that never answers is what they wait for. Beside a failed sibling it may be
+    // stopped before it has reached its upstream.
+    assert!(ended.number_before(" hung up on") >= 8, "{}", ended.stdout);
 }
 
 #[test]

@@ -130,10 +130,14 @@ impl Running {
     pub(crate) fn listening(example: &str, args: &[&str]) -> (Self, SocketAddr) {
         let listen = ["--listen", "127.0.0.1:0"];
         let mut running = Self::start(example, &[&listen, args].concat());
-        let line = running.line_with("serving ");
-        let addr = line.split_whitespace().nth(1).unwrap();
-        let addr = addr.trim_start_matches("http://").trim_end_matches(':').parse().unwrap();
-        (running, addr)
+        loop {
+            // Lines that tell how it goes may come before, and say "serving", too.
+            let line = running.line_with("serving ");
+            let Some(addr) = line.strip_prefix("serving ") else { continue };
+            let addr = addr.split_whitespace().next().unwrap();
+            let addr = addr.trim_start_matches("http://").trim_end_matches(':').parse().unwrap();
+            return (running, addr);
+        }
     }
 
     /// Reads on to the first line that contains `text`, whatever space is between its words.

@@ -13,7 +13,7 @@ fn ends_what_it_has_begun(example: &str) {
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.contains("stopped: Gracefully"), "{}", ended.stdout);
     let done = ended.stdout.matches(": done").count();
-    // Counted while requests came and went: one may have been done before it was printed.
+    // Counted behind the closed door: some may have been done before it was printed.
     assert!(done > 0 && done <= inside, "{inside} inside, {done} done later");
 }
 

@@ -58,16 +58,20 @@ pub(crate) fn targets(sh: &Shell, args: &TargetArgs) -> Result<()> {
     Ok(())
 }
 
-/// Runs the program in `executors/wasm` in node.
+/// Runs the program in `executors/wasm` in node, without and with the feature `holders`.
 fn wasm(sh: &Shell) -> Result<()> {
     let target = "wasm32-unknown-unknown";
     let manifest = ["--manifest-path", "executors/wasm/Cargo.toml"];
     cmd!(sh, "cargo fmt {manifest...} --check").run()?;
-    let build = cmd!(sh, "/usr/bin/cargo build --locked -Zbuild-std=std,panic_abort {manifest...}");
     let linker = rust_lld(sh)?;
-    with_std(build, target).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker).run()?;
     let program = crate::target_dir("targets").join(target).join("debug/winddown_wasm.wasm");
-    Ok(cmd!(sh, "/usr/bin/node executors/wasm/run.mjs {program}").run()?)
+    for features in ["", "holders"] {
+        let flags = ["--locked", "-Zbuild-std=std,panic_abort", "--features", features];
+        let build = cmd!(sh, "/usr/bin/cargo build {flags...} {manifest...}");
+        with_std(build, target).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &linker).run()?;
+        cmd!(sh, "/usr/bin/node executors/wasm/run.mjs {program}").run()?;
+    }
+    Ok(())
 }
 
 /// Debian's compiler builds its library for the target, too.

@@ -3,10 +3,13 @@
 //! Whatever the host calls ends with a turn of the pool, so nobody has to wake the host.
 
 use std::cell::{Cell, RefCell};
+use std::future::ready;
+use std::num::NonZeroUsize;
 use std::panic;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::FutureExt as _;
@@ -39,6 +42,10 @@ pub extern "C" fn start() {
         // SAFETY: the text is readable for its length.
         unsafe { complain(text.as_ptr(), text.len()) };
     }));
+    what_is_over_needs_no_clock();
+    a_limit_that_has_come_needs_no_clock();
+    an_expiry_is_driven_by_any_timer();
+    a_guard_is_taken_without_a_clock();
     spawn(async {
         a_group_of_guards_drains().await;
         abandoned_waits_wake_nobody().await;
@@ -74,6 +81,53 @@ fn sleep(milliseconds: u32) -> WaitClosed<Arc<Signal>> {
     });
     start_timer(id, milliseconds);
     Signal::closed_in(timer)
+}
+
+/// `Instant::now` panics on this target, so a thread that does not have to park reads no clock.
+fn what_is_over_needs_no_clock() {
+    let limit = Duration::from_secs(1);
+    let group = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+    drop(group.guard_when_room().block_for(limit).unwrap().unwrap());
+    group.guard_when_room().block_for(Duration::ZERO).unwrap_err();
+    group.close();
+    group.join().block_for(limit).unwrap();
+    WaitGroup::new().wait().block_for(Duration::ZERO).unwrap();
+    let scope = CancelScope::new();
+    scope.cancel();
+    scope.token().cancelled().block_for(Duration::MAX).unwrap();
+}
+
+fn a_limit_that_has_come_needs_no_clock() {
+    let group = TaskGroup::new();
+    let guard = group.guard().unwrap();
+    let unfinished = group.join().until(ready(7)).block_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(unfinished.unwrap_err().by, 7);
+    drop(guard);
+}
+
+/// A deadline is any future, and no clock is asked.
+fn an_expiry_is_driven_by_any_timer() {
+    let (scope, timer) = (CancelScope::new(), Signal::new());
+    let mut expiry = pin!(scope.cancel_after(timer.closed()));
+    assert!(expiry.as_mut().now_or_never().is_none() && !scope.token().is_cancelled());
+    timer.close();
+    assert!(expiry.now_or_never().is_some());
+    assert!(matches!(scope.token().reason(), Some(Reason::Deadline)));
+}
+
+/// With the feature `holders` each guard says since when it is held, where there is a clock.
+fn a_guard_is_taken_without_a_clock() {
+    let group = TaskGroup::new();
+    let guard = group.guard().unwrap().label("a task");
+    assert_eq!(group.len(), 1);
+    #[cfg(feature = "holders")]
+    {
+        let holders = group.holders();
+        assert!(matches!(&*holders, [holder] if holder.since.is_none()));
+        assert!(holders.to_string().contains("a task") && !holders.to_string().contains(", for "));
+    }
+    drop(guard);
+    assert!(group.is_empty());
 }
 
 /// Rules 3, 7.
