@@ -1,31 +1,33 @@
-//! What a model frees stays as it is for a while, and is given to nobody else.
+//! The allocator of the models, which frees late.
 //!
-//! The crate notices a late touch of an atomic, a cell or an `Arc` by reading a canary beside it. If
-//! its block had been freed, that read would be a use after free, and might find anything. Hence the
-//! allocator of the models: while one runs, the last [`BLOCKS`] that it freed are kept.
+//! The crate notices a touch of an object that is gone by a canary inside the object. If the block of the
+//! object had been freed by then, this look at the canary would itself be a use after free, and another
+//! object might lie there. Hence, while a model runs, the last [`BLOCKS`] that it freed are kept as they
+//! are, and are not given out again.
 
 use core::cell::Cell;
 use core::ptr;
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// How many are kept: several times what one run of a model frees.
+/// How many blocks are kept. One run of a model frees fewer.
 const BLOCKS: usize = 512;
 
-/// Larger blocks are not kept: no object of the crate is one, but the stacks and lists of loom are.
+/// Larger blocks are freed at once: they are lists of loom, and no object of the crate is so large.
 const LARGEST: usize = 4096;
 
 /// A block that was freed, or null.
 type Freed = Cell<(*mut u8, Layout)>;
 
-/// The blocks that one thread has freed: loom runs all threads of a model on one.
+/// The blocks that a thread has freed. loom runs all threads of a model on one thread of the system.
 struct Ring {
+    /// Set while a [`Quarantine`] lives.
     is_on: Cell<bool>,
     blocks: [Freed; BLOCKS],
     oldest: Cell<usize>,
 }
 
 std::thread_local! {
-    // Without a destructor, it is there until the thread is gone; and using it allocates nothing.
+    // The allocator may use it at any time: it allocates nothing, and has no destructor.
     static RING: Ring = const {
         Ring {
             is_on: Cell::new(false),
@@ -36,7 +38,7 @@ std::thread_local! {
 }
 
 impl Ring {
-    /// Keeps `block`, and gives the oldest one, to be freed.
+    /// Keeps `block`, and returns the block to be freed in its place, or null.
     fn keep(&self, block: *mut u8, layout: Layout) -> (*mut u8, Layout) {
         if !self.is_on.get() || layout.size() > LARGEST {
             return (block, layout);
@@ -47,13 +49,13 @@ impl Ring {
     }
 }
 
-/// Frees late, while a [`Quarantine`] lives.
+/// The system's allocator, which frees late while a [`Quarantine`] lives.
 struct Late;
 
 #[global_allocator]
 static LATE: Late = Late;
 
-// SAFETY: all is done by `System`, and what is kept is freed once, later.
+// SAFETY: `System` does all the work. A block that is kept was given up by its owner, and is freed once.
 unsafe impl GlobalAlloc for Late {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.
@@ -66,7 +68,7 @@ unsafe impl GlobalAlloc for Late {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // What is in the block moves, and lives on.
+        // The contents move and live on, so nothing in the old block is gone.
         // SAFETY: the caller's promise.
         unsafe { System.realloc(block, layout, size) }
     }
@@ -74,14 +76,14 @@ unsafe impl GlobalAlloc for Late {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let (block, layout) = RING.with(|ring| ring.keep(block, layout));
         if !block.is_null() {
-            // SAFETY: it is the caller's block or one that an earlier caller has given up, with its
-            //   layout; and the ring has forgotten it.
+            // SAFETY: a block that this caller or an earlier one gave up, with its layout. The ring does
+            //   not have it any more.
             unsafe { System.dealloc(block, layout) }
         }
     }
 }
 
-/// While it lives, what this thread frees is kept for a while.
+/// While it lives, the blocks that this thread frees are kept for a while.
 pub(crate) struct Quarantine(());
 
 impl Quarantine {

@@ -79,7 +79,7 @@ impl Drop for Counted {
 /// `upgrade` beside the last drop gives a reference to a live value, or nothing; the value is
 /// dropped once and the block is freed once (loom reports a leak).
 ///
-/// Mutants: `weak-upgrade-revives`.
+/// Mutants: `weak-drop-relaxed`, `weak-upgrade-revives`.
 #[test]
 fn a_weak_reference_is_upgraded_or_too_late() {
     check(|| {
@@ -149,7 +149,7 @@ impl Object for WaitGroup {
 enum Failure {
     /// Two accesses are not ordered.
     Race,
-    /// An access is ordered behind the end.
+    /// An access comes after the end.
     Late,
 }
 
@@ -164,7 +164,7 @@ fn failure_of(model: impl Fn() + Send + Sync + 'static) -> Option<Failure> {
     Some(Failure::Late)
 }
 
-/// Touches a freed `T`: behind the end of it, or beside it on another thread, before or after it.
+/// Touches a `T` after it was freed on this thread, and beside that on another thread.
 fn touch_what_is_freed<T: Object>() {
     let late = failure_of(|| {
         let object = Box::new(T::default());
@@ -196,9 +196,11 @@ fn touch_what_is_freed<T: Object>() {
     }
 }
 
-/// A touch of an atomic that is gone is noticed: behind its end, and beside it, before or after.
+/// A touch of a freed atomic is noticed: after its end on the same thread, and beside its end on another
+/// thread, whichever of the two comes first.
 ///
-/// Mutants: `canary-end-not-noted`, `canary-not-asked`, `canary-not-watched`.
+/// Mutants: `canary-end-not-noted`, `canary-late-touch-not-asserted`, `watched-not-touched`,
+/// `watched-without-an-end`.
 #[test]
 fn a_touch_of_a_freed_signal_is_noticed() {
     touch_what_is_freed::<Signal>();
@@ -209,8 +211,8 @@ fn a_touch_of_a_freed_wait_group_is_noticed() {
     touch_what_is_freed::<WaitGroup>();
 }
 
-/// A look at the value of an `Arc` is noticed, if the reference that it goes by is not counted and the
-/// last one goes; whether that drops the value or takes it out.
+/// The value of an `Arc` is read by a reference that is not counted, beside the end of the last counted
+/// one or after it. That is noticed, whether the last reference drops the value or takes it out.
 ///
 /// Mutants: `arc-deref-not-checked`, `arc-drop-without-an-end`, `arc-into-inner-without-an-end`,
 /// `arc-try-unwrap-without-an-end`.

@@ -1,29 +1,29 @@
-//! A late touch of memory that is gone fails the model.
+//! A touch of memory that is gone fails the model.
 //!
-//! loom checks how accesses of its atomics and cells are ordered, but it does not know when one of them
-//! ends, and it does not see memory that is freed. A [`Canary`] knows: each use of what it watches
-//! reads it, and the end writes it.
+//! loom checks how the accesses of its atomics and cells are ordered, but it does not know when one of
+//! these objects ends, and it does not see memory that is freed. A [`Canary`] adds that: each use of an
+//! object reads its canary, and the end of the object writes it.
 //!
-//! * A use that is not ordered before the end is a race of a read and a write, which loom reports
-//!   ("Causality violation") in whatever order the two happen to run.
-//! * A use behind the end, on the thread that ended it or on one that knows of the end, finds the
-//!   canary gone: an assertion.
+//! * A use that is not ordered before the end is a race between a read and a write. loom reports it
+//!   ("Causality violation"), whichever of the two runs first.
+//! * A use that is ordered after the end finds the canary gone, and an assertion fails.
 //!
-//! The second reads memory that may be freed already. The allocator of the models therefore keeps freed
-//! blocks, as they are, for a while.
+//! Both read memory that may have been freed. The allocator of the models therefore keeps freed blocks
+//! as they are for a while (`loom-tests/src/quarantine.rs`).
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
 use loom::cell::UnsafeCell;
 
-/// Whether what it watches is gone.
+/// Tells whether an object is gone.
 pub(super) struct Canary {
+    /// Read by each use of the object, written once by its end.
     is_gone: UnsafeCell<bool>,
 }
 
-// SAFETY: loom runs all threads of a model on one thread, and fails the model if a write is not ordered
-//   with every other access.
+// SAFETY: loom runs all threads of a model on one thread of the system, and fails the model if a write
+//   is not ordered with every other access.
 unsafe impl Sync for Canary {}
 
 impl Canary {
@@ -32,8 +32,10 @@ impl Canary {
         Self { is_gone: UnsafeCell::new(false) }
     }
 
-    /// Called before each use. While a thread unwinds nothing is checked: a model that fails would
-    /// abort on its way out.
+    /// Called before each use of the object.
+    ///
+    /// Nothing is checked while the thread unwinds: a second panic would abort the test, and hide the
+    /// first one.
     #[track_caller]
     pub(super) fn touch(&self) {
         if !std::thread::panicking() {
@@ -43,7 +45,7 @@ impl Canary {
         }
     }
 
-    /// Called at the end, after the last use.
+    /// Called once, after the last use of the object.
     #[track_caller]
     pub(super) fn end(&self) {
         if !std::thread::panicking() {
@@ -53,7 +55,7 @@ impl Canary {
     }
 }
 
-/// One of loom's atomics or cells, whose end is checked against all its uses.
+/// An atomic or a cell of loom, with a canary.
 pub(crate) struct Watched<A> {
     canary: Canary,
     inner: A,
