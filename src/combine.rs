@@ -228,8 +228,13 @@ impl<S: Stream, L: Future> Stream for UntilStream<S, L> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        if *this.ended || this.limit.poll(cx).is_ready() {
+        if *this.ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(output) = this.limit.poll(cx) {
+            // The end comes first: the drop of what the limit gave is foreign code, and may panic.
             *this.ended = true;
+            drop(output);
             return Poll::Ready(None);
         }
         let item = ready!(this.stream.poll_next(cx));

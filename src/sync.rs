@@ -1,9 +1,10 @@
 //! The one facade over `core`, `std`, loom and portable atomics.
 //!
 //! No other file names them, or `Arc`: what holds here holds for every platform, and a model runs
-//! the same code as a server. Two things differ under loom and are spelled out below: constructors
-//! are not `const`, and `Arc` is our own ([`model`]), since loom's has neither `Weak` nor
-//! `into_inner` and std's is invisible to the model.
+//! the same code as a server. Three things differ under loom and are spelled out below: constructors
+//! are not `const`; `Arc` is our own ([`model`]), since loom's has neither `Weak` nor `into_inner` and
+//! std's is invisible to the model; and a touch of an atomic, a cell or the value of an `Arc` that is
+//! gone fails the model.
 
 mod lazy;
 #[cfg(loom)]
@@ -41,9 +42,8 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
-    pub(crate) use super::model::{Arc, Weak};
-    pub(crate) use loom::sync::atomic::AtomicU64 as AtomicWord;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
+    pub(crate) use super::model::{Arc, AtomicBool, AtomicPtr, AtomicUsize, AtomicWord, Weak};
+    pub(crate) use loom::sync::atomic::fence;
 }
 
 pub(crate) use imp::*;
@@ -96,7 +96,7 @@ pub(crate) use const_unless_loom;
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T>(
     #[cfg(not(loom))] core::cell::UnsafeCell<T>,
-    #[cfg(loom)] loom::cell::UnsafeCell<T>,
+    #[cfg(loom)] model::Watched<loom::cell::UnsafeCell<T>>,
 );
 
 impl<T> UnsafeCell<T> {
@@ -105,7 +105,7 @@ impl<T> UnsafeCell<T> {
             #[cfg(not(loom))]
             return Self(core::cell::UnsafeCell::new(value));
             #[cfg(loom)]
-            return Self(loom::cell::UnsafeCell::new(value));
+            return Self(model::Watched::watch(loom::cell::UnsafeCell::new(value)));
         }
     }
 

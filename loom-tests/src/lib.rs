@@ -9,6 +9,8 @@
 
 extern crate alloc;
 
+mod quarantine;
+
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::future::Future;
@@ -21,6 +23,8 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use winddown::future::Wait;
 use winddown::{TaskGroup, TaskGroupBuilder, WaitGroup};
 
+use quarantine::Quarantine;
+
 /// Checks `model` with at most three preemptions, which finds what two or three threads do to each
 /// other. `LOOM_MAX_PREEMPTIONS` overrides the bound.
 pub fn check(model: impl Fn() + Send + Sync + 'static) {
@@ -32,6 +36,7 @@ pub fn check_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(preemptions);
     builder.max_branches = builder.max_branches.max(4_000);
+    let _quarantine = Quarantine::begin();
     builder.check(model);
 }
 
@@ -110,9 +115,9 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Takes the next turn.
-    pub fn take(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    /// Takes the next turn, and gives how many were taken before.
+    pub fn take(&self) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed)
     }
 }
 

@@ -1,13 +1,18 @@
-//! Models of the facade's own `Arc` and `Weak`, on which all other models stand.
+//! Models of the facade's own `Arc` and `Weak`, on which all other models stand; and of how it notices a
+//! touch of what is gone. Those last ones must fail.
 
 #![cfg(loom)]
 
 extern crate alloc;
 
+use core::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use winddown::model::{Arc, Weak};
-use winddown_loom_tests::{Work, check};
+use winddown::{Signal, WaitGroup};
+use winddown_loom_tests::{Turns, Work, check, lend};
 
 /// Two pieces of work, one a thread, that must both be seen by the drop.
 #[derive(Default)]
@@ -74,7 +79,7 @@ impl Drop for Counted {
 /// `upgrade` beside the last drop gives a reference to a live value, or nothing; the value is
 /// dropped once and the block is freed once (loom reports a leak).
 ///
-/// Mutants: `weak-upgrade-revives`.
+/// Mutants: `weak-drop-relaxed`, `weak-upgrade-revives`.
 #[test]
 fn a_weak_reference_is_upgraded_or_too_late() {
     check(|| {
@@ -117,5 +122,136 @@ fn raw_references_are_counted() {
         drop(here);
         other.join().unwrap();
         assert_eq!(drops.load(Ordering::Acquire), 1);
+    });
+}
+
+/// What is freed, and how it is touched.
+trait Object: Default + Sync + 'static {
+    fn touch(&self);
+}
+
+/// An atomic of the size of a pointer.
+impl Object for Signal {
+    fn touch(&self) {
+        self.is_closed();
+    }
+}
+
+/// The widest atomic.
+impl Object for WaitGroup {
+    fn touch(&self) {
+        self.is_idle();
+    }
+}
+
+/// How a model failed.
+#[derive(Debug, PartialEq, Eq)]
+enum Failure {
+    /// Two accesses are not ordered.
+    Race,
+    /// An access comes after the end.
+    Late,
+}
+
+fn failure_of(model: impl Fn() + Send + Sync + 'static) -> Option<Failure> {
+    let panic = catch_unwind(AssertUnwindSafe(|| check(model))).err()?;
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(text).unwrap_or_default();
+    if text.contains("Causality violation") {
+        return Some(Failure::Race);
+    }
+    assert!(text.contains("touched after it was gone"), "it failed in another way: {text}");
+    Some(Failure::Late)
+}
+
+/// Touches a `T` after it was freed on this thread, and beside that on another thread.
+fn touch_what_is_freed<T: Object>() {
+    let late = failure_of(|| {
+        let object = Box::new(T::default());
+        // SAFETY: the memory is kept when it is freed, which is what is tried here.
+        let shared = unsafe { lend(&*object) };
+        drop(object);
+        shared.touch();
+    });
+    assert_eq!(late, Some(Failure::Late));
+
+    for is_first in [true, false] {
+        let race = failure_of(move || {
+            let (object, turns) = (Box::new(T::default()), Turns::default());
+            // SAFETY: as above.
+            let shared = unsafe { lend(&*object) };
+            // SAFETY: the thread is joined below.
+            let turns = unsafe { lend(&turns) };
+            let turn = move || turns.take() == 0;
+            let toucher = thread::spawn(move || {
+                if turn() == is_first {
+                    shared.touch();
+                }
+            });
+            turn();
+            drop(object);
+            toucher.join().unwrap();
+        });
+        assert_eq!(race, Some(Failure::Race), "the touch comes first: {is_first}");
+    }
+}
+
+/// A touch of a freed atomic is noticed: after its end on the same thread, and beside its end on another
+/// thread, whichever of the two comes first.
+///
+/// Mutants: `canary-end-not-noted`, `canary-late-touch-not-asserted`, `watched-not-touched`,
+/// `watched-without-an-end`.
+#[test]
+fn a_touch_of_a_freed_signal_is_noticed() {
+    touch_what_is_freed::<Signal>();
+}
+
+#[test]
+fn a_touch_of_a_freed_wait_group_is_noticed() {
+    touch_what_is_freed::<WaitGroup>();
+}
+
+/// The value of an `Arc` is read by a reference that is not counted, beside the end of the last counted
+/// one or after it. That is noticed, whether the last reference drops the value or takes it out.
+///
+/// Mutants: `arc-deref-not-checked`, `arc-drop-without-an-end`, `arc-into-inner-without-an-end`,
+/// `arc-try-unwrap-without-an-end`.
+#[test]
+fn a_look_by_a_reference_that_is_not_counted_is_noticed() {
+    let ends: [fn(Arc<u32>); 3] = [
+        drop,
+        |arc| assert!(Arc::into_inner(arc).is_some()),
+        |arc| assert!(Arc::try_unwrap(arc).is_ok()),
+    ];
+    for end in ends {
+        // SAFETY: the copy is never dropped; the block is kept when it is freed.
+        let copy = |arc: &Arc<u32>| ManuallyDrop::new(unsafe { core::ptr::read(arc) });
+        let late = failure_of(move || {
+            let arc = Arc::new(7);
+            let copy = copy(&arc);
+            end(arc);
+            assert_eq!(**copy, 7);
+        });
+        assert_eq!(late, Some(Failure::Late));
+
+        let race = failure_of(move || {
+            let arc = Arc::new(7);
+            let copy = copy(&arc);
+            let other = thread::spawn(move || assert_eq!(**copy, 7));
+            end(arc);
+            other.join().unwrap();
+        });
+        assert_eq!(race, Some(Failure::Race));
+    }
+}
+
+/// A block that was freed is given to nobody else, so that a late touch finds what was there.
+#[test]
+fn a_freed_block_is_not_used_again() {
+    check(|| {
+        let block = || Box::new([0_u64; 8]);
+        let freed = core::ptr::from_ref(&*block()).addr();
+        let new = block();
+        assert_ne!(core::ptr::from_ref(&*new).addr(), freed);
     });
 }

@@ -2,7 +2,10 @@
 //!
 //! The counts are those of the standard library's `Arc`: all strong references hold one weak
 //! reference together; the value dies with the last strong one, the block with the last weak one.
-//! A block that a model leaks is reported by loom.
+//! A block that a model leaks is reported by loom. So is a use of the value that is not ordered before
+//! its end, by whatever pointer: also by one that counts for no reference ([`canary`]).
+
+mod canary;
 
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -12,7 +15,10 @@ use core::sync::atomic::Ordering;
 
 use alloc::boxed::Box;
 use loom::alloc::Track;
-use loom::sync::atomic::{AtomicUsize, fence};
+use loom::sync::atomic::fence;
+
+use canary::Canary;
+pub(crate) use canary::{AtomicBool, AtomicPtr, AtomicUsize, AtomicWord, Watched};
 
 /// The value comes first, so that a pointer to it is a pointer to its block.
 #[repr(C)]
@@ -20,6 +26,8 @@ struct Block<T> {
     value: ManuallyDrop<T>,
     strong: AtomicUsize,
     weak: AtomicUsize,
+    /// Of the value. The counts, which end with the block, have their own.
+    canary: Canary,
     _leak_check: Track<()>,
 }
 
@@ -52,6 +60,7 @@ impl<T> Arc<T> {
             value: ManuallyDrop::new(value),
             strong: AtomicUsize::new(1),
             weak: AtomicUsize::new(1),
+            canary: Canary::new(),
             _leak_check: Track::new(()),
         });
         Self { block: NonNull::from(Box::leak(block)), _owns: PhantomData }
@@ -103,6 +112,7 @@ impl<T> Arc<T> {
         fence(Ordering::Acquire);
         // SAFETY: the count was one, so nobody else reads the value, now or later.
         let value = unsafe { core::ptr::read(this.block.as_ptr().cast::<T>()) };
+        this.block().canary.end();
         drop(Weak { block: this.block, _owns: PhantomData });
         Some(value)
     }
@@ -117,6 +127,7 @@ impl<T> Arc<T> {
         let this = ManuallyDrop::new(this);
         // SAFETY: the count was one and ours, so nobody else reads the value, now or later.
         let value = unsafe { core::ptr::read(this.block.as_ptr().cast::<T>()) };
+        this.block().canary.end();
         drop(Weak { block: this.block, _owns: PhantomData });
         Ok(value)
     }
@@ -174,7 +185,9 @@ impl<T> Clone for Weak<T> {
 impl<T> Deref for Arc<T> {
     type Target = T;
 
+    #[track_caller]
     fn deref(&self) -> &T {
+        self.block().canary.touch();
         &self.block().value
     }
 }
@@ -190,6 +203,7 @@ impl<T> Drop for Arc<T> {
         let _block = Weak { block: self.block, _owns: PhantomData };
         // The value is the block's first field, and dropped in place.
         let value = self.block.as_ptr().cast::<T>();
+        self.block().canary.end();
         // SAFETY: the block lives until `_block` goes; the count was one, so nobody reads the value,
         //   now or later.
         unsafe { core::ptr::drop_in_place(value) };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use crate::program::{Ended, Running};
+use crate::program::{Ended, Running, on_each};
 
 const RUNTIMES: [&str; 3] = ["tokio", "smol", "threads"];
 
@@ -83,7 +83,7 @@ fn ctrl_c_ends_every_actor_and_unblocks_its_reader() {
 #[test]
 fn an_actor_ends_alone() {
     // The other actor must answer within this time.
-    let impatient = ["--idle-ms", FOR_EVER, "--patience-ms", "1000"];
+    let impatient = ["--idle-ms", FOR_EVER, "--patience-ms", "2000"];
     for (order, options, line) in [
         (Some("bye\n"), PATIENT, "ended: the client said bye"),
         (Some("nonsense\n"), PATIENT, "ended: the worker failed: no order: \"nonsense\""),
@@ -91,7 +91,7 @@ fn an_actor_ends_alone() {
         (Some("nap 3600000\n"), impatient, "ended: the worker is inactive"),
         (None, PATIENT, "ended: the client hung up"),
     ] {
-        for runtime in RUNTIMES {
+        on_each(&RUNTIMES, |runtime| {
             let (mut running, addr) = listening(runtime, &options);
             let (mut one, mut other) = (client(addr), client(addr));
             match order {
@@ -109,7 +109,7 @@ fn an_actor_ends_alone() {
             let summary = summary(&ended);
             assert_eq!((summary["started"], summary["told"]), (2, 1));
             assert_eq!(summary["returned"], 6 - summary["panicked"]);
-        }
+        });
     }
 }
 

@@ -142,7 +142,7 @@ fn a_batch_that_has_enough_stops_itself_alone() {
 /// is completed or stopped; another waiter goes on meanwhile, and a second wait sees the end.
 fn times_out(runtime: &str) {
     let folder = Folder::new(&format!("limit-{runtime}"), &[("a", 1), ("b", 1), ("c", 1)]);
-    let args = ["--rounds", FOR_EVER, "--limit", "0.3", "--every", "0.01", "--runtime", runtime];
+    let args = ["--rounds", FOR_EVER, "--limit", "1", "--every", "0.01", "--runtime", runtime];
     let ended = start(&[&args[..], &[folder.path()]].concat()).end();
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     let (before, _) = ended.stdout.split_once("out of time, jobs inside: ").unwrap();

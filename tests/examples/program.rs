@@ -172,6 +172,15 @@ impl Drop for Running {
     }
 }
 
+/// Runs a test that spends its time waiting, on each of these at once.
+pub(crate) fn on_each(runtimes: &[&'static str], test: impl Fn(&'static str) + Sync) {
+    thread::scope(|threads| {
+        for runtime in runtimes {
+            threads.spawn(|| test(runtime));
+        }
+    });
+}
+
 impl Ended {
     /// The numbers of the last line, which must begin with `title` and name these, in this order.
     pub(crate) fn summary(&self, title: &str, names: &[&str]) -> HashMap<&str, u64> {
