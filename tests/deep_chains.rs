@@ -11,7 +11,7 @@ mod common;
 use common::{Drops, on_a_small_stack};
 use winddown::{CancelScope, CancelToken, Canceller, TaskGroup};
 
-const LINKS: usize = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+const LINKS: usize = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
 
 mod values {
     use super::*;

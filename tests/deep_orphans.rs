@@ -15,7 +15,7 @@ use std::sync::Arc;
 use common::{Drops, Fault, abandon, on_a_small_stack};
 use winddown::{CancelScope, ErrGroup, TaskGroup, TaskGuard, WaitGroup};
 
-const TASKS: usize = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+const TASKS: usize = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
 
 /// Makes a chain of tasks out of `link`, and ends it by `end`. A link makes what the next task waits for, and the
 /// task, which is to hold the fault.

@@ -11,7 +11,7 @@ use core::fmt;
 use common::{Drops, Fault, on_a_small_stack};
 use winddown::{CancelScope, CancelToken, Cancelled, Reason};
 
-const LINKS: usize = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+const LINKS: usize = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
 
 /// A user's error for why something was stopped. It is shown by a text of its own.
 #[derive(Debug)]
