@@ -146,7 +146,8 @@ impl<F, L> Until<F, L> {
     }
 
     /// Polls the work first, so that work that is ready together with the limit wins. Work that is
-    /// always ready then never stops.
+    /// always ready then never stops, and a wait for a place in a group may give one although the
+    /// limit has come.
     ///
     /// # Availability
     ///
