@@ -13,6 +13,7 @@ use crate::node::Traits;
 use crate::reason::Reason;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
+use crate::sync::run_both;
 use crate::token::{CancelToken, Cancelled, WaitReason};
 
 /// The owner's end of a cancellation scope: it cancels, and **dropping it cancels** everything
@@ -333,14 +334,20 @@ impl<L: Future> Future for Expiry<L> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Cancelled> {
         let mut this = self.project();
         let mut ended = Pin::new(&mut *this.ended).poll(cx);
+        let mut said = None;
+        let mut deferred = Deferred::new();
         if ended.is_pending() {
             if let Some(timer) = this.timer.as_mut().as_pin_mut() {
-                ready!(timer.poll(cx));
+                said = Some(ready!(timer.poll(cx)));
             }
-            let _ = this.canceller.cancel_with(Reason::Deadline);
+            let _ = this.canceller.token.settle(Reason::Deadline, &mut deferred);
+        }
+        // The drops of the timer, and of what it said, are foreign code, and come after our own.
+        let timer = &mut this.timer;
+        deferred.run_after(|| run_both(|| drop(said), || timer.set(None)));
+        if ended.is_pending() {
             ended = Pin::new(&mut *this.ended).poll(cx);
         }
-        this.timer.set(None);
         ended
     }
 }

@@ -154,6 +154,10 @@ pub trait AnyWait: Future {
     /// Looks whether the wait is over, without registering anything.
     fn look(self: Pin<&mut Self>) -> Poll<Self::Output>;
 
+    /// Called when a limit has come, after which the wait is not polled any more: gives back at once
+    /// what it would begin with, though its future stays for a while.
+    fn stop(self: Pin<&mut Self>) {}
+
     /// The clock that a thread which blocks in this wait has to watch.
     #[cfg(feature = "std")]
     fn clock(&self) -> Option<&dyn Clock> {
@@ -226,7 +230,10 @@ impl<W: AnyWait, Limit: Future> Future for WaitUntil<W, Limit> {
             }
         };
         *this.done = true;
-        Poll::Ready(output.map_err(|by| Unfinished::new(wait.left(), by)))
+        Poll::Ready(output.map_err(|by| {
+            wait.as_mut().stop();
+            Unfinished::new(wait.left(), by)
+        }))
     }
 }
 
@@ -254,6 +261,10 @@ impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
         let output = this.wait.look();
         *this.done = output.is_ready();
         output.map(Ok)
+    }
+
+    fn stop(self: Pin<&mut Self>) {
+        self.project().wait.stop();
     }
 
     #[cfg(feature = "std")]
