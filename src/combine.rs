@@ -19,7 +19,8 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// When polled again after it was ready.
+    /// When polled again after it was ready. The poll that ends the task, and the drop, may end with the panic
+    /// of a waker, callback or finaliser that the task's leave ran; the task is counted out by then.
     #[derive(Debug)]
     #[must_use = "does nothing unless awaited or polled"]
     pub struct Tracked<F, G> {

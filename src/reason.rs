@@ -10,7 +10,8 @@ use core::fmt;
 /// interrupt; [`Message`](Self::Message) and [`Error`](Self::Error) take one box when a cancel
 /// installs them.
 ///
-/// It is made from any error, from a `&str` and from a `String`. (So it cannot be an `Error` itself;
+/// It is made from any error, from a `&str` and from a `String`. A `&str` becomes a `Reason::Error` as a
+/// `String` does, which allocates; write `Reason::Message("…")` for a fixed text that can be matched. (So it cannot be an `Error` itself;
 /// [`Cancelled`](crate::Cancelled), which holds one, is.)
 ///
 /// # Examples

@@ -47,7 +47,8 @@ use crate::token::{CancelToken, Cancelled, WaitReason};
 /// assert!(!root.token().is_cancelled());
 /// ```
 ///
-/// The token is lent, so that the token of a scope that is gone at once does not compile:
+/// The token is lent, so that the token of a scope that is gone at once does not compile. (A clone that is
+/// taken in the same statement does compile, and is cancelled.)
 ///
 /// ```compile_fail,E0716
 /// use winddown::CancelScope;
@@ -66,8 +67,8 @@ use crate::token::{CancelToken, Cancelled, WaitReason};
 ///
 /// # Availability
 ///
-/// Its drop is as [`cancel`](Self::cancel); in an interrupt only where another handle lives, since the
-/// last one frees.
+/// Its drop is as [`cancel`](Self::cancel), but that it does not panic while the thread is unwinding; in an
+/// interrupt only where another handle lives, since the last one frees.
 #[must_use = "dropping it cancels"]
 #[derive(Debug)]
 pub struct CancelScope {
@@ -102,7 +103,8 @@ impl CancelScope {
         self.inner().token()
     }
 
-    /// Cancels the scope and everything below it. True if this call was the one.
+    /// Cancels the scope and everything below it. True if this call was the one. False says that the scope
+    /// was cancelled before, by itself or from above; its callbacks may still be running on another thread.
     ///
     /// # Panics
     ///

@@ -191,8 +191,10 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any point; nothing stays registered. A wait for a place in a group keeps
-    /// its turn until it is dropped, and then a place that it was given goes to the next.
+    /// It may be dropped at any point; the wait leaves nothing behind. A limit that is a borrowed token
+    /// leaves one registration with its handle, as in
+    /// [`CancelToken::cancelled`](crate::CancelToken::cancelled). A wait for a place in a group gives up
+    /// its turn when it is stopped, or dropped; a place that it was given goes to the next.
     #[derive(Debug)]
     #[must_use = "does nothing unless awaited, polled or blocked on"]
     pub struct WaitUntil<W, Limit> {
