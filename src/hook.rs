@@ -29,6 +29,8 @@
 
 mod kept;
 mod task;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use core::fmt;
 use core::mem;
@@ -81,6 +83,9 @@ pub(crate) struct WaitList<T: Target> {
     /// when the hook is fired, or when its wait goes before that. Bounds a delivery: neither waiters who
     /// come back at once feed it for ever, nor does it pay for hooks that were fired long ago.
     listening: AtomicUsize,
+    /// How often the event was notified.
+    #[cfg(all(test, not(loom)))]
+    notified: AtomicUsize,
 }
 
 impl<T: Target> WaitList<T> {
@@ -90,7 +95,15 @@ impl<T: Target> WaitList<T> {
             first: AtomicPtr::new(ptr::null_mut()),
             fired: Stack::new(),
             listening: AtomicUsize::new(0),
+            #[cfg(all(test, not(loom)))]
+            notified: AtomicUsize::new(0),
         }
+    }
+
+    /// To be called when the event is notified.
+    fn count_notification(&self) {
+        #[cfg(all(test, not(loom)))]
+        self.notified.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Fires the hooks of all who were parked when the word changed.
@@ -111,6 +124,7 @@ impl<T: Target> WaitList<T> {
             // additional notifications go to listeners that were not notified before. No fence is
             // wanted (`relaxed`): the lock orders the list.
             self.event.notify(batch.additional().relaxed());
+            self.count_notification();
             fired.append(self.fired.take());
             left -= batch;
         }
@@ -133,6 +147,7 @@ impl<T: Target> WaitList<T> {
         let mut left = self.listening.load(Ordering::Relaxed);
         while fired.is_empty() && left > 0 {
             self.event.notify(1.additional().relaxed());
+            self.count_notification();
             fired = self.fired.take();
             left -= 1;
         }

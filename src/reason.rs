@@ -11,8 +11,12 @@ use core::fmt;
 /// installs them.
 ///
 /// It is made from any error, from a `&str` and from a `String`. A `&str` becomes a `Reason::Error` as a
-/// `String` does, which allocates; write `Reason::Message("…")` for a fixed text that can be matched. (So it cannot be an `Error` itself;
-/// [`Cancelled`](crate::Cancelled), which holds one, is.)
+/// `String` does, which allocates; write `Reason::Message("…")` for a fixed text that can be matched. (So it
+/// cannot be an `Error` itself; [`Cancelled`](crate::Cancelled), which holds one, is.)
+///
+/// An error may hold a [`Cancelled`](crate::Cancelled), whose reason is another error, and so on. If each
+/// prints the next, eight of them are shown, and `…` for the rest. (Without the feature `std` all of them
+/// are shown, which takes stack for each.)
 ///
 /// # Examples
 ///
@@ -23,7 +27,6 @@ use core::fmt;
 /// assert!(reason.downcast_ref::<std::num::ParseIntError>().is_some());
 /// assert_eq!(Reason::Deadline.to_string(), "deadline exceeded");
 /// ```
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Reason {
     /// Somebody called `cancel`.
@@ -103,7 +106,71 @@ impl fmt::Display for Reason {
             Self::Panicked => f.write_str("a task panicked"),
             Self::Failed => f.write_str("a task failed"),
             Self::Message(text) => f.write_str(text),
-            Self::Error(error) => error.fmt(f),
+            Self::Error(error) => print_nested(f, |f| error.fmt(f)),
+        }
+    }
+}
+
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cancelled => "Cancelled",
+            Self::Dropped => "Dropped",
+            Self::Deadline => "Deadline",
+            Self::Panicked => "Panicked",
+            Self::Failed => "Failed",
+            Self::Message(text) => return f.debug_tuple("Message").field(text).finish(),
+            Self::Error(error) => {
+                return print_nested(f, |f| f.debug_tuple("Error").field(error).finish());
+            }
+        })
+    }
+}
+
+/// Calls `print`, which prints an error. That is foreign code, and may print the reason of another scope, whose
+/// error does so too, and so on. So a chain of any length is printed on a small stack (rule 9), with a sign for
+/// what is left out. Without `std` there are no thread-locals to count with, and a chain needs stack for each
+/// of its links.
+fn print_nested(
+    f: &mut fmt::Formatter<'_>,
+    print: impl FnOnce(&mut fmt::Formatter<'_>) -> fmt::Result,
+) -> fmt::Result {
+    #[cfg(all(feature = "std", not(loom)))]
+    let Some(_level) = nesting::Level::enter() else { return f.write_str("…") };
+    print(f)
+}
+
+/// How many errors are being printed on this thread, inside of each other.
+#[cfg(all(feature = "std", not(loom)))]
+mod nesting {
+    use core::cell::Cell;
+
+    use crate::sync::host::thread_local;
+
+    /// How many may be.
+    const MOST: usize = 8;
+
+    thread_local! {
+        static DEPTH: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// One error that is being printed, until this is dropped.
+    pub(super) struct Level(());
+
+    impl Level {
+        /// None if it would be too deep.
+        pub(super) fn enter() -> Option<Self> {
+            let depth = DEPTH.get();
+            (depth < MOST).then(|| {
+                DEPTH.set(depth + 1);
+                Self(())
+            })
+        }
+    }
+
+    impl Drop for Level {
+        fn drop(&mut self) {
+            DEPTH.set(DEPTH.get() - 1);
         }
     }
 }

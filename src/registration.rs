@@ -5,6 +5,7 @@ use core::mem;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::callback::Callback;
+use crate::deferred::drop_in_drop;
 use crate::hook::Parked;
 use crate::node::{Aim, Node};
 use crate::sync::Arc;
@@ -80,10 +81,12 @@ impl Registration {
             State::Over => return false,
         };
         let Aim::Call(callback) = parked.target() else { return false };
-        let closure = callback.take();
-        // Out of the list first: dropping what the closure captured is foreign code.
+        let Some(closure) = callback.take() else { return false };
+        // Out of the list first: dropping what the closure captured is foreign code. It may be one of a
+        // chain: another registration, whose closure captured another.
         drop(parked);
-        closure.is_some()
+        drop_in_drop(closure);
+        true
     }
 }
 

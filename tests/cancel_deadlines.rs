@@ -514,17 +514,3 @@ fn an_expiry_may_be_woken_while_it_is_polled() {
     assert!(matches!(cancelled.reason(), Reason::Deadline));
     assert!(is_deadline(scope.token()));
 }
-
-/// S2.6, S2.7: the nearest deadline counts, and if it is past, the child is over from birth, although
-/// nobody has driven the deadline of its parent.
-#[test]
-fn a_child_below_a_deadline_that_is_past_is_cancelled_at_birth() {
-    let root = CancelScope::new();
-    let (parent, _expiry) = open_until_soon(root.token());
-    let at = parent.token().deadline().unwrap();
-    pass(at);
-    assert!(!parent.token().is_cancelled(), "nobody drove it");
-    let (child, _expiry) = parent.token().child_until(far(), pending::<()>());
-    assert_eq!(child.token().deadline(), Some(at));
-    assert!(is_deadline(child.token()));
-}

@@ -7,7 +7,7 @@ mod common;
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 
 use common::{Bell, Foreign, look, poll};
@@ -127,6 +127,67 @@ fn a_callback_runs_or_is_taken_back() {
         ]);
         assert_eq!(ran.load(Ordering::Relaxed) + taken.into_inner(), 3);
         assert_eq!(Arc::strong_count(&ran), 1);
+    }
+}
+
+/// How many tokens a thread goes through in one go.
+const BATCH: usize = 50;
+
+/// Waits until `count` threads are here.
+fn meet(gate: &AtomicUsize, count: usize) {
+    gate.fetch_add(1, Ordering::Relaxed);
+    while gate.load(Ordering::Relaxed) < count {
+        thread::yield_now();
+    }
+}
+
+/// Registers a callback. Whether it has run on this thread when that returns, and cannot be taken back.
+fn runs_at_once(token: &CancelToken) -> bool {
+    let ran_on = Arc::new(OnceLock::new());
+    let tell = Arc::clone(&ran_on);
+    let registration = token.on_cancel(move || tell.set(thread::current().id()).unwrap());
+    let has_run = ran_on.get() == Some(&thread::current().id());
+    has_run && !registration.deregister()
+}
+
+/// Rule 10: on a token that is cancelled a callback runs here and now, also if others do the same at the same
+/// time, or if another thread is still to deliver the cancellation to this node.
+#[test]
+fn a_callback_on_a_cancelled_token_has_run_when_on_cancel_returns() {
+    for round in 0..ROUNDS {
+        let lines: Vec<_> = (0..BATCH).map(|_| (Line::new(), AtomicUsize::new(0))).collect();
+        let is_delivered = round % 2 == 0;
+        for (line, _) in &lines {
+            let mut wait = line.leaf.token().cancelled();
+            // Half of them are hooked up to the root, and half are not.
+            let _ = (round % 4 < 2).then(|| look(&mut wait));
+            let _ = is_delivered.then(|| line.root.cancel());
+        }
+        let registers = |of: fn(&Line) -> &CancelToken| -> Act<'_> {
+            let lines = &lines;
+            Box::new(move || {
+                let all_ran = lines.iter().fold(true, |all_ran, (line, gate)| {
+                    meet(gate, 4);
+                    while !of(line).is_cancelled() {
+                        thread::yield_now();
+                    }
+                    // The others wait for this thread at the next gate, whatever it has found.
+                    runs_at_once(of(line)) && all_ran
+                });
+                assert!(all_ran, "one had not run, or elsewhere");
+            })
+        };
+        at_once([
+            registers(|line| line.leaf.token()),
+            registers(|line| line.leaf.token()),
+            registers(|line| line.middle.token()),
+            Box::new(|| {
+                for (line, gate) in &lines {
+                    meet(gate, 4);
+                    assert_eq!(line.root.cancel(), !is_delivered);
+                }
+            }),
+        ]);
     }
 }
 

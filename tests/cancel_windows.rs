@@ -7,6 +7,7 @@ mod common;
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
+use core::future::IntoFuture as _;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::alloc::System;
@@ -215,4 +216,32 @@ fn a_reason_that_was_told_stays_although_a_cancel_was_on_its_way() {
     assert!(matches!(line.token(LEAF).reason(), Some(Reason::Cancelled)), "the root's");
     assert!(matches!(line.token(MIDDLE).reason(), Some(Reason::Cancelled)), "the root's");
     line.check("the leaf was asked");
+}
+
+/// Rule 8: printing is a question for the reason: what `Debug` told once is what `reason` tells for ever, although
+/// a cancel nearer by was on its way.
+#[test]
+fn a_reason_that_was_printed_stays_although_a_cancel_was_on_its_way() {
+    let prints: [fn(&Canceller) -> String; 5] = [
+        |leaf| format!("{:?}", leaf.token()),
+        |leaf| format!("{leaf:?}"),
+        |leaf| format!("{:?}", leaf.token().cancelled()),
+        |leaf| format!("{:?}", leaf.token().into_future()),
+        |leaf| format!("{:?}", CancelToken::any([leaf.token()])),
+    ];
+    for print in prints {
+        let line = Line::new();
+        let (inside, told) = (Arc::clone(&line), Arc::new(Mutex::new(String::new())));
+        let tell = Arc::clone(&told);
+        let act = move || {
+            inside.scopes[ROOT].cancel_with("the root").unwrap();
+            *tell.lock().unwrap() = print(&inside.scopes[LEAF]);
+        };
+        let ((), came) = interrupted(0, act, || line.cancel(MIDDLE));
+        assert!(came);
+        let reason = format!("{:?}", line.token(LEAF).reason().unwrap());
+        let told = told.lock().unwrap();
+        assert!(told.contains(&reason), "{told}, and then {reason}");
+        line.check("the leaf was printed");
+    }
 }

@@ -13,16 +13,11 @@ use core::task::Waker;
 use std::sync::Arc;
 use std::thread;
 
-use common::{Bell, look, poll};
+use common::{Bell, SMALL_STACK, look, on_a_small_stack, poll};
 use winddown::future::WaitCancelled;
 use winddown::{CancelScope, CancelToken, Canceller, Registration};
 
 const NODES: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
-const STACK: usize = 64 << 10;
-
-fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
-    thread::Builder::new().stack_size(STACK).spawn(test).unwrap().join().unwrap();
-}
 
 /// In which order the nodes of a tree are dropped. The root is the first, the leaf the last.
 #[derive(Clone, Copy, Debug)]
@@ -289,7 +284,7 @@ fn a_chain_is_dropped_by_several_threads() {
     let lower = nodes.split_off(NODES / 2);
     thread::scope(|threads| {
         for (nodes, order) in [(nodes, Order::Random), (lower, Order::LeavesFirst)] {
-            let thread = thread::Builder::new().stack_size(STACK);
+            let thread = thread::Builder::new().stack_size(SMALL_STACK);
             thread.spawn_scoped(threads, move || order.sort(nodes).for_each(drop)).unwrap();
         }
     });

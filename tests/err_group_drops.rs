@@ -7,50 +7,11 @@ mod common;
 
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
-use core::sync::atomic::{AtomicUsize, Ordering};
+
 use core::task::{Context, Poll};
-use std::sync::Arc;
 
-use common::{Foreign, look, panic_of, panic_quietly, poll};
+use common::{Drops, Fault, Foreign, look, panic_of, panic_quietly, poll};
 use winddown::{ErrGroup, Reason, TaskGroup};
-
-/// Counts the drops of the [`Fault`]s that it made.
-#[derive(Clone, Default)]
-struct Drops(Arc<AtomicUsize>);
-
-impl Drops {
-    fn calm(&self) -> Fault {
-        Fault { drops: self.clone(), panics: false }
-    }
-
-    fn panicking(&self) -> Fault {
-        Fault { drops: self.clone(), panics: true }
-    }
-
-    fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// That all `made` were dropped, once each, and that nobody else has this.
-    fn assert_all_gone(&self, made: usize) {
-        assert_eq!((self.count(), Arc::strong_count(&self.0)), (made, 1));
-    }
-}
-
-/// An error that counts its drop, and may panic in it.
-struct Fault {
-    drops: Drops,
-    panics: bool,
-}
-
-impl Drop for Fault {
-    fn drop(&mut self) {
-        self.drops.0.fetch_add(1, Ordering::Relaxed);
-        if self.panics {
-            panic_quietly("an error's drop");
-        }
-    }
-}
 
 /// A group that keeps one error.
 fn keeps_one() -> ErrGroup<Fault> {
@@ -72,7 +33,7 @@ fn an_error_beyond_the_bound_is_dropped_when_it_has_been_recorded() {
         let guard = group.group().guard().unwrap();
         (0..keep).for_each(|_| assert!(group.record(drops.calm()).is_ok()));
         assert_eq!(drops.count(), 0);
-        assert_eq!(panic_of(|| group.record(drops.panicking()).is_ok()), "an error's drop");
+        assert_eq!(panic_of(|| group.record(drops.panicking()).is_ok()), "a drop");
         assert!(matches!(guard.token().reason(), Some(Reason::Failed)), "the error cancels");
         assert!(group.record(drops.calm()).is_ok());
         assert_eq!(drops.count(), 2);
@@ -127,7 +88,7 @@ fn a_task_is_counted_out_before_the_panic_of_its_error_goes_on() {
     let (drops, group) = (Drops::default(), TaskGroup::builder().keep_errors(0).build_err());
     let fault = drops.panicking();
     let mut task = Box::pin(group.try_track(async { Err(fault) }).unwrap());
-    assert_eq!(panic_of(|| look(&mut task)), "an error's drop");
+    assert_eq!(panic_of(|| look(&mut task)), "a drop");
     assert!(group.group().is_empty());
     assert_eq!(answer(&group), (0, 1, 0));
     drops.assert_all_gone(1);
@@ -220,7 +181,7 @@ fn the_last_copy_of_the_answer_drops_every_error() {
         let copy = errors.clone();
         drop((group, copy));
         assert_eq!(drops.count(), 0);
-        assert_eq!(panic_of(|| drop(errors)), "an error's drop");
+        assert_eq!(panic_of(|| drop(errors)), "a drop");
         drops.assert_all_gone(3);
     }
 }
@@ -236,7 +197,7 @@ fn the_end_of_a_group_without_handles_drops_every_error() {
         assert!(group.record(fault).is_ok());
     }
     drop(group);
-    assert_eq!(panic_of(|| drop(guard)), "an error's drop");
+    assert_eq!(panic_of(|| drop(guard)), "a drop");
     drops.assert_all_gone(3);
     assert!(parent.is_empty());
     parent.join().block();
@@ -273,7 +234,7 @@ fn a_refused_error_is_not_dropped() {
     let back = group.record(drops.panicking()).unwrap_err();
     assert!(group.join().block().is_ok());
     assert_eq!(drops.count(), 0);
-    assert_eq!(panic_of(|| drop(back)), "an error's drop");
+    assert_eq!(panic_of(|| drop(back)), "a drop");
     drops.assert_all_gone(1);
 }
 

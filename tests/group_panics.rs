@@ -1,6 +1,7 @@
-//! Rules 11, 15, 16, 18: panics of tasks, finalisers, wakers and callbacks, on every path of a group.
+//! Rules 11, 15, 16, 18: panics of tasks, finalisers, wakers and callbacks, on every path of a group. Without
+//! `std` as well, on a host that unwinds; but there a second panic in one delivery may abort.
 
-#![cfg(all(feature = "std", not(loom)))]
+#![cfg(not(loom))]
 
 mod common;
 
@@ -9,17 +10,25 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::Poll;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 
-use common::{Bell, Foreign, look, panic_of, panic_quietly, poll};
-use winddown::{CancelScope, Stopped, TaskGroup, TaskGuard};
+use common::{Bell, Drops, Foreign, look, panic_of, panic_quietly, poll};
+use winddown::{CancelScope, Stopped, TaskGroup, TaskGroupBuilder, TaskGuard};
 
 /// A group whose finaliser panics.
 fn panicking(text: &'static str) -> TaskGroup {
     TaskGroup::builder().finally(move || panic_quietly(text)).build()
 }
 
+/// Counts how often its finaliser runs.
+fn counting(ran: &Arc<AtomicUsize>) -> TaskGroupBuilder {
+    let ran = Arc::clone(ran);
+    TaskGroup::builder().finally(move || {
+        ran.fetch_add(1, Ordering::Relaxed);
+    })
+}
+
 /// Rule 2, 15: noticed on every way out, and not caught.
+#[cfg(feature = "std")]
 #[test]
 fn a_task_that_panics_is_counted_out_and_noticed() {
     let group = TaskGroup::new();
@@ -27,7 +36,7 @@ fn a_task_that_panics_is_counted_out_and_noticed() {
     assert_eq!(panic_of(|| look(&mut future)), "future");
     assert_eq!((group.len(), group.panics()), (0, 1));
     let guard = group.guard().unwrap();
-    let thread = thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         let _guard = guard;
         panic_quietly("thread")
     });
@@ -39,6 +48,7 @@ fn a_task_that_panics_is_counted_out_and_noticed() {
 }
 
 /// Rule 15: a guard that was made while its thread unwinds tells of no new panic.
+#[cfg(feature = "std")]
 #[test]
 fn cleaning_up_after_a_panic_is_none() {
     struct CleansUp<'a>(&'a TaskGroup);
@@ -85,7 +95,7 @@ fn a_finaliser_that_panics_has_run() {
         },
         |group, guard| {
             drop(guard);
-            group.join().block();
+            let _ = look(&mut group.join());
         },
         |group, guard| {
             drop(guard);
@@ -135,6 +145,7 @@ fn a_join_that_panicked_may_be_polled_again() {
 }
 
 /// Rule 18: a drop while the thread unwinds adds no second panic, and the group still ends.
+#[cfg(feature = "std")]
 #[test]
 fn a_finaliser_that_panics_during_a_panic_does_not_abort() {
     let group = panicking("second");
@@ -147,6 +158,7 @@ fn a_finaliser_that_panics_during_a_panic_does_not_abort() {
 }
 
 /// Rule 18: a chain of children whose finalisers all panic is drained to its root; one panic goes on.
+#[cfg(feature = "std")]
 #[test]
 fn panics_on_the_way_up_do_not_stop_a_drain() {
     let ran = Arc::new(AtomicUsize::new(0));
@@ -171,12 +183,50 @@ fn panics_on_the_way_up_do_not_stop_a_drain() {
     assert!(look(&mut wait).is_ready());
 }
 
+/// Rule 18: groups below each other, and one that is linked to the first, come to their end by one guard. One
+/// finaliser panics, or one waker of those who wait.
+#[test]
+fn a_panic_in_one_drain_leaves_no_group_undrained() {
+    for (bad, in_finaliser) in (0..5).flat_map(|bad| [(bad, false), (bad, true)]) {
+        let builder = |at| {
+            let panics = in_finaliser && at == bad;
+            TaskGroup::builder().finally(move || {
+                if panics {
+                    panic_quietly("one of them")
+                }
+            })
+        };
+        let mut groups = vec![builder(0).build()];
+        for at in 1..4 {
+            let below = groups[at - 1].child_with(builder(at)).unwrap();
+            groups.push(below);
+        }
+        let guard = groups[3].guard().unwrap();
+        groups.push(builder(4).link(&groups[0]).build());
+        assert!(groups[0].close() && groups[4].close());
+        let bell = Bell::new();
+        let mut waits: Vec<_> = groups.iter().map(TaskGroup::drained).collect();
+        for (at, wait) in waits.iter_mut().enumerate() {
+            let hostile = Foreign::new().on_wake(|| panic_quietly("one of them"));
+            let panics = !in_finaliser && at == bad;
+            let waker = if panics { hostile.into_waker() } else { bell.waker() };
+            assert!(poll(wait, &waker).is_pending());
+        }
+        assert_eq!(panic_of(|| drop(guard)), "one of them");
+        assert!(waits.iter_mut().all(|wait| look(wait).is_ready()), "{bad}, {in_finaliser}");
+        assert!(groups.iter().all(|it| it.is_drained() && it.is_empty()));
+        assert_eq!(bell.rings(), if in_finaliser { 5 } else { 4 });
+    }
+}
+
 /// Rule 11: a waker that panics keeps nobody else from hearing, at the door, the stop and the end.
 #[test]
 fn a_waker_that_panics_keeps_nobody_from_running() {
     let group = TaskGroup::new();
     let child = group.child().unwrap();
     let mut guard = Some(child.guard().unwrap());
+    // Without `std` a second panic in one delivery may abort.
+    let bad = if cfg!(feature = "std") { 3 } else { 1 };
     let hostile = Foreign::new().on_wake(|| panic_quietly("a waker")).share();
     let bell = Bell::new();
     for level in 0..3 {
@@ -194,7 +244,7 @@ fn a_waker_that_panics_keeps_nobody_from_running() {
             })
             .collect();
         for (at, wait) in waits.iter_mut().enumerate() {
-            let waker = if at < 3 { hostile.waker() } else { bell.waker() };
+            let waker = if at < bad { hostile.waker() } else { bell.waker() };
             assert!(poll(wait, &waker).is_pending());
         }
         let text = panic_of(|| match level {
@@ -203,7 +253,7 @@ fn a_waker_that_panics_keeps_nobody_from_running() {
             _ => guard.take().is_some_and(|guard| guard.leave().is_closed()),
         });
         assert_eq!(text, "a waker");
-        assert_eq!((hostile.woken(), bell.rings()), (3 * (level + 1), 3 * (level + 1)));
+        assert_eq!((hostile.woken(), bell.rings()), (bad * (level + 1), (6 - bad) * (level + 1)));
         assert!(waits.iter_mut().all(|wait| look(wait).is_ready()));
     }
 }
@@ -255,6 +305,30 @@ fn a_finaliser_may_panic_at_birth() {
     assert_eq!(Arc::strong_count(&held), 1);
 }
 
+/// Rules 16, 19: a builder has the last handles of what it links to, so those groups end while it builds. The
+/// new one is whole: it ends as well, once, and behind them.
+#[test]
+fn a_group_is_built_whole_though_the_groups_that_it_is_linked_to_panic() {
+    let sets = [vec![0], vec![1], vec![2], vec![0, 1, 2]];
+    let possible = if cfg!(feature = "std") { 4 } else { 3 };
+    for (bad, with_errors) in sets[..possible].iter().flat_map(|it| [(it, false), (it, true)]) {
+        let (ran, ended) = (Arc::default(), Arc::default());
+        let links = [0, 1, 2].map(|at| {
+            if bad.contains(&at) { panicking("a link") } else { counting(&ended).build() }
+        });
+        let builder = links.iter().fold(counting(&ran), TaskGroupBuilder::link);
+        drop(links);
+        let text = if with_errors {
+            panic_of(|| builder.build_err::<u8>())
+        } else {
+            panic_of(|| builder.build())
+        };
+        assert_eq!((text.as_str(), ran.load(Ordering::Relaxed)), ("a link", 1), "{bad:?}");
+        assert_eq!(ended.load(Ordering::Relaxed), 3 - bad.len());
+        assert_eq!((Arc::strong_count(&ran), Arc::strong_count(&ended)), (1, 1), "none is left");
+    }
+}
+
 /// A grace that panics leaves the shutdown as it was.
 #[test]
 fn a_grace_that_panics_has_not_ended() {
@@ -270,4 +344,26 @@ fn a_grace_that_panics_has_not_ended() {
     assert!(look(&mut stop).is_pending() && group.token().is_cancelled());
     drop(guard);
     assert_eq!(look(&mut stop), Poll::Ready(Stopped::Forced));
+}
+
+/// Rule 18: the end of a grace cancels, and the drop of the grace comes after that.
+#[test]
+fn a_grace_whose_drop_panics_has_cancelled() {
+    let group = TaskGroup::new();
+    let (drops, bell) = (Drops::default(), Bell::new());
+    let guard = group.guard().unwrap();
+    let mut heard = guard.token().cancelled();
+    assert!(poll(&mut heard, &bell.waker()).is_pending());
+    let fault = drops.panicking();
+    let mut stop = group.shutdown(Box::pin(poll_fn(move |_| {
+        let _ = &fault;
+        Poll::Ready(())
+    })));
+    assert_eq!(panic_of(|| look(&mut stop)), "a drop");
+    drops.assert_all_gone(1);
+    assert_eq!((bell.rings(), look(&mut heard).is_ready()), (1, true));
+    assert!(poll(&mut stop, &bell.waker()).is_pending(), "the task is inside");
+    drop(heard);
+    drop(guard);
+    assert_eq!((bell.rings(), look(&mut stop)), (2, Poll::Ready(Stopped::Forced)));
 }

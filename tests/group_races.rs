@@ -310,6 +310,40 @@ fn a_birth_meets_a_cancel() {
     }
 }
 
+/// Rule 16: groups are built under a token that is cancelled already, by several threads at once: each has come
+/// to its end when `build` returns.
+#[test]
+fn several_are_born_under_a_cancelled_token() {
+    const BATCH: usize = 20;
+    for round in 0..ROUNDS / 2 {
+        let tokens: Vec<_> = (0..BATCH)
+            .map(|_| {
+                let scope = CancelScope::new();
+                let below = scope.token().with_value(round).child().detach();
+                assert!(round % 2 == 0 || look(&mut below.token().cancelled()).is_pending());
+                scope.cancel();
+                (below, AtomicUsize::new(0))
+            })
+            .collect();
+        let builds = || -> Act<'_> {
+            Box::new(|| {
+                let all_ended = tokens.iter().fold(true, |all_ended, (below, gate)| {
+                    gate.fetch_add(1, Ordering::Relaxed);
+                    while gate.load(Ordering::Relaxed) < 2 {
+                        thread::yield_now();
+                    }
+                    let watch = Watch::default();
+                    let group = watch.builder().parent(below.token()).build();
+                    // The other thread waits at the next gate, whatever this one has found.
+                    watch.ends() == 1 && group.is_drained() && group.guard().is_err() && all_ended
+                });
+                assert!(all_ended, "one had not come to its end");
+            })
+        };
+        at_once([builds(), builds()]);
+    }
+}
+
 /// Rule 15: several tasks fail at once, one of them first; all are told, and the answer has all.
 #[test]
 fn several_tasks_fail_at_once() {

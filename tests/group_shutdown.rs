@@ -12,7 +12,9 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 
 use common::{look, panic_quietly};
-use winddown::{CancelScope, ChildError, FutureUntil as _, Reason, Refused, Stopped, TaskGroup};
+use winddown::{
+    CancelScope, ChildError, FutureUntil as _, Reason, Refused, Stopped, TaskGroup, TaskGuard,
+};
 
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -118,6 +120,26 @@ mod shutdown {
         assert_eq!(empty.shutdown(ready(())).block(), Stopped::Gracefully);
     }
 
+    /// A cancel from above closes a group that is open, and the cancel comes before that close. A group cannot
+    /// tell whether somebody left in between, and says that it was forced.
+    #[test]
+    fn a_cancel_from_above_forces_a_group_that_was_open() {
+        for was_closed in [false, true] {
+            let scope = CancelScope::new();
+            let parent = TaskGroup::builder().parent(scope.token()).build();
+            let child = parent.child().unwrap();
+            drop(child.guard().unwrap());
+            if was_closed {
+                parent.close();
+            }
+            scope.cancel();
+            let expected = if was_closed { Stopped::Gracefully } else { Stopped::Forced };
+            for group in [&child, &parent] {
+                assert_eq!(group.shutdown(pending::<()>()).block(), expected);
+            }
+        }
+    }
+
     /// Rule 16: what a finaliser does is no task's doing: all had left by themselves.
     #[test]
     fn a_finaliser_that_cancels_has_not_forced_the_group() {
@@ -129,6 +151,79 @@ mod shutdown {
         drop(group.guard().unwrap());
         assert_eq!(group.shutdown(pending::<()>()).block(), Stopped::Gracefully);
         assert!(group.token().is_cancelled());
+    }
+}
+
+/// A group that is held up by a link when its grace is over.
+mod links {
+    use super::*;
+
+    /// The group, and a task in the one that it is linked to.
+    fn held_up() -> (CancelScope, TaskGroup, TaskGroup, TaskGuard) {
+        let (scope, other) = (CancelScope::new(), TaskGroup::new());
+        let inside = other.guard().unwrap();
+        let group = TaskGroup::builder().parent(scope.token()).link(&other).build();
+        (scope, group, other, inside)
+    }
+
+    /// Rule 16: all tasks had left by themselves when the grace was over, if there were any.
+    #[test]
+    fn tasks_that_left_in_time_were_not_forced() {
+        for tasks in 0..3 {
+            let (_scope, group, other, inside) = held_up();
+            let guards: Vec<_> = (0..tasks).map(|_| group.guard().unwrap()).collect();
+            drop(guards);
+            let mut stop = group.shutdown(ready(()));
+            assert!(look(&mut stop).is_pending());
+            assert!(group.token().is_cancelled(), "the grace is over");
+            assert!(!other.is_closed(), "a link neither closes nor cancels");
+            other.close();
+            drop(inside);
+            assert_eq!(look(&mut stop), Poll::Ready(Stopped::Gracefully), "{tasks} tasks");
+            assert_eq!(group.shutdown(pending::<()>()).block(), Stopped::Gracefully);
+        }
+    }
+
+    /// The same for whatever else cancels it then, and whether the other one is forced or not.
+    #[test]
+    fn tasks_that_left_before_any_cancel_were_not_forced() {
+        let cancels: [fn(&CancelScope, &TaskGroup); 3] = [
+            |scope, _| assert!(scope.cancel()),
+            |_, group| assert!(group.cancel()),
+            |_, group| {
+                let _ = look(&mut group.shutdown(ready(())));
+            },
+        ];
+        for (cancel, forces_other) in cancels.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+            let (scope, group, other, inside) = held_up();
+            drop(group.guard().unwrap());
+            group.close();
+            cancel(&scope, &group);
+            assert!(group.token().is_cancelled() && !group.is_drained());
+            let _ = if forces_other { other.cancel() } else { other.close() };
+            drop(inside);
+            assert_eq!(group.shutdown(pending::<()>()).block(), Stopped::Gracefully);
+            let others = other.shutdown(pending::<()>()).block();
+            assert_eq!(others == Stopped::Forced, forces_other);
+        }
+    }
+
+    /// A task was inside when the grace was over: it was forced, whatever the link does.
+    #[test]
+    fn a_task_that_stayed_too_long_was_forced() {
+        for link_ends_first in [true, false] {
+            let (_scope, group, other, inside) = held_up();
+            let guard = group.guard().unwrap();
+            let mut stop = group.shutdown(ready(()));
+            assert!(look(&mut stop).is_pending());
+            other.close();
+            if link_ends_first {
+                drop((inside, guard));
+            } else {
+                drop((guard, inside));
+            }
+            assert_eq!(look(&mut stop), Poll::Ready(Stopped::Forced));
+        }
     }
 }
 

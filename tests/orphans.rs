@@ -5,30 +5,14 @@
 
 #![cfg(all(feature = "std", not(loom)))]
 
-use core::future::{Future, pending};
+mod common;
+
+use core::future::pending;
 use core::num::NonZeroUsize;
-use core::pin::Pin;
-use core::task::{Context, Waker};
-use std::sync::{Arc, Mutex, Weak};
-use std::task::Wake;
+use std::sync::{Arc, Weak};
 
+use common::{Orphan, abandon};
 use winddown::{CancelScope, ErrGroup, Signal, TaskGroup, WaitGroup};
-
-/// A task that ran until it had to wait, on an executor that has gone since.
-struct Orphan(Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>);
-
-impl Wake for Orphan {
-    fn wake(self: Arc<Self>) {}
-}
-
-/// Runs `task` until it waits, and leaves it to whoever it registered with.
-fn abandon(task: impl Future<Output = ()> + Send + 'static) -> Weak<Orphan> {
-    let orphan = Arc::new(Orphan(Mutex::new(Box::pin(task))));
-    let waker = Waker::from(Arc::clone(&orphan));
-    let polled = orphan.0.lock().unwrap().as_mut().poll(&mut Context::from_waker(&waker));
-    assert!(polled.is_pending());
-    Arc::downgrade(&orphan)
-}
 
 /// Three of them: the first is in the list's slot, and the others listen.
 fn three(task: impl Fn() -> Weak<Orphan>) -> Vec<Weak<Orphan>> {

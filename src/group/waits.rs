@@ -161,11 +161,11 @@ impl<P: Borrow<TaskGroup>> fmt::Debug for WaitDrained<P> {
 /// How a group came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stopped {
-    /// Every task left by itself: the group was not cancelled when its last task had left. (A group that
-    /// it is linked to may have taken longer, and may have been forced.)
+    /// Every task left by itself: the group was not cancelled when it was closed and its last task had
+    /// left. (A group that it is linked to may have taken longer, and may have been forced.)
     Gracefully,
-    /// The group was cancelled before its last task had left: by the end of the grace, or by somebody
-    /// else.
+    /// The group was cancelled before that: by the end of the grace, or by somebody else. (A cancel from
+    /// above closes the group by that; so it has forced a group that was open, even if nobody was inside.)
     Forced,
 }
 

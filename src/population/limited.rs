@@ -279,3 +279,75 @@ fn last_if(now: Word) -> Exit {
     fence(Ordering::Acquire);
     Exit::Last
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    extern crate std;
+
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::deferred::and_then_run;
+
+    /// A population with one place, which is taken.
+    fn full() -> Arc<Limited> {
+        let limited = Arc::new(Limited::new(NonZeroUsize::MIN));
+        limited.enter().unwrap();
+        limited
+    }
+
+    fn queued(limited: &Limited, count: usize) -> Vec<Queued> {
+        let queue_up = |_| {
+            let (queued, exit) = and_then_run(|deferred| limited.queue_up(Waker::noop(), deferred));
+            assert!(queued.outcome().is_none() && exit == Exit::NotLast);
+            queued
+        };
+        (0..count).map(queue_up).collect()
+    }
+
+    /// Gives the one place to the next in the queue, or back.
+    fn leave(limited: &Arc<Limited>) {
+        // SAFETY: the place is ours, and the reference keeps the population.
+        let exit =
+            and_then_run(|deferred| unsafe { Limited::leave(Arc::as_ptr(limited), deferred) });
+        assert_eq!(exit, Exit::NotLast);
+    }
+
+    /// How often the event is notified while as many new waits get the place, one after the other, and the
+    /// last gives it back.
+    fn notified_by(limited: &Arc<Limited>, waits: usize) -> usize {
+        let (listening, before) = limited.waiters.effort();
+        assert_eq!(listening, 0, "nobody is in the queue");
+        let waits = queued(limited, waits);
+        for wait in &waits {
+            leave(limited);
+            assert_eq!(wait.outcome(), Some(Outcome::Granted));
+        }
+        let (listening, after) = limited.waiters.effort();
+        assert_eq!((listening, limited.count()), (0, 1));
+        after - before
+    }
+
+    /// Rules 12, 13: a place that is passed on costs no more after many waits that got one, or gave up, or were
+    /// dismissed, and that nobody polled since.
+    #[test]
+    fn a_place_costs_no_more_after_many_waits_that_nobody_polled() {
+        let (fresh, limited) = (full(), full());
+        let granted = queued(&limited, 10_000);
+        granted.iter().for_each(|_| leave(&limited));
+        assert!(granted.iter().all(|wait| wait.outcome() == Some(Outcome::Granted)));
+        let gone = queued(&limited, 10_000);
+        assert!(gone.into_iter().all(|wait| matches!(wait.give_up(), GivenUp::Undecided(_))));
+        for waits in [0, 1, 2, 20] {
+            let costs = notified_by(&limited, waits);
+            assert_eq!(costs, waits.saturating_sub(1), "one for each but the first, in the slot");
+            assert_eq!(costs, notified_by(&fresh, waits));
+        }
+        drop(granted);
+        let dismissed = queued(&limited, 3);
+        assert_eq!(limited.waiters.effort().0, 2);
+        assert_eq!(and_then_run(|deferred| limited.close(deferred)), Some(Exit::NotLast));
+        assert!(dismissed.iter().all(|wait| wait.outcome() == Some(Outcome::Dismissed)));
+        assert_eq!(limited.waiters.effort().0, 0);
+    }
+}

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
+mod fault;
+mod orphan;
+mod stack;
 mod waker;
 
 use core::future::Future;
@@ -13,6 +16,9 @@ use std::panic::{catch_unwind, resume_unwind};
 use std::sync::{Arc, mpsc};
 use std::task::Wake;
 
+pub(crate) use fault::{Drops, Fault};
+pub(crate) use orphan::{Orphan, abandon};
+pub(crate) use stack::{SMALL_STACK, on_a_small_stack};
 pub(crate) use waker::Foreign;
 
 /// Polls once.
