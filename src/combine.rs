@@ -19,7 +19,8 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// When polled again after it was ready.
+    /// When polled again after it was ready. The poll that ends the task, and the drop, may end with the panic
+    /// of a waker, callback or finaliser that the task's leave ran; the task is counted out by then.
     #[derive(Debug)]
     #[must_use = "does nothing unless awaited or polled"]
     pub struct Tracked<F, G> {
@@ -146,7 +147,8 @@ impl<F, L> Until<F, L> {
     }
 
     /// Polls the work first, so that work that is ready together with the limit wins. Work that is
-    /// always ready then never stops.
+    /// always ready then never stops, and a wait for a place in a group may give one although the
+    /// limit has come.
     ///
     /// # Availability
     ///

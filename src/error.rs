@@ -107,9 +107,11 @@ impl From<Refused> for ChildError {
 
 /// What a wait with a limit says when the limit came first.
 ///
-/// [`left`](Self::left) tells how much work was still in flight (always 0 for a signal, which has
-/// none), and [`by`](Self::by) is what the limit gave: `()` for a timeout, or the output of the
-/// future that was given to `until`.
+/// [`left`](Self::left) tells how much work was still in flight, and [`by`](Self::by) is what the limit
+/// gave: `()` for a timeout, or the output of the future that was given to `until`.
+///
+/// Of a group `left` counts its guards, its children and the links that are not drained; each child and each
+/// link counts as one. It is 0 for a signal, a token and a door, and while a finaliser runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Unfinished<L = ()> {

@@ -74,8 +74,8 @@ pub use waits::{Stopped, WaitDoor, WaitDrained, WaitShutdown};
 ///
 /// It is not `const`: a group in a `static` wants a `LazyLock`.
 /// A handle is a pointer, a [`TaskGuard`] two (three with `holders`). A group takes three allocations, for
-/// itself and for the scopes of its token and its door, and one more for a limit. A group below a token or
-/// another group takes three or four more for its place there, and one for the first in that place.
+/// itself and for the scopes of its token and its door. A limit takes one more, a link two, a finaliser that
+/// captures something one; a place below a token three or four, and one below another group four or five.
 /// Entering and leaving allocate nothing, and cost one read-modify-write each.
 ///
 /// # Compared with
@@ -144,6 +144,10 @@ pub use waits::{Stopped, WaitDoor, WaitDrained, WaitShutdown};
 ///
 /// Handles may be cloned and dropped in an interrupt; dropping the last one is a [`close`](Self::close),
 /// and the last of handles and tasks frees.
+///
+/// # Panics
+///
+/// The drop of the last handle may panic as [`close`](Self::close), and not while the thread is unwinding.
 pub struct TaskGroup {
     shared: Arc<Shared>,
 }
@@ -316,10 +320,11 @@ impl TaskGroup {
         Ok(())
     }
 
-    /// Closes the door: nobody enters any more. True for the first who closes it.
+    /// Closes the door: nobody enters any more. True for the first call that closes it, here or above.
     ///
     /// Tasks that are inside go on, and hear of it by [`closed`](Self::closed). If nobody is inside,
-    /// the group is drained here.
+    /// and all links are drained, the group is drained here. False says that the door was closed before;
+    /// the group may be draining on another thread then.
     ///
     /// # Panics
     ///
@@ -370,7 +375,7 @@ impl TaskGroup {
         WaitDoor::new(self)
     }
 
-    /// Closes the door and cancels the token. True for the first who cancels.
+    /// Closes the door and cancels the token. True for the first call that cancels it, here or above.
     ///
     /// # Panics
     ///
@@ -388,6 +393,10 @@ impl TaskGroup {
     /// # Errors
     ///
     /// The reason, if the token was cancelled already, by itself or from above.
+    ///
+    /// # Panics
+    ///
+    /// As [`close`](Self::close).
     ///
     /// # Availability
     ///
@@ -474,8 +483,8 @@ impl TaskGroup {
         WaitDrained::new(self, true)
     }
 
-    /// Closes the door, at the first poll; cancels when `grace` is over, if somebody is still inside;
-    /// and waits until the group is drained.
+    /// Closes the door, at the first poll; cancels when `grace` is over, if the group is not drained by then;
+    /// and waits until it is. A [link](TaskGroupBuilder::link) that is not drained yet is reason enough.
     ///
     /// The grace is any future: a timer, a second signal of the user, or either of both. For a hard
     /// limit on top, say `group.shutdown(grace).until(limit)`: it gives up and says how many are left.
@@ -563,7 +572,8 @@ impl TaskGroup {
         Ok(builder.build_below(self, hold))
     }
 
-    /// How many tasks are inside, children included: a snapshot.
+    /// How many tasks are inside: a snapshot. A child counts as one, however many tasks it has; so does a
+    /// place that was granted to a wait for room and is not taken yet. A link does not count.
     ///
     /// # Availability
     ///

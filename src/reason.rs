@@ -10,8 +10,9 @@ use core::fmt;
 /// interrupt; [`Message`](Self::Message) and [`Error`](Self::Error) take one box when a cancel
 /// installs them.
 ///
-/// It is made from any error, from a `&str` and from a `String`. (So it cannot be an `Error` itself;
-/// [`Cancelled`](crate::Cancelled), which holds one, is.)
+/// It is made from any error, from a `&str` and from a `String`. A `&str` becomes a `Reason::Error` as a
+/// `String` does, which allocates; write `Reason::Message("…")` for a fixed text that can be matched. (So it
+/// cannot be an `Error` itself; [`Cancelled`](crate::Cancelled), which holds one, is.)
 ///
 /// An error may hold a [`Cancelled`](crate::Cancelled), whose reason is another error, and so on. If each
 /// prints the next, eight of them are shown, and `…` for the rest. (Without the feature `std` all of them

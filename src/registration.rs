@@ -14,8 +14,8 @@ use crate::sync::Arc;
 /// [`CancelToken::on_cancel`](crate::CancelToken::on_cancel).
 ///
 /// Dropping it deregisters the callback, without waiting for one that is running: so it may be
-/// dropped from anywhere, the callback itself included. What the callback captured is dropped as
-/// soon as it can no longer run.
+/// dropped from anywhere, the callback itself included. What the callback captured is dropped when it has
+/// run, or with the registration; of a detached one, with the last handle and descendant of the scope.
 ///
 /// # Availability
 ///

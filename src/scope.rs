@@ -13,6 +13,7 @@ use crate::node::Traits;
 use crate::reason::Reason;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
+use crate::sync::run_both;
 use crate::token::{CancelToken, Cancelled, WaitReason};
 
 /// The owner's end of a cancellation scope: it cancels, and **dropping it cancels** everything
@@ -46,7 +47,8 @@ use crate::token::{CancelToken, Cancelled, WaitReason};
 /// assert!(!root.token().is_cancelled());
 /// ```
 ///
-/// The token is lent, so that the token of a scope that is gone at once does not compile:
+/// The token is lent, so that the token of a scope that is gone at once does not compile. (A clone that is
+/// taken in the same statement does compile, and is cancelled.)
 ///
 /// ```compile_fail,E0716
 /// use winddown::CancelScope;
@@ -65,8 +67,8 @@ use crate::token::{CancelToken, Cancelled, WaitReason};
 ///
 /// # Availability
 ///
-/// Its drop is as [`cancel`](Self::cancel); in an interrupt only where another handle lives, since the
-/// last one frees.
+/// Its drop is as [`cancel`](Self::cancel), but that it does not panic while the thread is unwinding; in an
+/// interrupt only where another handle lives, since the last one frees.
 #[must_use = "dropping it cancels"]
 #[derive(Debug)]
 pub struct CancelScope {
@@ -101,7 +103,8 @@ impl CancelScope {
         self.inner().token()
     }
 
-    /// Cancels the scope and everything below it. True if this call was the one.
+    /// Cancels the scope and everything below it. True if this call was the one. False says that the scope
+    /// was cancelled before, by itself or from above; its callbacks may still be running on another thread.
     ///
     /// # Panics
     ///
@@ -333,14 +336,20 @@ impl<L: Future> Future for Expiry<L> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Cancelled> {
         let mut this = self.project();
         let mut ended = Pin::new(&mut *this.ended).poll(cx);
+        let mut said = None;
+        let mut deferred = Deferred::new();
         if ended.is_pending() {
             if let Some(timer) = this.timer.as_mut().as_pin_mut() {
-                ready!(timer.poll(cx));
+                said = Some(ready!(timer.poll(cx)));
             }
-            let _ = this.canceller.cancel_with(Reason::Deadline);
+            let _ = this.canceller.token.settle(Reason::Deadline, &mut deferred);
+        }
+        // The drops of the timer, and of what it said, are foreign code, and come after our own.
+        let timer = &mut this.timer;
+        deferred.run_after(|| run_both(|| drop(said), || timer.set(None)));
+        if ended.is_pending() {
             ended = Pin::new(&mut *this.ended).poll(cx);
         }
-        this.timer.set(None);
         ended
     }
 }

@@ -257,10 +257,13 @@ impl CancelToken {
 
     /// Runs `callback` when the scope, or one above it, is cancelled.
     ///
-    /// It runs once, in no lock, in the order of registration, on the thread whose call delivers
+    /// It runs once, in no lock, on the thread whose call delivers
     /// the cancellation: the canceller's, or that of a call that races with it, this one included. On a
     /// token that is cancelled already it runs here and now, and has run when this returns. If it panics,
-    /// the others still run, and then the panic goes on.
+    /// the others still run, and then the first panic goes on.
+    ///
+    /// The callbacks of one scope run in the order of registration. In a cancellation from above, those of a
+    /// scope run before those of the scopes below it.
     ///
     /// Dropping the [`Registration`] takes it back.
     ///
@@ -298,8 +301,8 @@ impl CancelToken {
         }
     }
 
-    /// Waits for the first of several tokens, as a limit like a single one; no task, nothing left
-    /// behind. Its output is the [`Cancelled`] of the first in the array among those that are found
+    /// Waits for the first of several tokens, as a limit like a single one. It takes no task; each handle
+    /// may keep one registration, as with [`cancelled`](Self::cancelled). Its output is the [`Cancelled`] of the first in the array among those that are found
     /// cancelled in one look. With no token at all it never ends.
     ///
     /// Cancel safety, panics and availability are those of [`cancelled`](Self::cancelled).

@@ -154,6 +154,10 @@ pub trait AnyWait: Future {
     /// Looks whether the wait is over, without registering anything.
     fn look(self: Pin<&mut Self>) -> Poll<Self::Output>;
 
+    /// Called when a limit has come, after which the wait is not polled any more: gives back at once
+    /// what it would begin with, though its future stays for a while.
+    fn stop(self: Pin<&mut Self>) {}
+
     /// The clock that a thread which blocks in this wait has to watch.
     #[cfg(feature = "std")]
     fn clock(&self) -> Option<&dyn Clock> {
@@ -187,8 +191,10 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any point; nothing stays registered. A wait for a place in a group keeps
-    /// its turn until it is dropped, and then a place that it was given goes to the next.
+    /// It may be dropped at any point; the wait leaves nothing behind. A limit that is a borrowed token
+    /// leaves one registration with its handle, as in
+    /// [`CancelToken::cancelled`](crate::CancelToken::cancelled). A wait for a place in a group gives up
+    /// its turn when it is stopped, or dropped; a place that it was given goes to the next.
     #[derive(Debug)]
     #[must_use = "does nothing unless awaited, polled or blocked on"]
     pub struct WaitUntil<W, Limit> {
@@ -226,7 +232,10 @@ impl<W: AnyWait, Limit: Future> Future for WaitUntil<W, Limit> {
             }
         };
         *this.done = true;
-        Poll::Ready(output.map_err(|by| Unfinished::new(wait.left(), by)))
+        Poll::Ready(output.map_err(|by| {
+            wait.as_mut().stop();
+            Unfinished::new(wait.left(), by)
+        }))
     }
 }
 
@@ -254,6 +263,10 @@ impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
         let output = this.wait.look();
         *this.done = output.is_ready();
         output.map(Ok)
+    }
+
+    fn stop(self: Pin<&mut Self>) {
+        self.project().wait.stop();
     }
 
     #[cfg(feature = "std")]

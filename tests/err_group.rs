@@ -367,7 +367,7 @@ fn errors_are_an_error() {
     drop(guard);
     assert_eq!(bell.rings(), 1);
     let errors = join.block().unwrap_err();
-    assert_eq!(errors.to_string(), "fault 1 (and 1 more errors)");
+    assert_eq!(errors.to_string(), "fault 1 (and one more error)");
     assert_eq!(errors.source().unwrap().to_string(), "fault 1");
     assert_eq!((&errors).into_iter().count(), 2);
     assert!(format!("{errors:?}").contains("Fault(2)"));

@@ -57,7 +57,8 @@ impl<E> Errors<E> {
         self.store.kept().dropped
     }
 
-    /// How many tasks panicked. Always 0 without the feature `std`.
+    /// How many guards were dropped by a panic, as in [`TaskGroup::panics`](crate::TaskGroup). Always 0
+    /// without the feature `std`.
     ///
     /// # Availability
     ///
@@ -70,7 +71,8 @@ impl<E> Errors<E> {
     ///
     /// # Errors
     ///
-    /// This copy, if it is not the last one. The group keeps one for as long as it has a handle.
+    /// This copy, if it is not the last one. The group keeps one for as long as an `ErrGroup`
+    /// handle lives.
     ///
     /// # Availability
     ///
@@ -123,13 +125,19 @@ impl<E: fmt::Display> fmt::Display for Errors<E> {
         let all = self.iter().len().saturating_add(self.dropped());
         match (self.first(), all) {
             (Some(first), 1) => write!(f, "{first}")?,
+            (Some(first), 2) => write!(f, "{first} (and one more error)")?,
             (Some(first), all) => write!(f, "{first} (and {} more errors)", all - 1)?,
-            (None, 0) => return write!(f, "{} tasks panicked", self.panics),
+            (None, 0) => {}
+            (None, 1) => f.write_str("one error, not kept")?,
             (None, all) => write!(f, "{all} errors, none kept")?,
+        }
+        if all > 0 && self.panics > 0 {
+            f.write_str("; ")?;
         }
         match self.panics {
             0 => Ok(()),
-            panics => write!(f, "; {panics} tasks panicked"),
+            1 => f.write_str("one task panicked"),
+            panics => write!(f, "{panics} tasks panicked"),
         }
     }
 }

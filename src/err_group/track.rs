@@ -22,7 +22,8 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// When polled again after it was ready.
+    /// When polled again after it was ready. As [`Tracked`](crate::future::Tracked), also with the panic of
+    /// what its error's cancel ran.
     #[must_use = "does nothing unless awaited or polled"]
     pub struct TrackedErr<F, E> {
         #[pin]

@@ -148,6 +148,10 @@ impl AnyWait for WaitRoom<'_> {
         }
     }
 
+    fn stop(mut self: Pin<&mut Self>) {
+        self.leave_queue();
+    }
+
     #[cfg(feature = "std")]
     fn clock(&self) -> Option<&dyn Clock> {
         Some(self.group.token())

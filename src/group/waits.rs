@@ -16,6 +16,7 @@ use crate::deferred::Deferred;
 use crate::hook::Task;
 use crate::node::Aim;
 use crate::reason::Reason;
+use crate::sync::run_both;
 #[cfg(feature = "std")]
 use crate::wait::Clock;
 use crate::wait::{AnyWait, Waiting, wait_forms};
@@ -202,12 +203,12 @@ impl<Grace: Future> Future for WaitShutdown<'_, Grace> {
         let mut drained = Pin::new(&mut *this.drained).poll(cx);
         if drained.is_pending() {
             let grace = this.grace.as_mut().as_pin_mut();
-            if grace.is_some_and(|grace| grace.poll(cx).is_ready()) {
+            if let Some(Poll::Ready(said)) = grace.map(|grace| grace.poll(cx)) {
                 let mut deferred = Deferred::new();
                 let _ = Shared::cancel(&group.shared, Reason::Cancelled, &mut deferred);
-                // The drop of the grace is foreign code, and comes after our own.
+                // The drops of the grace, and of what it said, are foreign code, and come after our own.
                 let grace = &mut this.grace;
-                deferred.run_after(|| grace.set(None));
+                deferred.run_after(|| run_both(|| drop(said), || grace.set(None)));
                 drained = Pin::new(&mut *this.drained).poll(cx);
             }
         }

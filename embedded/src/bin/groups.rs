@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+use alloc::format;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 use core::future::{pending, ready};
@@ -48,6 +49,7 @@ fn groups() {
     }
     for &(name, operation) in FOR_ROOM {
         scenario(name, 0, 2, |now, turn| room(now, operation, turn));
+        scenario(&format!("{name}, raised"), 0, 2, |now, turn| raised(now, operation, turn));
     }
     for &(name, operation) in WITHOUT_A_HANDLE {
         scenario(name, 0, 1, |now, _| last_handle(now, operation));
@@ -182,6 +184,21 @@ fn room(now: &Moment, operation: Operation, waiting: usize) {
     all_were_woken(ahead);
     was_woken(left);
     assert!(group.is_empty() && group.guard().is_ok());
+}
+
+/// The interrupt makes room for one more.
+fn raised(now: &Moment, operation: Operation, waiting: usize) {
+    let group = with_limit(1);
+    let inside = group.guard();
+    let ahead: Vec<_> = (0..waiting).map(|_| park(group.guard_when_room())).collect();
+    let raise = || group.set_limit(NonZeroUsize::new(2).unwrap()).unwrap();
+    let left = now.strike(raise, || operation(&group));
+    // As above.
+    all_were_woken(ahead);
+    was_woken(left);
+    assert_eq!(group.len(), 1);
+    assert!(group.guard().is_ok());
+    drop(inside);
 }
 
 /// The interrupt drops the last handle, while somebody is inside.
