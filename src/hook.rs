@@ -62,6 +62,11 @@ pub(crate) trait Target: Send + Sync + Sized + 'static {
     /// Foreign code. Called once at most, by whoever took the fired hook.
     fn run(&self);
 
+    /// Whether `run` is a wake, and nothing that may block.
+    fn only_wakes(&self) -> bool {
+        true
+    }
+
     /// Whether that wakes the task of `waker`.
     fn will_wake(&self, waker: &Waker) -> bool;
 }
@@ -245,7 +250,11 @@ unsafe impl<T: Target> Job for Hook<T> {
 
     fn settle(this: Arc<Self>, deferred: &mut Deferred) {
         this.target.settle(deferred);
-        deferred.run_one_later(this);
+        if this.target.only_wakes() {
+            deferred.wake_one_later(this);
+        } else {
+            deferred.run_later(this);
+        }
     }
 
     /// If the target panics, the hook is dropped while that unwinds: what was run has nothing foreign

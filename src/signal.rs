@@ -189,7 +189,7 @@ impl<T> Signal<T> {
             before = self.word.fetch_or(PUBLISHED, Ordering::Release);
         }
         if before & WAITERS != 0 {
-            deferred.run_later(self.waiters.fire());
+            deferred.wake_later(self.waiters.fire());
         }
         Ok(())
     }

@@ -371,7 +371,7 @@ impl WaitGroup {
     #[cold]
     fn end_round(&self) -> Deferred {
         let mut deferred = Deferred::new();
-        deferred.run_later(self.waiters.fire());
+        deferred.wake_later(self.waiters.fire());
         deferred
     }
 }

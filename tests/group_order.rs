@@ -1,6 +1,6 @@
 //! Rule 18: in which order an operation does what it has deferred. First what is the crate's own: groups
-//! without a finaliser that come to their end, and those that wait for them. Then wakers and callbacks. Then
-//! finalisers, each followed by the drain behind it.
+//! without a finaliser that come to their end, and those that wait for them. Then wakers. Then callbacks, which
+//! may wait for what has been woken. Then finalisers, each followed by the drain behind it.
 
 #![cfg(not(loom))]
 
@@ -36,7 +36,7 @@ fn seen(plain: &TaskGroup, finalised: &TaskGroup) -> String {
     format!("plain {}, finalised {}", plain.is_drained(), finalised.is_drained())
 }
 
-/// Rules 16, 18: wakers and callbacks find a group drained that has no finaliser, and one that has not
+/// Rules 16, 18: wakers, and callbacks behind them, find a group drained that has no finaliser, and one that has not
 /// drained yet; of the finalisers each runs before the waits for its own drain are over.
 #[test]
 fn own_work_comes_first_and_finalisers_come_last() {
@@ -73,6 +73,7 @@ fn own_work_comes_first_and_finalisers_come_last() {
         assert_eq!(of_it.len(), count, "{log:?}");
         assert!(of_it.iter().all(|it| it.ends_with("plain true, finalised false")), "{log:?}");
     };
+    assert!(early[2..].iter().all(|it| it.starts_with("callback")), "behind the wakers: {log:?}");
     all_early("callback", 3);
     all_early("waker of the token", 1);
     all_early("the plain drain", 1);
@@ -155,6 +156,7 @@ mod a_join_in_a_callback {
     use std::thread;
 
     use super::*;
+    use crate::common::never_but_tell;
     use winddown::{CancelToken, ErrGroup};
 
     /// Comes only if the wait never ends.
@@ -205,15 +207,15 @@ mod a_join_in_a_callback {
         }),
     ];
 
-    /// A task that works until it sees the token cancelled. (It does not sleep: its waker would come in the
-    /// same delivery, behind the callback that waits for it.)
+    /// A task that sleeps until its token is cancelled: its waker is woken by the same delivery, before the
+    /// callback that waits for it.
     fn busy(group: &TaskGroup) -> thread::JoinHandle<()> {
-        let guard = group.guard().unwrap();
-        thread::spawn(move || {
-            while !guard.token().is_cancelled() {
-                thread::yield_now();
-            }
-        })
+        let (guard, (tell, sleeps)) = (group.guard().unwrap(), mpsc::channel());
+        let task = thread::spawn(move || {
+            let _ = guard.token().cancelled().until(never_but_tell(tell)).block();
+        });
+        sleeps.recv().unwrap();
+        task
     }
 
     /// Has a callback on `token` wait for the first of `groups`, with a task in the last or without, and

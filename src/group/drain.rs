@@ -45,6 +45,6 @@ impl Shared {
         while let Some(mut hold) = followers.pop() {
             hold.end(deferred);
         }
-        deferred.run_one_later(this);
+        deferred.run_later(this);
     }
 }

@@ -59,6 +59,10 @@ impl Target for Aim {
         }
     }
 
+    fn only_wakes(&self) -> bool {
+        matches!(self, Self::Task(_))
+    }
+
     #[inline]
     fn will_wake(&self, waker: &Waker) -> bool {
         matches!(self, Self::Task(own) if own.will_wake(waker))

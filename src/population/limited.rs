@@ -261,7 +261,7 @@ impl Limited {
         let had_place = first.is_some();
         while let Some(hook) = hooks.pop() {
             match hook.target().decide(first.unwrap_or(Outcome::Dismissed)) {
-                Decided::Wake => deferred.run_one_later(hook),
+                Decided::Wake => deferred.wake_one_later(hook),
                 Decided::Seen => {}
                 Decided::TooLate => continue,
             }
