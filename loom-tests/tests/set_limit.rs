@@ -1,0 +1,110 @@
+//! Models of limits that are changed while tasks run.
+
+#![cfg(loom)]
+
+use core::num::NonZeroUsize;
+use core::task::{Poll, Waker};
+
+use loom::future::block_on;
+use loom::thread;
+use winddown::future::WaitRoom;
+use winddown::{Refused, TaskGroup};
+use winddown_loom_tests::{check_within, lend, poll, unexplored};
+
+fn limit(limit: usize) -> NonZeroUsize {
+    NonZeroUsize::new(limit).unwrap()
+}
+
+/// A group whose places are all taken by the guard that comes with it.
+fn full(group: &TaskGroup) -> (&'static TaskGroup, winddown::TaskGuard) {
+    // SAFETY: all threads are joined before the group goes.
+    let group = unsafe { lend(group) };
+    (group, group.guard().unwrap())
+}
+
+fn one_place() -> TaskGroup {
+    TaskGroup::builder().limit(limit(1)).build()
+}
+
+/// A wait that sits in the queue of a full group.
+fn queued(group: &TaskGroup) -> WaitRoom<'_> {
+    let mut wait = group.guard_when_room();
+    unexplored(|| assert!(poll(&mut wait, Waker::noop()).is_pending(), "there is room"));
+    wait
+}
+
+/// Asserts that nobody is inside, and that `most` may be.
+fn assert_lets_in(group: &TaskGroup, most: usize) {
+    assert_eq!(group.len(), 0, "a place is lost");
+    let guards: Vec<_> = (0..most).map(|_| group.guard().unwrap()).collect();
+    assert_eq!(group.guard().err(), Some(Refused::Full));
+    drop(guards);
+}
+
+/// Of two limits the later one stays, also where the call that gave the first one still lets the queue in.
+#[test]
+fn a_later_limit_wins() {
+    check_within(2, || {
+        let group = one_place();
+        let (group, inside) = full(&group);
+        let mut wait = queued(group);
+        let raiser = thread::spawn(move || group.set_limit(limit(3)).unwrap());
+        let entered = poll(&mut wait, Waker::noop());
+        let is_later = matches!(entered, Poll::Ready(_));
+        if is_later {
+            group.set_limit(limit(1)).unwrap();
+        }
+        raiser.join().unwrap();
+        drop((wait, entered, inside));
+        assert_lets_in(group, if is_later { 1 } else { 3 });
+    });
+}
+
+/// A limit that is raised while somebody leaves and somebody sits down leaves nobody behind.
+#[test]
+fn a_raised_limit_meets_a_leave_and_a_wait() {
+    check_within(2, || {
+        let group = one_place();
+        let (group, inside) = full(&group);
+        let raiser = thread::spawn(move || group.set_limit(limit(2)).unwrap());
+        let leaver = thread::spawn(move || drop(inside));
+        drop(block_on(group.guard_when_room()).unwrap());
+        raiser.join().unwrap();
+        leaver.join().unwrap();
+        assert_lets_in(group, 2);
+    });
+}
+
+/// Rule 12: a limit that is raised while the first in the queue gives up lets in the one behind.
+#[test]
+fn a_raised_limit_meets_a_wait_that_gives_up() {
+    check_within(2, || {
+        let group = one_place();
+        let (group, inside) = full(&group);
+        let first = queued(group);
+        let raiser = thread::spawn(move || group.set_limit(limit(2)).unwrap());
+        let quitter = thread::spawn(move || drop(first));
+        let second = block_on(group.guard_when_room()).unwrap();
+        raiser.join().unwrap();
+        quitter.join().unwrap();
+        drop((second, inside));
+        assert_lets_in(group, 2);
+    });
+}
+
+/// Rule 4: a limit that is raised while the door closes and a task leaves: the group drains.
+#[test]
+fn a_raised_limit_meets_a_close_and_a_leave() {
+    check_within(2, || {
+        let group = one_place();
+        let (group, inside) = full(&group);
+        let first = queued(group);
+        let raiser = thread::spawn(move || group.set_limit(limit(2)).unwrap());
+        let leaver = thread::spawn(move || drop(inside));
+        group.close();
+        drop(block_on(first));
+        raiser.join().unwrap();
+        leaver.join().unwrap();
+        assert!(group.is_empty() && group.is_drained());
+    });
+}
