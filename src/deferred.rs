@@ -112,22 +112,28 @@ impl Deferred {
         }
     }
 
-    /// Calls `first`, which is foreign code, and then does all that is on the list.
+    /// Does the own work that is left, calls `first`, which is foreign code, and then does all that is on the
+    /// list.
     pub(crate) fn run_after(self, first: impl FnOnce()) {
         // It is empty in the end, also if a panic goes on.
         let mut list = ManuallyDrop::new(self);
         let this: *mut Self = &raw mut *list;
         let _running = nesting::Running::on(this);
         let mut first = Some(first);
-        run_to_end(|| match first.take() {
-            Some(first) => {
-                first();
-                true
-            }
+        run_to_end(|| {
             // SAFETY: `list` lives until the end of this function, and is used by its address alone,
             //   here and by drops that foreign code nests on this thread.
-            None => unsafe { Self::step(this) },
+            if unsafe { &mut *this }.settle_next() {
+                return true;
+            }
+            let Some(first) = first.take() else {
+                // SAFETY: as above.
+                return unsafe { Self::step(this) };
+            };
+            first();
+            true
         });
+        debug_assert!(list.is_empty(), "deferred work was left");
     }
 
     /// [`run`](Self::run) for the end of a drop, which may be one of a chain.
@@ -136,6 +142,13 @@ impl Deferred {
         if !self.is_empty() {
             nesting::run_nested(self);
         }
+    }
+
+    /// Has the wakers settled before they are run.
+    #[cfg(feature = "std")]
+    fn settle_wakers(&mut self) {
+        let wakers = mem::replace(&mut self.stages[WAKERS], Queue::EMPTY);
+        self.stages[OWN].append(wakers);
     }
 
     fn settle_next(&mut self) -> bool {
@@ -147,18 +160,14 @@ impl Deferred {
         true
     }
 
-    /// Does the next job; false if there is none.
+    /// Does the next job that is foreign code; false if there is none.
     ///
     /// # Safety
     ///
     /// `this` is alive, and nobody borrows from it: foreign code may add to it meanwhile.
     unsafe fn step(this: *mut Self) -> bool {
         // SAFETY: by the caller's promise; the borrow ends before foreign code begins.
-        let list = unsafe { &mut *this };
-        if list.settle_next() {
-            return true;
-        }
-        let stages = &mut list.stages;
+        let stages = &mut unsafe { &mut *this }.stages;
         if let Some(head) = stages[WAKERS].pop().or_else(|| stages[CALLBACKS].pop()) {
             // SAFETY: as in `settle_next`.
             let kind = unsafe { kind_of(head) };

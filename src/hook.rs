@@ -340,6 +340,12 @@ impl<T: Target> Parked<T> {
         !self.hook.fired.load(Ordering::Relaxed)
     }
 
+    /// Whether it was made for `waiters`.
+    #[inline]
+    pub(crate) fn is_in(&self, waiters: &Waiters<T>) -> bool {
+        waiters.list.get().is_some_and(|list| ptr::eq(list, &*self.hook.list))
+    }
+
     /// What the hook runs.
     pub(crate) fn target(&self) -> &T {
         &self.hook.target

@@ -51,7 +51,7 @@ const CLAIMED: usize = 1;
 pub(crate) struct Node {
     /// Changed by cancels, deliveries, questions for the reason, and waits about to park.
     word: AtomicPtr<Reason>,
-    waiters: Waiters<Aim>,
+    pub(crate) waiters: Waiters<Aim>,
     parent: Option<Arc<Node>>,
     /// Cuts off cancellation and deadline from above.
     shielded: bool,

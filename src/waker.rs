@@ -3,10 +3,17 @@
 //! `std::task::Wake` does not exist on targets without compare-and-swap, nor does it see loom's
 //! atomics, so the four functions of a waker stand here by hand; all their unsafe code does too.
 
+#[cfg(feature = "std")]
+mod parker;
+
 use core::mem::ManuallyDrop;
+#[cfg(feature = "std")]
+use core::ptr;
 use core::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::sync::Arc;
+#[cfg(feature = "std")]
+pub(crate) use parker::Parker;
 
 /// What a waker made here does when it is woken.
 pub(crate) trait Wake: Sized + Send + Sync + 'static {
@@ -29,6 +36,18 @@ pub(crate) fn with_waker<T: Wake, R>(this: &Arc<T>, f: impl FnOnce(&Waker) -> R)
     //   never dropped, and `f` cannot move out of what it borrows.
     let lent = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });
     f(&lent)
+}
+
+/// Whether `waker` unparks a thread that is blocked in a wait of this crate: then to wake it is no foreign
+/// code. It may say false for such a waker too.
+pub(crate) fn unparks(waker: &Waker) -> bool {
+    #[cfg(feature = "std")]
+    return ptr::eq(waker.vtable(), vtable::<Parker>());
+    #[cfg(not(feature = "std"))]
+    {
+        let _ = waker;
+        false
+    }
 }
 
 fn vtable<T: Wake>() -> &'static RawWakerVTable {

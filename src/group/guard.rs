@@ -11,7 +11,7 @@ use super::shared::ON_PANIC;
 use super::shared::{Hold, ON_DROP, Shared};
 use super::waits::WaitDoor;
 use crate::combine::Tracked;
-use crate::deferred::Deferred;
+use crate::deferred::{Deferred, and_then_run};
 use crate::holders::Caller;
 use crate::token::CancelToken;
 
@@ -115,7 +115,7 @@ impl TaskGuard {
     pub fn leave(self) -> TaskGroup {
         // The handle comes first: by it the group outlives the guard.
         let group = self.group().clone();
-        drop(self);
+        and_then_run(|deferred| self.leave_into(deferred));
         group
     }
 

@@ -5,7 +5,9 @@ use core::ptr;
 use core::task::Waker;
 
 use super::Target;
+use crate::deferred::Deferred;
 use crate::sync::UnsafeCell;
+use crate::waker::unparks;
 
 /// The task, or the thread, of a waker.
 ///
@@ -28,7 +30,18 @@ impl From<Waker> for Task {
 }
 
 impl Target for Task {
+    /// A thread is unparked at once.
+    fn settle(&self, _: &mut Deferred) {
+        if unparks(&self.waker) {
+            self.run();
+        }
+    }
+
     fn run(&self) {
+        // SAFETY: as below.
+        if unsafe { *self.woken.read_ptr() } {
+            return;
+        }
         // SAFETY: a hook is fired once, and run once, by whoever took it: nobody else is here.
         unsafe { *self.woken.write_ptr() = true };
         // SAFETY: so the waker is there; and the drop does not drop it again.

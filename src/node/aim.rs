@@ -46,7 +46,8 @@ impl Target for Aim {
                 }
             }
             Self::Follow(follower) => follower.settle(deferred),
-            Self::Task(_) | Self::Call(_) => {}
+            Self::Task(task) => task.settle(deferred),
+            Self::Call(_) => {}
         }
     }
 

@@ -179,12 +179,16 @@ impl Limited {
     /// Changes the limit, and lets in as many from the queue as there is room for.
     pub(crate) fn set_limit(&self, limit: NonZeroUsize, deferred: &mut Deferred) -> Exit {
         let mut exit = Exit::NotLast;
-        loop {
-            // B: as for a leave. C: acquires the announcements.
-            let step = self.step(|now| Ok::<_, ()>(now.set_limit(limit)), |step| step.word());
-            let Ok(Step::PassOn(_)) = step else { return exit };
-            exit = exit.or(self.pass_on(deferred));
+        // B: as for a leave. C: acquires the announcements.
+        let step = self.step(|now| Ok::<_, ()>(now.set_limit(limit)), |step| step.word());
+        if let Ok(Step::PassOn(_)) = step {
+            exit = self.pass_on(deferred);
+            // By the limit that there is now: another call may have changed it meanwhile, and stays.
+            while self.step(|now| now.let_in().ok_or(()), |next| *next).is_ok() {
+                exit = exit.or(self.pass_on(deferred));
+            }
         }
+        exit
     }
 
     /// Sits down at the end of the queue, behind all others.

@@ -17,14 +17,13 @@ pub(crate) fn run_to_end(mut step: impl FnMut() -> bool) {
         match catch_unwind(AssertUnwindSafe(&mut step)) {
             Ok(true) => {}
             Ok(false) => break,
-            Err(panic) if first.is_none() => first = Some(panic),
+            Err(panic) if first.is_none() && !std::thread::panicking() => first = Some(panic),
+            // In here, since its drop may leave more to be done.
             Err(panic) => discard(panic),
         }
     }
-    match first {
-        Some(panic) if std::thread::panicking() => discard(panic),
-        Some(panic) => resume_unwind(panic),
-        None => {}
+    if let Some(panic) = first {
+        resume_unwind(panic);
     }
 }
 

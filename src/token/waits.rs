@@ -111,7 +111,10 @@ impl<P: Borrow<CancelToken>> Future for WaitCancelled<P> {
             // Takes up what the last wait left. A hook that is spent, or of another task, is replaced
             // by the poll like any other.
             if let Some(parked) = token.kept.replace(None) {
-                this.waiting = Waiting::Parked(parked, ());
+                // A `Borrow` that changes its mind has left that of another scope.
+                if parked.is_in(&node.waiters) {
+                    this.waiting = Waiting::Parked(parked, ());
+                }
             }
         }
         this.waiting.poll(node, cx.waker())

@@ -1,48 +1,11 @@
 //! Blocking: the same poll, with a waker that unparks the thread.
-//!
-//! Edge **K** (wake): what the waking thread did before is seen by the poll that follows.
 
 use core::time::Duration;
 
 use super::{AnyWait, Clock, Context, Pin, Poll, Unfinished};
-use crate::sync::host::{Instant, Thread, current, now, park, park_timeout};
-use crate::sync::{Arc, AtomicBool, Ordering};
-use crate::waker::{Wake, into_waker};
-
-/// A thread that is blocked in a wait. The flag counts, not the thread's park token: foreign
-/// code that is polled on this thread (a limit) may park too, and swallow the token.
-struct Parker {
-    woken: AtomicBool,
-    thread: Thread,
-}
-
-impl Wake for Parker {
-    fn wake(this: Arc<Self>) {
-        // K: what the waking thread did before is seen by the poll that follows `park`.
-        if !this.woken.swap(true, Ordering::Release) {
-            this.thread.unpark();
-        }
-    }
-}
-
-impl Parker {
-    /// Parks until woken (true), or until `at` (false).
-    fn park(&self, at: Option<Instant>) -> bool {
-        // K: acquires what came before the wake.
-        while !self.woken.swap(false, Ordering::Acquire) {
-            let Some(at) = at else {
-                park();
-                continue;
-            };
-            let left = at.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            park_timeout(left);
-        }
-        true
-    }
-}
+use crate::sync::Arc;
+use crate::sync::host::{Instant, now};
+use crate::waker::{Parker, into_waker};
 
 /// How long a thread blocks at most.
 #[derive(Clone, Copy)]
@@ -98,7 +61,7 @@ fn drive<W: AnyWait>(mut wait: Pin<&mut W>, limit: TimeLimit) -> Option<W::Outpu
     }
     // Before the first poll, which may take its time in foreign code.
     let limit = limit.start();
-    let parker = Arc::new(Parker { woken: AtomicBool::new(false), thread: current() });
+    let parker = Arc::new(Parker::new());
     let waker = into_waker(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     loop {

@@ -19,8 +19,10 @@
 use core::mem;
 use core::task::Waker;
 
+use crate::deferred::Deferred;
 use crate::hook::Target;
 use crate::sync::{AtomicUsize, Ordering, UnsafeCell, run_both};
+use crate::waker::unparks;
 
 const WAITING: usize = 0;
 const BUSY: usize = 1;
@@ -146,6 +148,14 @@ impl Waiter {
 }
 
 impl Target for Waiter {
+    /// As `run`, for a thread, which is unparked at once.
+    fn settle(&self, _: &mut Deferred) {
+        // SAFETY: as in `take_waker`.
+        if unsafe { (*self.waker.read_ptr()).as_ref() }.is_some_and(unparks) {
+            self.run();
+        }
+    }
+
     /// After `Decided::Wake` alone.
     fn run(&self) {
         if let Some(waker) = self.take_waker() {

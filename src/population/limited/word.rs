@@ -24,6 +24,7 @@
 //! | else                            | give back | count − 1, no `QUEUED`                            |
 //! | `QUEUED`, open, count < limit'  | set limit | limit', count + 1: a place, to be passed on       |
 //! | else                            | set limit | limit'                                            |
+//! | `QUEUED`, open, count < limit   | let in    | count + 1: a place, to be passed on               |
 //!
 //! The limit is in the word, so that no step decides by a limit that another has replaced.
 //!
@@ -162,11 +163,13 @@ impl Word {
 
     pub(super) fn set_limit(self, limit: NonZeroUsize) -> Step {
         let next = Self(self.0 & !LIMIT_MASK | Self::with_limit(limit).0);
-        if next.is_queued() && !next.is_closed() && next.count_bits() < next.limit() {
-            Step::PassOn(Self(next.0 + ONE))
-        } else {
-            Step::Done(next)
-        }
+        next.let_in().map_or(Step::Done(next), Step::PassOn)
+    }
+
+    /// Takes a place for the queue, if there is room for one who waits.
+    pub(super) fn let_in(self) -> Option<Self> {
+        let has_room = self.is_queued() && !self.is_closed() && self.count_bits() < self.limit();
+        has_room.then(|| Self(self.0 + ONE))
     }
 }
 
