@@ -265,6 +265,10 @@ impl CancelToken {
     /// The callbacks of one scope run in the order of registration. In a cancellation from above, those of a
     /// scope run before those of the scopes below it.
     ///
+    /// A callback may wait for a group that the same cancellation ends, whether tasks are inside or not. It
+    /// must not wait for one with a [finaliser](crate::TaskGroupBuilder::finally): finalisers run behind all
+    /// callbacks.
+    ///
     /// Dropping the [`Registration`] takes it back.
     ///
     /// # Availability

@@ -86,7 +86,8 @@ impl TaskGroupBuilder {
     /// drained: on the thread that made it so (the last guard's drop, or the close of an empty
     /// group), in no lock, before any wait for the drain is over, and even if nobody waits.
     ///
-    /// It must not wait for its own group. One that panics counts as run. It also runs when the end comes
+    /// It must not wait for its own group. It runs behind all wakers and callbacks of the call that ended the
+    /// group, so none of those may wait for the group either. One that panics counts as run. It also runs when the end comes
     /// by itself: the last handle is dropped by an early return, or a runtime that is dropped drops its
     /// tasks, after a wait that gave up.
     ///
