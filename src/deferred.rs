@@ -144,11 +144,12 @@ impl Deferred {
         }
     }
 
-    /// Has the wakers settled before they are run.
+    /// Has the wakers settled, though they are not run yet.
     #[cfg(feature = "std")]
     fn settle_wakers(&mut self) {
         let wakers = mem::replace(&mut self.stages[WAKERS], Queue::EMPTY);
         self.stages[OWN].append(wakers);
+        while self.settle_next() {}
     }
 
     fn settle_next(&mut self) -> bool {

@@ -65,8 +65,8 @@ mod counted {
             return list.run();
         }
         // Own work is done before the drop returns, however deep it is. To unpark a thread is own work too.
-        list.settle_wakers();
         while list.settle_next() {}
+        list.settle_wakers();
         // SAFETY: it is being run on this thread, further down the stack, so it is alive; it is not
         //   borrowed while foreign code runs, which is where we are.
         let outer = unsafe { &mut *outer };
