@@ -19,6 +19,11 @@ pub(crate) use parker::Parker;
 pub(crate) trait Wake: Sized + Send + Sync + 'static {
     /// Takes the reference that the waker held.
     fn wake(this: Arc<Self>);
+
+    /// The functions of its wakers, by [`vtable_of`].
+    fn vtable() -> &'static RawWakerVTable {
+        const { &vtable_of::<Self>() }
+    }
 }
 
 /// A waker that holds `this`.
@@ -26,12 +31,12 @@ pub(crate) trait Wake: Sized + Send + Sync + 'static {
 pub(crate) fn into_waker<T: Wake>(this: Arc<T>) -> Waker {
     // SAFETY: the vtable's functions are for the pointer that `Arc::into_raw` gives, each reference
     //   is given up once, and `T: Send + Sync`, so any thread may do it.
-    unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(this).cast(), vtable::<T>())) }
+    unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(this).cast(), T::vtable())) }
 }
 
 /// Lends a waker of `this` without counting a reference; whoever wants to keep it clones it.
 pub(crate) fn with_waker<T: Wake, R>(this: &Arc<T>, f: impl FnOnce(&Waker) -> R) -> R {
-    let raw = RawWaker::new(Arc::as_ptr(this).cast(), vtable::<T>());
+    let raw = RawWaker::new(Arc::as_ptr(this).cast(), T::vtable());
     // SAFETY: as in `into_waker`, but that the reference is `this`, which outlives the waker: it is
     //   never dropped, and `f` cannot move out of what it borrows.
     let lent = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });
@@ -39,10 +44,10 @@ pub(crate) fn with_waker<T: Wake, R>(this: &Arc<T>, f: impl FnOnce(&Waker) -> R)
 }
 
 /// Whether `waker` unparks a thread that is blocked in a wait of this crate: then to wake it is no foreign
-/// code. It may say false for such a waker too.
+/// code.
 pub(crate) fn unparks(waker: &Waker) -> bool {
     #[cfg(feature = "std")]
-    return ptr::eq(waker.vtable(), vtable::<Parker>());
+    return ptr::eq(waker.vtable(), Parker::vtable());
     #[cfg(not(feature = "std"))]
     {
         let _ = waker;
@@ -50,14 +55,14 @@ pub(crate) fn unparks(waker: &Waker) -> bool {
     }
 }
 
-fn vtable<T: Wake>() -> &'static RawWakerVTable {
-    const { &RawWakerVTable::new(clone::<T>, wake::<T>, wake_by_ref::<T>, release::<T>) }
+const fn vtable_of<T: Wake>() -> RawWakerVTable {
+    RawWakerVTable::new(clone::<T>, wake::<T>, wake_by_ref::<T>, release::<T>)
 }
 
 unsafe fn clone<T: Wake>(data: *const ()) -> RawWaker {
     // SAFETY: `data` is of `Arc::into_raw`, and the waker that is being cloned keeps it.
     unsafe { Arc::increment_strong_count(data.cast::<T>()) };
-    RawWaker::new(data, vtable::<T>())
+    RawWaker::new(data, T::vtable())
 }
 
 unsafe fn wake<T: Wake>(data: *const ()) {

@@ -2,7 +2,9 @@
 //!
 //! Edge **K** (wake): what the waking thread did before is seen by the poll that follows.
 
-use super::Wake;
+use core::task::RawWakerVTable;
+
+use super::{Wake, vtable_of};
 use crate::sync::host::{Instant, Thread, current, park, park_timeout};
 use crate::sync::{Arc, AtomicBool, Ordering};
 
@@ -13,7 +15,14 @@ pub(crate) struct Parker {
     thread: Thread,
 }
 
+/// At one address, by which a waker of a thread is known.
+static VTABLE: RawWakerVTable = vtable_of::<Parker>();
+
 impl Wake for Parker {
+    fn vtable() -> &'static RawWakerVTable {
+        &VTABLE
+    }
+
     fn wake(this: Arc<Self>) {
         // K: what the waking thread did before is seen by the poll that follows `park`.
         if !this.woken.swap(true, Ordering::Release) {
