@@ -48,7 +48,7 @@ fn nobody_enters_once_a_close_has_returned() {
 /// Rule 5: who is refused sees what came before the close; also who was refused by the word of the
 /// population alone.
 ///
-/// Edges: D, W.
+/// Edges: D.
 ///
 /// Mutants: `population-close-does-not-publish`, `population-enter-failure-relaxed`,
 /// `population-load-relaxed`.
@@ -255,10 +255,9 @@ fn a_child_is_closed_when(sign: impl Fn(&TaskGroup) -> bool + Send + Sync + 'sta
 
 /// Rules 4 and 17: who sees a group closed enters none of its children.
 ///
-/// Edges: D, W.
+/// Edges: D.
 ///
-/// Mutants: `delivery-counted-late`, `delivery-not-counted`, `look-does-not-show-the-close`,
-/// `show-closed-takes-the-firing`.
+/// Mutants: `enter-does-not-look`.
 #[test]
 fn its_parent_is_seen_closed() {
     a_child_is_closed_when(TaskGroup::is_closed);
@@ -266,9 +265,9 @@ fn its_parent_is_seen_closed() {
 
 /// Rules 4 and 17: who is refused by a group enters none of its children.
 ///
-/// Edges: D, W.
+/// Edges: D.
 ///
-/// Mutants: `refusal-does-not-show-the-close`, `show-closed-takes-the-firing`.
+/// Mutants: `close-of-the-population-first`, `enter-does-not-look`.
 #[test]
 fn its_parent_refuses() {
     a_child_is_closed_when(|parent| parent.guard().is_err());
@@ -276,9 +275,9 @@ fn its_parent_refuses() {
 
 /// Rules 4 and 17: who has waited for a group's door enters none of its children.
 ///
-/// Edges: D, W.
+/// Edges: D.
 ///
-/// Mutants: `delivery-not-counted`.
+/// Mutants: `enter-does-not-look`.
 #[test]
 fn its_parents_wait_for_the_door_is_over() {
     a_child_is_closed_when(|parent| {
@@ -289,9 +288,9 @@ fn its_parents_wait_for_the_door_is_over() {
 
 /// Rules 4 and 17: who comes second with a close of a group enters none of its children.
 ///
-/// Edges: D, W.
+/// Edges: D.
 ///
-/// Mutants: `delivery-counted-late`, `delivery-not-counted`.
+/// Mutants: `enter-does-not-look`.
 #[test]
 fn a_second_close_has_returned() {
     a_child_is_closed_when(|parent| {
@@ -302,7 +301,7 @@ fn a_second_close_has_returned() {
 
 /// Rules 4, 8 and 17: who sees a parent's drain enters none of its children.
 ///
-/// Edges: D, W.
+/// Edges: D.
 ///
 /// Mutants: `follow-does-not-close`.
 #[test]
@@ -313,9 +312,9 @@ fn its_parent_is_drained() {
 /// Rules 4 and 17: a close above that meets one in between leaves a part of its delivery to that one,
 /// and nobody enters below before both are done.
 ///
-/// Edges: D, W.
+/// Edges: D.
 ///
-/// Mutants: `delivery-of-a-second-close-not-counted`, `follow-announces-nothing`.
+/// Mutants: `follow-announces-nothing`.
 #[test]
 fn a_close_above_may_leave_its_delivery_to_one_in_between() {
     check(|| {
@@ -340,7 +339,7 @@ fn a_close_above_may_leave_its_delivery_to_one_in_between() {
 
 /// Rule 4: cancelled implies closed: who sees a group cancelled enters neither it nor its children.
 ///
-/// Edges: D, W.
+/// Edges: D.
 ///
 /// Mutants: `cancel-before-the-close`.
 #[test]
@@ -367,9 +366,9 @@ fn who_sees_a_group_cancelled_does_not_enter() {
 /// Rules 4 and 8: who has seen the token above a group cancelled does not enter it, or a child of it,
 /// though the delivery is on its way.
 ///
-/// Edges: D, W.
+/// Edges: D.
 ///
-/// Mutants: `enter-does-not-ask-the-token-above`.
+/// Mutants: `door-not-below-the-token`.
 #[test]
 fn a_group_below_a_token_is_closed_when_that_is_seen_cancelled() {
     check(|| {
@@ -395,7 +394,7 @@ fn a_group_below_a_token_is_closed_when_that_is_seen_cancelled() {
 /// Rules 4 and 17: a child that is born while its parent closes is refused, or follows: it is closed
 /// when the close has returned and the child is there.
 ///
-/// Edges: B, D, W.
+/// Edges: B, D.
 ///
 /// Mutants: `follow-announces-nothing`, `follow-does-not-close`, `follow-does-not-drain`,
 /// `follow-not-hooked-up`.

@@ -73,9 +73,9 @@ fn a_parent_ends_after_its_child() {
 /// Rules 16, 17: an idle child that is closed by its own last handle and from above ends once, and its
 /// parent after it; nothing of either is left.
 ///
-/// Edges: B, E, V.
+/// Edges: B, E.
 ///
-/// Mutants: `follow-keeps-nothing`.
+/// Mutants: `follow-does-not-drain`.
 #[test]
 fn a_child_that_is_closed_from_both_sides_ends_once() {
     check(|| {
@@ -96,9 +96,9 @@ fn a_child_that_is_closed_from_both_sides_ends_once() {
 /// Rules 8, 16: a group below a token that is cancelled while the last handle goes ends once, and
 /// nothing of it is left.
 ///
-/// Edges: B, V.
+/// Edges: B.
 ///
-/// Mutants: `follow-does-not-drain`, `follow-keeps-nothing`.
+/// Mutants: `follow-does-not-drain`.
 #[test]
 fn a_group_whose_handle_goes_while_it_is_cancelled_from_above_ends_once() {
     check(|| {
@@ -295,7 +295,7 @@ fn who_heard_of_the_cancel_was_forced(from_above: bool) {
     });
 }
 
-/// Mutants: `cancel-noted-late`.
+/// Mutants: `forced-not-noted`.
 #[test]
 fn who_heard_of_the_groups_cancel_was_forced() {
     who_heard_of_the_cancel_was_forced(false);

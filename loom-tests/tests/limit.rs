@@ -36,8 +36,8 @@ fn leave_a_mark(group: &TaskGroup) {
 ///
 /// Edges: B, C.
 ///
-/// Mutants: `limit-announce-relaxed`, `limit-announce-without-a-look`, `limit-queued-not-set`,
-/// `limit-serve-does-not-acquire`.
+/// Mutants: `limit-announce-without-a-look`, `limit-queued-not-set`,
+/// `limit-serve-does-not-acquire`, `limit-step-does-not-release`.
 #[test]
 fn who_leaves_lets_one_in() {
     check(|| {
@@ -80,7 +80,7 @@ fn who_sits_down_late_is_found() {
 ///
 /// Edges: B, C, N.
 ///
-/// Mutants: `limit-announce-relaxed`.
+/// Mutants: `limit-step-does-not-release`.
 #[test]
 fn two_who_sit_down_at_once_get_in() {
     check_within(1, || {
@@ -288,7 +288,7 @@ fn a_close_wakes_who_waits_for_room() {
 ///
 /// Edges: B, C, D.
 ///
-/// Mutants: `limit-follow-dismisses-nobody`.
+/// Mutants: `follow-does-not-close`, `limit-close-dismisses-nobody`.
 #[test]
 fn a_close_above_wakes_who_waits_for_room() {
     check_within(2, || {
@@ -311,7 +311,7 @@ fn a_close_above_wakes_who_waits_for_room() {
 ///
 /// Edges: C, F, L, N.
 ///
-/// Mutants: `limit-server-drops-the-dismissed`, `limit-dismissed-has-a-place`.
+/// Mutants: `limit-dismissed-has-a-place`, `limit-server-drops-the-dismissed`.
 #[test]
 fn a_close_and_a_grant_share_the_queue() {
     check_within(2, || {
@@ -389,7 +389,8 @@ fn a_place_given_back_at_a_closed_door_ends_the_group() {
 ///
 /// Edges: A, D.
 ///
-/// Mutants: `limit-end-forgotten`, `limit-end-while-queueing-forgotten`, `limit-place-not-given-back`.
+/// Mutants: `limit-end-forgotten`, `limit-end-while-queueing-forgotten`,
+/// `limit-place-not-given-back`.
 #[test]
 fn a_wait_that_comes_to_a_closed_door_keeps_no_place() {
     check(|| {

@@ -157,7 +157,7 @@ from_each_height!(a_wait_sees_what_came_before_the_cancel);
 ///
 /// Edges: B, C, D, G, L, S.
 ///
-/// Mutants: `descent-does-not-settle`, `hook-up-does-not-announce`, `hook-up-keeps-no-link`.
+/// Mutants: `child-not-settled`, `hook-up-does-not-announce`, `hook-up-keeps-no-link`.
 fn a_wait_below_is_woken(crowded: bool) {
     check(move || {
         let line = Line::new();
@@ -566,7 +566,7 @@ fn of_two_errors_the_first_stays_and_the_second_goes_back() {
 ///
 /// Edges: B, C, D, L, S.
 ///
-/// Mutants: `descent-does-not-settle`.
+/// Mutants: `child-not-settled`.
 fn a_child_that_goes_takes_nobodys_wake(crowded: bool) {
     check(move || {
         let root = CancelScope::new().detach();
@@ -597,7 +597,7 @@ alone_and_in_a_crowd!(a_child_that_goes_takes_nobodys_wake);
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `descent-never-released`, `due-hook-leaked`.
+/// Mutants: `below-never-released`, `hook-leaked-when-run`.
 fn handles_go_while_the_line_is_cancelled(height: usize) {
     check(move || {
         let Line { scopes: [root, middle, leaf], .. } = Line::new();
@@ -657,7 +657,7 @@ alone_and_in_a_crowd!(a_dropped_wait_swallows_nothing);
 ///
 /// Edges: B, C, D, T.
 ///
-/// Mutants: `descent-does-not-settle`.
+/// Mutants: `child-not-settled`.
 fn a_registration_that_is_taken_up_is_woken(crowded: bool) {
     check(move || {
         let line = Line::new();

@@ -383,7 +383,7 @@ fn a_dropped_wait_swallows_nothing() {
 ///
 /// Edges: F, L.
 ///
-/// Mutants: `due-hook-leaked`.
+/// Mutants: `hook-leaked-when-run`.
 fn a_wait_dropped_while_it_is_fired_leaves_nothing(crowded: bool) {
     check(move || {
         let group = group();
