@@ -16,7 +16,7 @@ use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend};
 ///
 /// Edges: A, D.
 ///
-/// Mutants: `drain-ends-the-waits-first`.
+/// Mutants: `deferred-not-settled-after-the-finaliser`, `drain-ends-the-waits-first`.
 #[test]
 fn the_finaliser_comes_before_every_wait() {
     check(|| {
@@ -46,7 +46,7 @@ fn the_finaliser_comes_before_every_wait() {
 ///
 /// Edges: A, E, Q.
 ///
-/// Mutants: `drain-forgets-who-ended`, `drain-releases-nobody`.
+/// Mutants: `deferred-settle-one-dropped`, `drain-forgets-who-ended`, `drain-releases-nobody`.
 #[test]
 fn a_parent_ends_after_its_child() {
     check(|| {
@@ -146,7 +146,8 @@ fn a_link_that_meets_a_drain_is_kept_or_over() {
 ///
 /// Edges: A, E, Q.
 ///
-/// Mutants: `ends-in-two-steps`, `ends-not-acquired`, `ends-not-published`, `ends-without-links`.
+/// Mutants: `end-of-the-population-not-counted`, `ends-in-two-steps`, `ends-not-acquired`,
+/// `ends-not-published`, `ends-without-links`.
 #[test]
 fn tasks_and_a_link_end_at_once() {
     check(|| {

@@ -180,7 +180,7 @@ alone_and_in_a_crowd!(a_wait_below_is_woken);
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `hook-up-announces-first`, `hook-up-claims-nothing`, `hook-up-does-not-deliver`.
+/// Mutants: `hook-up-announces-first`, `hook-up-does-not-deliver`.
 fn a_wait_may_rely_on_one_that_hooks_up(height: usize) {
     check_within(2, move || {
         let line = Line::new();
@@ -206,8 +206,7 @@ from_each_height!(a_wait_may_rely_on_one_that_hooks_up);
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `hook-up-announces-first`, `hook-up-claims-nothing`, `hook-up-does-not-deliver`,
-/// `node-step-does-not-release`.
+/// Mutants: `hook-up-announces-first`, `hook-up-does-not-deliver`, `node-step-does-not-release`.
 #[test]
 fn two_first_waits_are_both_woken() {
     check_within(2, || {
