@@ -9,6 +9,8 @@
 
 extern crate alloc;
 
+pub mod line;
+
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::future::Future;
@@ -19,8 +21,8 @@ use core::task::{Context, Poll, Waker};
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use winddown::future::{Wait, WaitRoom};
-use winddown::{Refused, TaskGroup, TaskGroupBuilder, TaskGuard, WaitGroup};
+use winddown::future::WaitRoom;
+use winddown::{Refused, TaskGroup, TaskGroupBuilder, TaskGuard};
 
 /// Checks `model` with at most three preemptions, which finds what two or three threads do to each
 /// other. `LOOM_MAX_PREEMPTIONS` overrides the bound.
@@ -58,15 +60,6 @@ pub fn crowd<F: Future + Unpin>(wait: impl Fn() -> F) -> [F; 2] {
         assert!(poll(&mut wait, Waker::noop()).is_pending(), "what is waited for is over already");
         wait
     })
-}
-
-/// A [`crowd`] of a round that is over, and that nobody has polled since: one of its listeners stays
-/// in the list, notified, so that whoever comes registers behind it with event-listener, and is next.
-pub fn old_crowd(group: &WaitGroup) -> [Wait<&WaitGroup>; 2] {
-    let busy = group.guard();
-    let crowd = crowd(|| group.wait());
-    drop(busy);
-    crowd
 }
 
 /// A number that is not zero.
@@ -157,6 +150,29 @@ macro_rules! alone_and_in_a_crowd {
             #[test]
             fn in_a_crowd() {
                 super::$model(true);
+            }
+        }
+    };
+}
+
+/// Makes a test of a model for each scope of a [`Line`](line::Line) that may be the one that is cancelled.
+#[macro_export]
+macro_rules! from_each_height {
+    ($model:ident) => {
+        mod $model {
+            #[test]
+            fn root() {
+                super::$model(winddown_loom_tests::line::ROOT);
+            }
+
+            #[test]
+            fn middle() {
+                super::$model(winddown_loom_tests::line::MIDDLE);
+            }
+
+            #[test]
+            fn leaf() {
+                super::$model(winddown_loom_tests::line::LEAF);
             }
         }
     };

@@ -12,8 +12,7 @@ use loom::sync::Mutex;
 use loom::thread;
 use winddown::{Signal, WaitGroup};
 use winddown_loom_tests::{
-    Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, old_crowd, poll,
-    unexplored, waker_of,
+    Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll, unexplored, waker_of,
 };
 
 /// Polls a new wait and drops it: if the group is busy, `WAITERS` stays set with nobody parked, and
@@ -216,8 +215,8 @@ fn a_fired_hook_is_replaced(crowded: bool) {
         let group = WaitGroup::new();
         // SAFETY: the thread is joined below.
         let shared = unsafe { lend(&group) };
-        let _crowd = crowded.then(|| old_crowd(&group));
         let guard = shared.guard();
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
         abandon_a_wait(&group);
         let waiter = thread::spawn(move || {
             let guard = shared.guard();
@@ -249,13 +248,14 @@ fn a_dropped_wait_passes_no_notification_on(crowded: bool) {
         let group = WaitGroup::new();
         // SAFETY: the thread is joined below.
         let shared = unsafe { lend(&group) };
-        let _crowd = crowded.then(|| old_crowd(&group));
         let guard = shared.guard();
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
         let mut notified = group.wait();
         assert!(poll(&mut notified, Waker::noop()).is_pending());
         let finisher = thread::spawn(move || drop(guard));
         // Never done, since the next zero would take what was left behind.
         group.add(1).unwrap();
+        let _new_crowd = crowded.then(|| crowd(|| group.wait()));
         let wakes = Wakes::new();
         let mut wait = group.wait();
         let _ = poll(&mut wait, &wakes.waker());
@@ -304,7 +304,9 @@ fn old_waits_take_nobodys_place_in_a_new_round() {
         let group = WaitGroup::new();
         // SAFETY: the thread is joined below.
         let shared = unsafe { lend(&group) };
-        let old = unexplored(|| old_crowd(&group));
+        let busy = shared.guard();
+        let old = crowd(|| group.wait());
+        unexplored(|| drop(busy));
         let guard = shared.guard();
         let wakes = [(); 3].map(|()| Wakes::new());
         let mut waits = wakes.each_ref().map(|wakes| {

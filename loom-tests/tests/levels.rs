@@ -354,7 +354,7 @@ fn a_group_that_is_built_under_a_cancelled_token_ends_at_once() {
 ///
 /// Edges: B, C, L, S.
 ///
-/// Mutants: `condition-1-dropped-not-discarded`.
+/// Mutants: `listening-counted-down-early`.
 #[test]
 fn a_child_that_drains_takes_nobodys_place() {
     check_within(2, || {

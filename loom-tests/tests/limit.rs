@@ -9,8 +9,8 @@ use loom::future::block_on;
 use loom::thread;
 use winddown::Refused;
 use winddown_loom_tests::{
-    Arrival, Turns, assert_full_or_free, check, check_within, leave_a_mark, lend, limited, nonzero,
-    poll, queued, unexplored,
+    Arrival, Turns, Work, assert_full_or_free, check, check_within, leave_a_mark, lend, limited,
+    nonzero, poll, queued, unexplored,
 };
 
 /// Who waits for room gets it, whether he sits down before or after somebody leaves.
@@ -182,22 +182,32 @@ fn a_place_that_nobody_wants_is_free_again() {
     });
 }
 
-/// Of two who leave at once one may serve for both: nobody's place is lost, and none is given twice.
+/// Of two who leave at once one may serve for both: nobody's place is lost, and none is given twice. Rule 5: who
+/// has heard that both places were taken sees the work of both.
 ///
-/// Edges: C, N.
+/// Edges: C, N, O.
 ///
-/// Mutants: `limit-no-server`, `limit-places-not-handed-over`, `limit-two-serve-at-once`.
+/// Mutants: `limit-no-server`, `limit-place-left-relaxed`, `limit-place-taken-over-relaxed`,
+/// `limit-places-not-handed-over`, `limit-two-serve-at-once`.
 #[test]
 fn two_who_leave_at_once_let_two_in() {
     check_within(1, || {
-        let group = limited(2);
+        let lent = (limited(2), [(); 2].map(|()| Work::default()));
         // SAFETY: the threads are joined below.
-        let group = unsafe { lend(&group) };
-        let guards = [(); 2].map(|()| group.guard().unwrap());
-        let waits = unexplored(|| [(); 3].map(|()| queued(group)));
-        let leavers = guards.map(|guard| thread::spawn(move || drop(guard)));
-        let [first, second, mut third] = waits;
+        let (group, works) = unsafe { lend(&lent) };
+        let mut leaving = works.iter().map(|work| (work, group.guard().unwrap()));
+        let leaving = [(); 2].map(|()| leaving.next().unwrap());
+        // The first place in the list is not in event-listener's hands.
+        let [gone, first, second, mut third] = unexplored(|| [(); 4].map(|()| queued(group)));
+        unexplored(|| drop(gone));
+        let leavers = leaving.map(|(work, guard)| {
+            thread::spawn(move || {
+                work.finish();
+                drop(guard);
+            })
+        });
         let guards = [first, second].map(|wait| block_on(wait).unwrap());
+        works.iter().for_each(Work::assert_finished);
         assert_eq!(group.len(), 2);
         assert!(poll(&mut third, Waker::noop()).is_pending());
         leavers.into_iter().for_each(|leaver| leaver.join().unwrap());

@@ -1,5 +1,5 @@
 //! Models of the queue of a group with a limit: how a wait is decided, its waker, and the close that meets it.
-//! Who gets which place is in `limit.rs`.
+//! Who gets which place is in `limit.rs`, and how such a group ends in `limit_end.rs`.
 
 #![cfg(loom)]
 
@@ -12,8 +12,8 @@ use loom::future::block_on;
 use loom::thread;
 use winddown::{Refused, TaskGroup};
 use winddown_loom_tests::{
-    Arrival, Finale, Turns, Wakes, Work, check, check_within, leave_a_mark, lend, limited, nonzero,
-    poll, queued, unexplored,
+    Arrival, Finale, Turns, Wakes, Work, check, check_within, lend, limited, nonzero, poll, queued,
+    unexplored,
 };
 
 /// Rules 4, 7 and 16: a close that meets a grant, on another thread or behind it on the same: the wait
@@ -135,97 +135,63 @@ fn a_close_and_a_grant_share_the_queue() {
     });
 }
 
-/// Rule 5: who ends a group with a limit sees what was done inside.
+/// Rules 4, 7 and 16: a close and a leaver meet a wait that polls meanwhile: it gets in, is refused, or is
+/// woken. The group ends once.
 ///
-/// Edges: A.
+/// Edges: A, C, D, O.
 ///
-/// Mutants: `limit-close-forgets-the-end`, `limit-leave-forgets-the-end`, `limit-leave-relaxed`.
+/// Mutants: `close-of-the-population-first`, `limit-close-forgets-the-end`,
+/// `limit-looks-at-the-door-first`.
 #[test]
-fn the_last_guard_of_a_full_group_publishes_its_work() {
-    check(|| {
-        let (work, finale) = (Arc::new(Work::default()), Arc::new(Finale::default()));
-        let inside = Arc::clone(&work);
-        let builder = finale.builder(move || inside.assert_finished());
-        let group = builder.limit(nonzero(1)).build();
-        let guard = group.guard().unwrap();
-        let worker = thread::spawn(move || {
-            work.finish();
-            drop(guard);
-        });
-        group.close();
-        worker.join().unwrap();
-        finale.assert_over();
-    });
-}
-
-/// Rule 4: one who would pass a place on and finds nobody, at a door that was closed meanwhile, ends the
-/// group.
-///
-/// Edges: A.
-///
-/// Mutants: `limit-end-forgotten`.
-#[test]
-fn a_place_given_back_at_a_closed_door_ends_the_group() {
-    check(|| {
+fn a_wait_polls_while_a_close_and_a_leaver_meet() {
+    check_within(2, || {
         let finale = Arc::new(Finale::default());
         let group = finale.builder(|| ()).limit(nonzero(1)).build();
-        let guard = group.guard().unwrap();
-        leave_a_mark(&group);
+        // SAFETY: the threads are joined below.
+        let shared = unsafe { lend(&group) };
+        let guard = shared.guard().unwrap();
+        let (wakes, mut wait) = (Wakes::new(), shared.guard_when_room());
+        unexplored(|| assert!(poll(&mut wait, &wakes.waker()).is_pending()));
         let leaver = thread::spawn(move || drop(guard));
-        group.close();
+        let closer = thread::spawn(move || shared.close());
+        let early = poll(&mut wait, &wakes.waker());
         leaver.join().unwrap();
+        closer.join().unwrap();
+        match early {
+            Poll::Ready(entered) => drop(entered),
+            Poll::Pending => {
+                assert_eq!(wakes.count(), 1);
+                let late = poll(&mut wait, &wakes.waker());
+                assert!(matches!(late, Poll::Ready(Err(Refused::Closed))));
+            }
+        }
         assert!(group.is_drained());
         finale.assert_over();
     });
 }
 
-/// Rule 4: a wait that comes to a closed door gives back the place that somebody granted it all the same.
+/// Rules 4, 7 and 12: a wait that was granted a place is dropped while the door closes: the one behind it is
+/// woken and refused, and the group ends once.
 ///
-/// Edges: A, D.
+/// Edges: A, C, D, N.
 ///
-/// Mutants: `limit-end-forgotten`, `limit-place-not-given-back`.
+/// Mutants: `waiter-granted-taken-for-gone`.
 #[test]
-fn a_wait_that_comes_to_a_closed_door_keeps_no_place() {
-    check(|| {
-        let group = limited(1);
+fn a_granted_wait_is_dropped_beside_a_close() {
+    check_within(2, || {
+        let finale = Arc::new(Finale::default());
+        let group = finale.builder(|| ()).limit(nonzero(1)).build();
         // SAFETY: the thread is joined below.
-        let group = unsafe { lend(&group) };
-        let guard = group.guard().unwrap();
-        leave_a_mark(group);
-        let other = thread::spawn(move || {
-            drop(guard);
-            group.close();
-        });
-        if let Poll::Ready(Err(refused)) = poll(&mut group.guard_when_room(), Waker::noop()) {
-            assert_eq!(refused, Refused::Closed);
-        }
-        other.join().unwrap();
+        let shared = unsafe { lend(&group) };
+        let guard = shared.guard().unwrap();
+        let (granted, behind) = unexplored(|| (queued(shared), Arrival::at(shared)));
+        unexplored(|| drop(guard));
+        let closer = thread::spawn(move || shared.close());
+        drop(granted);
+        closer.join().unwrap();
+        assert_eq!(behind.outcome().err(), Some(Refused::Closed));
         assert!(group.is_drained());
-    });
-}
-
-/// Rule 4: a wait takes room to pass it on, and finds the queue dismissed: to give the place back may be the end.
-///
-/// Edges: A, B, D.
-///
-/// Mutants: `limit-end-while-queueing-forgotten`.
-#[test]
-fn a_place_that_was_taken_for_the_queue_may_be_the_last() {
-    check(|| {
-        let group = limited(1);
-        // SAFETY: the thread is joined below.
-        let group = unsafe { lend(&group) };
-        let guard = group.guard().unwrap();
-        let other = thread::spawn(move || {
-            drop(guard);
-            let wait = Arrival::at(group);
-            group.close();
-            wait
-        });
-        let mine = Arrival::at(group);
-        let theirs = other.join().unwrap();
-        drop([mine, theirs].map(Arrival::outcome));
-        assert!(group.is_drained());
+        finale.assert_over();
     });
 }
 
@@ -315,176 +281,4 @@ fn who_is_let_in_sees_what_a_task_did() {
 #[test]
 fn who_is_let_in_sees_what_came_before_a_raise() {
     who_is_let_in_sees_what_came_before(true);
-}
-
-/// Rules 5 and 16: of two who leave at once one may pass on the place of the other, and find that nobody wants
-/// it. Whoever ends the group sees the work of both.
-///
-/// Edges: A, N.
-///
-/// Mutants: `limit-last-does-not-acquire`, `limit-place-left-relaxed`,
-/// `limit-place-taken-over-relaxed`.
-#[test]
-fn who_ends_the_group_sees_the_work_of_all_whose_places_were_passed_on() {
-    check_within(2, || {
-        let works = Arc::new([(); 2].map(|()| Work::default()));
-        let finale = Arc::new(Finale::default());
-        let builder = {
-            let works = Arc::clone(&works);
-            finale.builder(move || works.iter().for_each(Work::assert_finished))
-        };
-        let group = builder.limit(nonzero(2)).build();
-        let guards = [(); 2].map(|()| group.guard().unwrap());
-        leave_a_mark(&group);
-        let mut index = 0;
-        let leavers = guards.map(|guard| {
-            let (works, work) = (Arc::clone(&works), index);
-            index += 1;
-            thread::spawn(move || {
-                works[work].finish();
-                drop(guard);
-            })
-        });
-        group.close();
-        leavers.into_iter().for_each(|leaver| leaver.join().unwrap());
-        assert!(group.is_drained());
-        finale.assert_over();
-    });
-}
-
-/// Rules 5, 12 and 16: a place that was granted to a wait that goes is counted out by it, with the work of the
-/// task that left it.
-///
-/// Edges: A, O.
-///
-/// Mutants: `limit-work-of-a-place-lost`.
-#[test]
-fn a_wait_that_goes_hands_on_the_work_of_the_place_that_it_got() {
-    check(|| {
-        let (work, finale) = (Arc::new(Work::default()), Arc::new(Finale::default()));
-        let inside = Arc::clone(&work);
-        let group = finale.builder(move || inside.assert_finished()).limit(nonzero(1)).build();
-        // SAFETY: the thread is joined below.
-        let shared = unsafe { lend(&group) };
-        let guard = shared.guard().unwrap();
-        let wait = unexplored(|| queued(shared));
-        let leaver = thread::spawn(move || {
-            work.finish();
-            drop(guard);
-        });
-        drop(wait);
-        shared.close();
-        leaver.join().unwrap();
-        assert!(group.is_drained());
-        finale.assert_over();
-    });
-}
-
-/// Rules 4, 7 and 16: a close and a leaver meet a wait that polls meanwhile: it gets in, is refused, or is
-/// woken. The group ends once.
-///
-/// Edges: A, C, D, O.
-///
-/// Mutants: `close-of-the-population-first`, `limit-close-forgets-the-end`,
-/// `limit-looks-at-the-door-first`.
-#[test]
-fn a_wait_polls_while_a_close_and_a_leaver_meet() {
-    check_within(2, || {
-        let finale = Arc::new(Finale::default());
-        let group = finale.builder(|| ()).limit(nonzero(1)).build();
-        // SAFETY: the threads are joined below.
-        let shared = unsafe { lend(&group) };
-        let guard = shared.guard().unwrap();
-        let (wakes, mut wait) = (Wakes::new(), shared.guard_when_room());
-        unexplored(|| assert!(poll(&mut wait, &wakes.waker()).is_pending()));
-        let leaver = thread::spawn(move || drop(guard));
-        let closer = thread::spawn(move || shared.close());
-        let early = poll(&mut wait, &wakes.waker());
-        leaver.join().unwrap();
-        closer.join().unwrap();
-        match early {
-            Poll::Ready(entered) => drop(entered),
-            Poll::Pending => {
-                assert_eq!(wakes.count(), 1);
-                let late = poll(&mut wait, &wakes.waker());
-                assert!(matches!(late, Poll::Ready(Err(Refused::Closed))));
-            }
-        }
-        assert!(group.is_drained());
-        finale.assert_over();
-    });
-}
-
-/// Rules 4, 7 and 12: a wait that was granted a place is dropped while the door closes: the one behind it is
-/// woken and refused, and the group ends once.
-///
-/// Edges: A, C, D, N.
-///
-/// Mutants: `waiter-granted-taken-for-gone`.
-#[test]
-fn a_granted_wait_is_dropped_beside_a_close() {
-    check_within(2, || {
-        let finale = Arc::new(Finale::default());
-        let group = finale.builder(|| ()).limit(nonzero(1)).build();
-        // SAFETY: the thread is joined below.
-        let shared = unsafe { lend(&group) };
-        let guard = shared.guard().unwrap();
-        let (granted, behind) = unexplored(|| (queued(shared), Arrival::at(shared)));
-        unexplored(|| drop(guard));
-        let closer = thread::spawn(move || shared.close());
-        drop(granted);
-        closer.join().unwrap();
-        assert_eq!(behind.outcome().err(), Some(Refused::Closed));
-        assert!(group.is_drained());
-        finale.assert_over();
-    });
-}
-
-/// Rule 4: a raise that takes a place for a queue that is empty gives it back; at a door that was closed
-/// meanwhile that may be the end.
-///
-/// Edges: A, B.
-///
-/// Mutants: `limit-end-while-raising-forgotten`.
-#[test]
-fn a_raise_that_finds_nobody_may_end_the_group() {
-    check(|| {
-        let finale = Arc::new(Finale::default());
-        let group = finale.builder(|| ()).limit(nonzero(1)).build();
-        // SAFETY: the thread is joined below.
-        let shared = unsafe { lend(&group) };
-        let guard = shared.guard().unwrap();
-        leave_a_mark(shared);
-        let raiser = thread::spawn(move || shared.set_limit(nonzero(2)).unwrap());
-        shared.close();
-        drop(guard);
-        raiser.join().unwrap();
-        assert!(group.is_drained());
-        finale.assert_over();
-    });
-}
-
-/// Rule 5: who is refused by a group with a limit sees what came before the close, also where the word of the
-/// population alone refused it.
-///
-/// Edges: D.
-///
-/// Mutants: `limit-close-does-not-publish`, `limit-load-relaxed`, `limit-step-failure-relaxed`.
-#[test]
-fn who_is_refused_sees_what_came_before_the_close() {
-    check(|| {
-        let lent = (limited(1), Work::default(), Turns::default());
-        // SAFETY: the thread is joined below.
-        let (group, work, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            work.finish();
-            group.close();
-        });
-        turns.take();
-        if let Err(Refused::Closed) = group.guard() {
-            work.assert_finished();
-        }
-        closer.join().unwrap();
-    });
 }

@@ -14,8 +14,7 @@ use loom::thread;
 use winddown::future::WaitClosed;
 use winddown::{Signal, WaitGroup, model};
 use winddown_loom_tests::{
-    Wakes, alone_and_in_a_crowd, check, check_within, crowd, lend, old_crowd, poll, unexplored,
-    waker_of,
+    Wakes, alone_and_in_a_crowd, check, check_within, crowd, lend, poll, unexplored, waker_of,
 };
 
 /// Where a waker finds another wait, to poll it or drop it.
@@ -120,8 +119,8 @@ fn a_waker_may_end_another_round_inline(crowded: bool) {
             },
             || {},
         );
-        let _crowd = crowded.then(|| old_crowd(&group));
         let guard = shared.guard();
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
         let mut wait = shared.wait();
         assert!(poll(&mut wait, &inline).is_pending());
         let finisher = thread::spawn(move || drop(guard));
