@@ -72,7 +72,7 @@ pub fn limited(limit: usize) -> TaskGroup {
     TaskGroup::builder().limit(nonzero(limit)).build()
 }
 
-/// A wait that is in the queue of a full group, and that nobody listens to.
+/// A wait that is in the queue of a full group, with a waker that does nothing.
 pub fn queued(group: &TaskGroup) -> WaitRoom<'_> {
     let mut wait = group.guard_when_room();
     assert!(poll(&mut wait, Waker::noop()).is_pending(), "there is room");
@@ -84,7 +84,7 @@ pub fn leave_a_mark(group: &TaskGroup) {
     unexplored(|| drop(queued(group)));
 }
 
-/// A wait for a place that was polled once, and whoever it wakes.
+/// A wait for a place that was polled once, with its waker.
 #[derive(Debug)]
 pub struct Arrival<'a> {
     wait: WaitRoom<'a>,
@@ -103,7 +103,7 @@ impl<'a> Arrival<'a> {
         Self { wait, wakes, early }
     }
 
-    /// What came of it, when nobody is on the way any more: at once, or by a wake.
+    /// What came of it, at once or by a wake. To be called when no call is on its way any more.
     pub fn outcome(self) -> Result<TaskGuard, Refused> {
         let Self { mut wait, wakes, early } = self;
         if let Some(entered) = early {
@@ -116,7 +116,7 @@ impl<'a> Arrival<'a> {
         }
     }
 
-    /// Whether it is in the queue still, undecided, when nobody is on the way any more.
+    /// Whether it is in the queue still, undecided. To be called when no call is on its way any more.
     pub fn is_queued(&mut self) -> bool {
         if self.early.is_some() {
             return false;
@@ -130,8 +130,8 @@ impl<'a> Arrival<'a> {
     }
 }
 
-/// Asserts, when nobody is on the way any more, that the group refuses as full if, and only if, its limit
-/// is reached, or `waiting` waits are in the queue.
+/// Asserts that the group refuses as full if, and only if, its limit is reached or waits are in its queue. To
+/// be called when no call is on its way any more; `waiting` is how many waits there are.
 pub fn assert_full_or_free(group: &TaskGroup, limit: usize, waiting: usize) {
     let is_full = group.len() >= limit || waiting > 0;
     assert_eq!(group.guard().err(), is_full.then_some(Refused::Full));

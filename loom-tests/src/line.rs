@@ -15,7 +15,7 @@ pub struct Line {
     pub scopes: [Canceller; 3],
     /// What comes before a cancel.
     pub work: Work,
-    /// Taken by all who do something to the line.
+    /// Taken by each thread that does something to the line.
     pub turns: Turns,
 }
 
@@ -61,7 +61,7 @@ impl Line {
         self.token(height).is_cancelled()
     }
 
-    /// Takes a turn and asks where the reason is: equal for two who are told the same.
+    /// Takes a turn and asks where the reason is: equal where two questions get the same answer.
     pub fn told(&self, height: usize) -> Option<usize> {
         self.turns.take();
         told(self.token(height))
@@ -81,7 +81,7 @@ pub fn below(parent: &Canceller) -> Canceller {
     parent.token().child().detach()
 }
 
-/// Where the reason of `token` is: equal for two who are told the same.
+/// Where the reason of `token` is: equal where two questions get the same answer.
 pub fn told(token: &CancelToken) -> Option<usize> {
     token.reason().map(|reason| core::ptr::from_ref(reason).addr())
 }

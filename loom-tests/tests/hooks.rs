@@ -292,8 +292,8 @@ fn the_list_outlives_the_primitive() {
     });
 }
 
-/// Rule 7: hooks that were fired in an old round, and go when they like, count for nothing in a new one: all who
-/// wait there are woken.
+/// Rule 7: hooks that were fired in an old round, and go when they like, count for nothing in a new one: all its
+/// waits are woken.
 ///
 /// Edges: C, L, S.
 ///

@@ -11,7 +11,7 @@ use loom::thread;
 use winddown::{CancelScope, Refused, TaskGroup};
 use winddown_loom_tests::{Finale, Turns, Wakes, Work, check, check_within, lend, poll};
 
-/// Whoever has seen a `sign` of a close of a group enters neither the group nor a child of it.
+/// A thread that has seen a `sign` of a close of a group enters neither the group nor a child of it.
 fn nobody_enters_after(sign: impl Fn(&TaskGroup, &TaskGroup) -> bool + Send + Sync + 'static) {
     check(move || {
         let parent = TaskGroup::new();
@@ -34,7 +34,7 @@ fn nobody_enters_after(sign: impl Fn(&TaskGroup, &TaskGroup) -> bool + Send + Sy
     });
 }
 
-/// Rules 4 and 17: who sees a group closed enters neither it nor a child of it.
+/// Rules 4 and 17: a thread that sees a group closed enters neither it nor a child of it.
 ///
 /// Edges: D.
 ///
@@ -44,7 +44,7 @@ fn a_group_is_seen_closed() {
     nobody_enters_after(|parent, _| parent.is_closed());
 }
 
-/// Rules 4 and 17: who sees a child closed from above enters neither it nor its parent.
+/// Rules 4 and 17: a thread that sees a child closed from above enters neither it nor its parent.
 ///
 /// Edges: D.
 ///
@@ -54,7 +54,7 @@ fn a_child_is_seen_closed() {
     nobody_enters_after(|_, child| child.is_closed());
 }
 
-/// Rules 4 and 17: who is refused by a group enters none of its children.
+/// Rules 4 and 17: a thread that a group refuses enters none of its children.
 ///
 /// Edges: D.
 ///
@@ -64,7 +64,7 @@ fn a_group_refuses() {
     nobody_enters_after(|parent, _| parent.guard().is_err());
 }
 
-/// Rules 4 and 17: who is refused by a child that is closed from above does not enter its parent.
+/// Rules 4 and 17: a thread that is refused by a child, which is closed from above, does not enter its parent.
 ///
 /// Edges: D.
 ///
@@ -74,7 +74,7 @@ fn a_child_refuses() {
     nobody_enters_after(|_, child| child.guard().is_err());
 }
 
-/// Rules 4 and 17: who has waited for a group's door enters none of its children.
+/// Rules 4 and 17: a thread that has waited for a group's door enters none of its children.
 ///
 /// Edges: D.
 ///
@@ -87,7 +87,7 @@ fn a_wait_for_the_door_is_over() {
     });
 }
 
-/// Rules 4 and 17: who comes second with a close of a group enters neither it nor a child of it.
+/// Rules 4 and 17: a thread whose close came second enters neither the group nor a child of it.
 ///
 /// Edges: D.
 ///
@@ -100,7 +100,7 @@ fn a_second_close_has_returned() {
     });
 }
 
-/// Rules 4, 8 and 17: who sees the drain of a group enters none of its children.
+/// Rules 4, 8 and 17: a thread that sees the drain of a group enters none of its children.
 ///
 /// Edges: D.
 ///
@@ -110,8 +110,8 @@ fn a_group_is_drained() {
     nobody_enters_after(|parent, _| parent.is_drained());
 }
 
-/// Rule 6: of two who close a child while its parent is closed one at most is the first, and none who finds it
-/// closed. The parent's closer is the first there.
+/// Rule 6: two threads close a child while a third closes its parent. At most one of the two is the first, and
+/// neither is if it found the child closed. The parent's closer is the first there.
 ///
 /// Edges: D.
 ///
@@ -142,7 +142,7 @@ fn of_two_who_close_a_child_one_at_most_is_the_first() {
     });
 }
 
-/// Rules 4, 5, 16 and 17: two close on two levels while the last task below them leaves: each group ends once,
+/// Rules 4, 5, 16 and 17: two threads close on two levels while the last task below them leaves: each group ends once,
 /// after those below it, and the highest sees the work of the lowest.
 ///
 /// Edges: A, D, E, Q.
@@ -206,7 +206,7 @@ fn a_close_above_may_leave_its_delivery_to_one_in_between() {
     });
 }
 
-/// Rules 4 and 8: cancelled implies closed: who sees a group cancelled enters neither it nor its children,
+/// Rules 4 and 8: cancelled implies closed: a thread that sees a group cancelled enters neither it nor its children,
 /// and finds those cancelled.
 ///
 /// Edges: D.
@@ -234,7 +234,7 @@ fn who_sees_a_group_cancelled_does_not_enter() {
     });
 }
 
-/// Rules 4 and 8: who has seen the token above a group cancelled does not enter it, or a child of it,
+/// Rules 4 and 8: a thread that has seen the token above a group cancelled enters neither it nor a child of it,
 /// though the delivery is on its way.
 ///
 /// Edges: D.

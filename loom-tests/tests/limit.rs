@@ -1,4 +1,4 @@
-//! Models of groups with a limit: places, who gets them, and a limit that changes. Waits that are dismissed,
+//! Models of groups with a limit: which wait gets a place, and a limit that changes. Waits that are dismissed,
 //! and their wakers, are in `queue.rs`.
 
 #![cfg(loom)]
@@ -13,7 +13,7 @@ use winddown_loom_tests::{
     nonzero, poll, queued, unexplored,
 };
 
-/// Who waits for room gets it, whether he sits down before or after somebody leaves.
+/// A wait for room gets it, whether it comes to the queue before or after a task leaves.
 ///
 /// Edges: B, C.
 ///
@@ -35,8 +35,8 @@ fn who_leaves_lets_one_in() {
     });
 }
 
-/// As above, where the word says already that somebody waits: who serves and finds nobody looks again,
-/// if somebody sat down meanwhile.
+/// As above, where the word says already that there is a queue: a server that finds it empty looks again, if a
+/// wait has come meanwhile.
 ///
 /// Edges: B, C.
 ///
@@ -182,8 +182,8 @@ fn a_place_that_nobody_wants_is_free_again() {
     });
 }
 
-/// Of two who leave at once one may serve for both: nobody's place is lost, and none is given twice. Rule 5: who
-/// has heard that both places were taken sees the work of both.
+/// Of two tasks that leave at once one may serve for both: no place is lost, and none is given twice. Rule 5: a
+/// thread that has heard that both places were taken sees the work of both tasks.
 ///
 /// Edges: C, N, O.
 ///
@@ -243,8 +243,8 @@ fn a_newcomer_does_not_get_an_old_place_in_the_line() {
     });
 }
 
-/// One gives up and one comes while a third leaves: the one that came gets in. When nobody is on the way any
-/// more, `Full` means that the limit is reached.
+/// A wait gives up and another one comes while a task leaves: the one that came gets in. When no call is on its
+/// way any more, `Full` means that the limit is reached.
 ///
 /// Edges: B, C, N.
 ///
@@ -270,7 +270,7 @@ fn full_is_said_of_a_full_group_alone() {
     });
 }
 
-/// A limit that is raised while waits come lets in as many as there is room for, though nobody leaves.
+/// A limit that is raised while waits come lets in as many as there is room for, though no task leaves.
 ///
 /// Edges: B, C.
 ///
@@ -321,7 +321,7 @@ fn a_limit_is_raised_beside_a_leaver() {
     });
 }
 
-/// A limit that was lowered sends nobody away, and lets nobody in before fewer are inside.
+/// A limit that was lowered sends no task away, and lets no wait in before fewer tasks are inside.
 ///
 /// Edges: B.
 ///

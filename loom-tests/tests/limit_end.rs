@@ -1,4 +1,4 @@
-//! Models of the end of a group with a limit: who makes the last step, and what is seen by that.
+//! Models of the end of a group with a limit: which thread makes the last step, and what that sees.
 
 #![cfg(loom)]
 
@@ -14,7 +14,7 @@ use winddown_loom_tests::{
     queued, unexplored,
 };
 
-/// Rule 5: who ends a group with a limit sees what was done inside.
+/// Rule 5: the thread that ends a group with a limit sees what was done inside.
 ///
 /// Edges: A.
 ///
@@ -37,7 +37,7 @@ fn the_last_guard_of_a_full_group_publishes_its_work() {
     });
 }
 
-/// Rule 4: one who would pass a place on and finds nobody, at a door that was closed meanwhile, ends the
+/// Rule 4: a task that would pass its place on finds the queue empty and the door closed meanwhile: it ends the
 /// group.
 ///
 /// Edges: A.
@@ -58,7 +58,7 @@ fn a_place_given_back_at_a_closed_door_ends_the_group() {
     });
 }
 
-/// Rule 4: a wait that comes to a closed door gives back the place that somebody granted it all the same.
+/// Rule 4: a wait that comes to a closed door gives back a place that it was granted all the same.
 ///
 /// Edges: A, D.
 ///
@@ -108,8 +108,8 @@ fn a_place_that_was_taken_for_the_queue_may_be_the_last() {
     });
 }
 
-/// Rules 5 and 16: of two who leave at once one may pass on the place of the other, and find that nobody wants
-/// it. Whoever ends the group sees the work of both.
+/// Rules 5 and 16: of two tasks that leave at once one may pass on the place of the other, which no wait takes.
+/// The thread that ends the group sees the work of both.
 ///
 /// Edges: A, N.
 ///
@@ -195,8 +195,8 @@ fn a_raise_that_finds_nobody_may_end_the_group() {
     });
 }
 
-/// Rule 5: who is refused by a group with a limit sees what came before the close, also where the word of the
-/// population alone refused it.
+/// Rule 5: a thread that a group with a limit refuses sees what came before the close, also where the word of
+/// the population alone refused it.
 ///
 /// Edges: D.
 ///

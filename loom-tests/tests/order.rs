@@ -14,8 +14,8 @@ use loom::thread;
 use winddown::{CancelScope, TaskGroup};
 use winddown_loom_tests::{Turns, check, check_within, lend, unexplored};
 
-/// Rule 18: a callback may wait for the drain of an idle group that the same cancellation reaches: whoever
-/// drains that, it does not come behind the callback.
+/// Rule 18: a callback may wait for the drain of an idle group that the same cancellation reaches: whichever
+/// thread drains that, the drain does not come behind the callback.
 ///
 /// Edges: B, D.
 ///

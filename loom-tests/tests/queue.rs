@@ -1,5 +1,5 @@
 //! Models of the queue of a group with a limit: how a wait is decided, its waker, and the close that meets it.
-//! Who gets which place is in `limit.rs`, and how such a group ends in `limit_end.rs`.
+//! Which wait gets a place is in `limit.rs`, and how such a group ends in `limit_end.rs`.
 
 #![cfg(loom)]
 
@@ -100,8 +100,8 @@ fn a_close_above_wakes_who_waits_for_room() {
     });
 }
 
-/// Rules 4, 7 and 12: a close that dismisses a queue while somebody serves it: whichever of them comes
-/// to a seat, all are decided, and no place is lost.
+/// Rules 4, 7 and 12: a close dismisses a queue while another thread serves it: whichever of the two takes a
+/// hook, all waits are decided, and no place is lost.
 ///
 /// Edges: C, F, L, N.
 ///
