@@ -9,19 +9,21 @@
 
 extern crate alloc;
 
+pub mod line;
 mod quarantine;
 
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::future::Future;
+use core::num::NonZeroUsize;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use winddown::future::Wait;
-use winddown::{TaskGroup, TaskGroupBuilder, WaitGroup};
+use winddown::future::WaitRoom;
+use winddown::{Refused, TaskGroup, TaskGroupBuilder, TaskGuard};
 
 use quarantine::Quarantine;
 
@@ -64,13 +66,79 @@ pub fn crowd<F: Future + Unpin>(wait: impl Fn() -> F) -> [F; 2] {
     })
 }
 
-/// A [`crowd`] of a round that is over, and that nobody has polled since: one of its listeners stays
-/// in the list, notified, so that whoever comes registers behind it with event-listener, and is next.
-pub fn old_crowd(group: &WaitGroup) -> [Wait<&WaitGroup>; 2] {
-    let busy = group.guard();
-    let crowd = crowd(|| group.wait());
-    drop(busy);
-    crowd
+/// A number that is not zero.
+pub fn nonzero(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).unwrap()
+}
+
+/// A group with a limit.
+pub fn limited(limit: usize) -> TaskGroup {
+    TaskGroup::builder().limit(nonzero(limit)).build()
+}
+
+/// A wait that is in the queue of a full group, with a waker that does nothing.
+pub fn queued(group: &TaskGroup) -> WaitRoom<'_> {
+    let mut wait = group.guard_when_room();
+    assert!(poll(&mut wait, Waker::noop()).is_pending(), "there is room");
+    wait
+}
+
+/// Has a wait come to the queue of a full group and give up, which leaves its mark in the word.
+pub fn leave_a_mark(group: &TaskGroup) {
+    unexplored(|| drop(queued(group)));
+}
+
+/// A wait for a place that was polled once, with its waker.
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    wait: WaitRoom<'a>,
+    wakes: Arc<Wakes>,
+    early: Option<Result<TaskGuard, Refused>>,
+}
+
+impl<'a> Arrival<'a> {
+    /// Comes to the queue, or gets in at once, or is refused.
+    pub fn at(group: &'a TaskGroup) -> Self {
+        let (mut wait, wakes) = (group.guard_when_room(), Wakes::new());
+        let early = match poll(&mut wait, &wakes.waker()) {
+            Poll::Ready(entered) => Some(entered),
+            Poll::Pending => None,
+        };
+        Self { wait, wakes, early }
+    }
+
+    /// What came of it, at once or by a wake. To be called when no call is on its way any more.
+    pub fn outcome(self) -> Result<TaskGuard, Refused> {
+        let Self { mut wait, wakes, early } = self;
+        if let Some(entered) = early {
+            return entered;
+        }
+        assert_eq!(wakes.count(), 1, "a wait for a place was not woken once");
+        match poll(&mut wait, Waker::noop()) {
+            Poll::Ready(entered) => entered,
+            Poll::Pending => panic!("a wait for a place was woken for nothing"),
+        }
+    }
+
+    /// Whether it is in the queue still, undecided. To be called when no call is on its way any more.
+    pub fn is_queued(&mut self) -> bool {
+        if self.early.is_some() {
+            return false;
+        }
+        match poll(&mut self.wait, &self.wakes.waker()) {
+            Poll::Ready(entered) => self.early = Some(entered),
+            Poll::Pending => return true,
+        }
+        assert_eq!(self.wakes.count(), 1, "a wait for a place was not woken once");
+        false
+    }
+}
+
+/// Asserts that the group refuses as full if, and only if, its limit is reached or waits are in its queue. To
+/// be called when no call is on its way any more; `waiting` is how many waits there are.
+pub fn assert_full_or_free(group: &TaskGroup, limit: usize, waiting: usize) {
+    let is_full = group.len() >= limit || waiting > 0;
+    assert_eq!(group.guard().err(), is_full.then_some(Refused::Full));
 }
 
 /// Makes two tests of a model that asks whether waits register alone or in a [`crowd`].
@@ -86,6 +154,29 @@ macro_rules! alone_and_in_a_crowd {
             #[test]
             fn in_a_crowd() {
                 super::$model(true);
+            }
+        }
+    };
+}
+
+/// Makes a test of a model for each scope of a [`Line`](line::Line) that may be the one that is cancelled.
+#[macro_export]
+macro_rules! from_each_height {
+    ($model:ident) => {
+        mod $model {
+            #[test]
+            fn root() {
+                super::$model(winddown_loom_tests::line::ROOT);
+            }
+
+            #[test]
+            fn middle() {
+                super::$model(winddown_loom_tests::line::MIDDLE);
+            }
+
+            #[test]
+            fn leaf() {
+                super::$model(winddown_loom_tests::line::LEAF);
             }
         }
     };

@@ -72,8 +72,8 @@ impl Run {
 ///
 /// Edges: B, C, D, R, S.
 ///
-/// Mutants: `callback-taken-in-two-steps`, `registration-keeps-the-closure`,
-/// `registration-says-in-time-always`.
+/// Mutants: `registration-keeps-the-closure`, `registration-says-in-time-always`,
+/// `taken-in-two-steps`.
 fn a_callback_runs_once_or_is_taken_back(crowded: bool) {
     check(move || {
         let pair = Pair::new();
@@ -300,7 +300,7 @@ fn a_question_runs_nobodys_code() {
 ///
 /// Edges: C, L, S.
 ///
-/// Mutants: `spread-runs-as-it-goes`.
+/// Mutants: `settle-runs-as-it-goes`.
 #[test]
 fn every_scope_is_settled_before_a_callback_runs() {
     check(|| {
@@ -329,7 +329,7 @@ fn every_scope_is_settled_before_a_callback_runs() {
 ///
 /// Edges: C, L, S.
 ///
-/// Mutants: `descent-keeps-nothing`.
+/// Mutants: `below-keeps-nothing`.
 #[test]
 fn a_scope_that_goes_in_a_delivery_goes_when_all_are_settled() {
     /// Cancels another scope when it is dropped by the thread that cancels.

@@ -1,4 +1,5 @@
-//! Models of a group's door: who enters, who is refused, and who ends the group.
+//! Models of a group's door: who enters, who is refused, and who ends the group. Groups that are below others
+//! are in `levels.rs`.
 
 #![cfg(loom)]
 
@@ -8,7 +9,7 @@ use alloc::sync::Arc;
 
 use loom::future::block_on;
 use loom::thread;
-use winddown::{CancelScope, Refused, TaskGroup};
+use winddown::{Refused, TaskGroup};
 use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend};
 
 /// A group that ends with a finale, after `work`.
@@ -23,7 +24,7 @@ fn group_with(work: &Arc<Work>) -> (TaskGroup, Arc<Finale>) {
 /// Edges: A, D.
 ///
 /// Mutants: `population-close-forgets-the-end`, `population-enter-in-two-steps`,
-/// `population-enter-undone`, `population-enters-when-closed`.
+/// `population-enter-undone`, `population-enters-when-over`.
 #[test]
 fn nobody_enters_once_a_close_has_returned() {
     check(|| {
@@ -48,7 +49,7 @@ fn nobody_enters_once_a_close_has_returned() {
 /// Rule 5: who is refused sees what came before the close; also who was refused by the word of the
 /// population alone.
 ///
-/// Edges: D, W.
+/// Edges: D.
 ///
 /// Mutants: `population-close-does-not-publish`, `population-enter-failure-relaxed`,
 /// `population-load-relaxed`.
@@ -77,8 +78,8 @@ fn who_is_refused_sees_what_came_before_the_close() {
 ///
 /// Edges: A.
 ///
-/// Mutants: `population-close-forgets-the-end`, `population-close-in-two-steps`,
-/// `population-leave-forgets-the-end`, `population-leave-relaxed`.
+/// Mutants: `deferred-settle-one-dropped`, `population-close-forgets-the-end`,
+/// `population-close-in-two-steps`, `population-leave-forgets-the-end`, `population-leave-relaxed`.
 #[test]
 fn the_last_guard_or_the_close_ends_the_group() {
     check(|| {
@@ -228,196 +229,5 @@ fn the_last_guard_and_the_last_handle_go_at_once() {
         drop(group);
         leaver.join().unwrap();
         finale.assert_over();
-    });
-}
-
-/// A child must be closed as soon as `sign` tells that its parent is.
-fn a_child_is_closed_when(sign: impl Fn(&TaskGroup) -> bool + Send + Sync + 'static) {
-    check(move || {
-        let (parent, turns) = (TaskGroup::new(), Turns::default());
-        let child = parent.child().unwrap();
-        let lent = (parent, turns);
-        // SAFETY: the thread is joined below.
-        let (parent, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            parent.close();
-        });
-        turns.take();
-        if sign(parent) {
-            assert_eq!(child.guard().err(), Some(Refused::Closed));
-            assert!(child.is_closed());
-        }
-        closer.join().unwrap();
-        assert!(parent.is_drained());
-    });
-}
-
-/// Rules 4 and 17: who sees a group closed enters none of its children.
-///
-/// Edges: D, W.
-///
-/// Mutants: `delivery-counted-late`, `delivery-not-counted`, `look-does-not-show-the-close`,
-/// `show-closed-takes-the-firing`.
-#[test]
-fn its_parent_is_seen_closed() {
-    a_child_is_closed_when(TaskGroup::is_closed);
-}
-
-/// Rules 4 and 17: who is refused by a group enters none of its children.
-///
-/// Edges: D, W.
-///
-/// Mutants: `refusal-does-not-show-the-close`, `show-closed-takes-the-firing`.
-#[test]
-fn its_parent_refuses() {
-    a_child_is_closed_when(|parent| parent.guard().is_err());
-}
-
-/// Rules 4 and 17: who has waited for a group's door enters none of its children.
-///
-/// Edges: D, W.
-///
-/// Mutants: `delivery-not-counted`.
-#[test]
-fn its_parents_wait_for_the_door_is_over() {
-    a_child_is_closed_when(|parent| {
-        block_on(parent.closed());
-        true
-    });
-}
-
-/// Rules 4 and 17: who comes second with a close of a group enters none of its children.
-///
-/// Edges: D, W.
-///
-/// Mutants: `delivery-counted-late`, `delivery-not-counted`.
-#[test]
-fn a_second_close_has_returned() {
-    a_child_is_closed_when(|parent| {
-        parent.close();
-        true
-    });
-}
-
-/// Rules 4, 8 and 17: who sees a parent's drain enters none of its children.
-///
-/// Edges: D, W.
-///
-/// Mutants: `follow-does-not-close`.
-#[test]
-fn its_parent_is_drained() {
-    a_child_is_closed_when(TaskGroup::is_drained);
-}
-
-/// Rules 4 and 17: a close above that meets one in between leaves a part of its delivery to that one,
-/// and nobody enters below before both are done.
-///
-/// Edges: D, W.
-///
-/// Mutants: `delivery-of-a-second-close-not-counted`, `follow-announces-nothing`.
-#[test]
-fn a_close_above_may_leave_its_delivery_to_one_in_between() {
-    check(|| {
-        let root = TaskGroup::new();
-        let middle = root.child().unwrap();
-        let leaf = middle.child().unwrap();
-        let turns = Turns::default();
-        let lent = (middle, turns);
-        // SAFETY: the thread is joined below.
-        let (middle, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            middle.close();
-        });
-        turns.take();
-        root.close();
-        assert_eq!(leaf.guard().err(), Some(Refused::Closed));
-        closer.join().unwrap();
-        assert!(root.is_drained());
-    });
-}
-
-/// Rule 4: cancelled implies closed: who sees a group cancelled enters neither it nor its children.
-///
-/// Edges: D, W.
-///
-/// Mutants: `cancel-before-the-close`.
-#[test]
-fn who_sees_a_group_cancelled_does_not_enter() {
-    check(|| {
-        let (group, turns) = (TaskGroup::new(), Turns::default());
-        let child = group.child().unwrap();
-        let lent = (group, turns);
-        // SAFETY: the thread is joined below.
-        let (group, turns) = unsafe { lend(&lent) };
-        let canceller = thread::spawn(move || {
-            turns.take();
-            group.cancel()
-        });
-        turns.take();
-        if group.token().is_cancelled() {
-            assert_eq!(group.guard().err(), Some(Refused::Closed));
-            assert_eq!(child.guard().err(), Some(Refused::Closed));
-        }
-        canceller.join().unwrap();
-    });
-}
-
-/// Rules 4 and 8: who has seen the token above a group cancelled does not enter it, or a child of it,
-/// though the delivery is on its way.
-///
-/// Edges: D, W.
-///
-/// Mutants: `enter-does-not-ask-the-token-above`.
-#[test]
-fn a_group_below_a_token_is_closed_when_that_is_seen_cancelled() {
-    check(|| {
-        let (scope, turns) = (CancelScope::new().detach(), Turns::default());
-        let group = TaskGroup::builder().parent(scope.token()).build();
-        let child = group.child().unwrap();
-        let lent = (scope, turns);
-        // SAFETY: the thread is joined below.
-        let (scope, turns) = unsafe { lend(&lent) };
-        let canceller = thread::spawn(move || {
-            turns.take();
-            scope.cancel()
-        });
-        turns.take();
-        if scope.token().is_cancelled() {
-            assert_eq!(group.guard().err(), Some(Refused::Closed));
-            assert_eq!(child.guard().err(), Some(Refused::Closed));
-        }
-        canceller.join().unwrap();
-    });
-}
-
-/// Rules 4 and 17: a child that is born while its parent closes is refused, or follows: it is closed
-/// when the close has returned and the child is there.
-///
-/// Edges: B, D, W.
-///
-/// Mutants: `follow-announces-nothing`, `follow-does-not-close`, `follow-does-not-drain`,
-/// `follow-not-hooked-up`.
-#[test]
-fn a_child_that_is_born_while_its_parent_closes_follows() {
-    check(|| {
-        let parent = TaskGroup::new();
-        let turns = Turns::default();
-        let lent = (parent, turns);
-        // SAFETY: the thread is joined below.
-        let (parent, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            parent.close();
-        });
-        turns.take();
-        let child = parent.child();
-        closer.join().unwrap();
-        if let Ok(child) = child {
-            assert_eq!(child.guard().err(), Some(Refused::Closed));
-            assert!(child.is_drained());
-        }
-        assert!(parent.is_drained());
     });
 }

@@ -16,7 +16,7 @@ use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend};
 ///
 /// Edges: A, D.
 ///
-/// Mutants: `drain-ends-the-waits-first`.
+/// Mutants: `deferred-not-settled-after-the-finaliser`, `drain-ends-the-waits-first`.
 #[test]
 fn the_finaliser_comes_before_every_wait() {
     check(|| {
@@ -46,7 +46,7 @@ fn the_finaliser_comes_before_every_wait() {
 ///
 /// Edges: A, E, Q.
 ///
-/// Mutants: `drain-forgets-who-ended`, `drain-releases-nobody`.
+/// Mutants: `deferred-settle-one-dropped`, `drain-forgets-who-ended`, `drain-releases-nobody`.
 #[test]
 fn a_parent_ends_after_its_child() {
     check(|| {
@@ -73,9 +73,9 @@ fn a_parent_ends_after_its_child() {
 /// Rules 16, 17: an idle child that is closed by its own last handle and from above ends once, and its
 /// parent after it; nothing of either is left.
 ///
-/// Edges: B, E, V.
+/// Edges: B, E.
 ///
-/// Mutants: `follow-keeps-nothing`.
+/// Mutants: `follow-does-not-drain`, `follow-settles-without-a-reference`.
 #[test]
 fn a_child_that_is_closed_from_both_sides_ends_once() {
     check(|| {
@@ -96,9 +96,9 @@ fn a_child_that_is_closed_from_both_sides_ends_once() {
 /// Rules 8, 16: a group below a token that is cancelled while the last handle goes ends once, and
 /// nothing of it is left.
 ///
-/// Edges: B, V.
+/// Edges: B.
 ///
-/// Mutants: `follow-does-not-drain`, `follow-keeps-nothing`.
+/// Mutants: `follow-does-not-drain`.
 #[test]
 fn a_group_whose_handle_goes_while_it_is_cancelled_from_above_ends_once() {
     check(|| {
@@ -146,7 +146,8 @@ fn a_link_that_meets_a_drain_is_kept_or_over() {
 ///
 /// Edges: A, E, Q.
 ///
-/// Mutants: `ends-in-two-steps`, `ends-not-acquired`, `ends-not-published`, `ends-without-links`.
+/// Mutants: `end-of-the-population-not-counted`, `ends-in-two-steps`, `ends-not-acquired`,
+/// `ends-not-published`, `ends-without-links`.
 #[test]
 fn tasks_and_a_link_end_at_once() {
     check(|| {
@@ -295,7 +296,7 @@ fn who_heard_of_the_cancel_was_forced(from_above: bool) {
     });
 }
 
-/// Mutants: `cancel-noted-late`.
+/// Mutants: `forced-not-noted`.
 #[test]
 fn who_heard_of_the_groups_cancel_was_forced() {
     who_heard_of_the_cancel_was_forced(false);

@@ -36,9 +36,6 @@ fn answer(group: &ErrGroup<Failure>) -> (usize, usize) {
 /// Every thread gets the same answer.
 ///
 /// Edges: Q.
-///
-/// Mutants: `err-refused-error-lost`, for one place; `err-sealed-not-looked-at`, `err-dropped-not-sealed`,
-/// for none.
 fn a_record_meets_the_drain(keep: usize) {
     check(move || {
         let group = TaskGroup::builder().keep_errors(keep).cancel_on_error(false).build_err();
@@ -66,7 +63,7 @@ fn a_record_is_kept_or_comes_back() {
     a_record_meets_the_drain(1);
 }
 
-/// Mutants: `err-sealed-not-looked-at`, `err-tickets-not-sealed`.
+/// Mutants: `err-dropped-not-sealed`, `err-sealed-not-looked-at`.
 #[test]
 fn a_record_beyond_the_bound_is_counted_or_comes_back() {
     a_record_meets_the_drain(0);
@@ -78,7 +75,7 @@ fn a_record_beyond_the_bound_is_counted_or_comes_back() {
 ///
 /// Edges: A, Q.
 ///
-/// Mutants: `pile-seal-in-two-steps`, `err-landed-before-the-push`.
+/// Mutants: `err-landed-before-the-push`, `pile-seal-in-two-steps`.
 #[test]
 fn two_records_meet_the_drain() {
     check(|| {
@@ -99,9 +96,6 @@ fn two_records_meet_the_drain() {
 
 /// Rule 15: two tasks record at once. One error is kept, if one is to be kept, and the others are
 /// counted.
-///
-/// Mutants: `err-bound-forgotten-by-the-seal`, `err-errors-beyond-not-counted`, for one place;
-/// `err-dropped-in-two-steps`, for none.
 fn two_tasks_record_at_once(keep: usize) {
     check(move || {
         let group = TaskGroup::builder().keep_errors(keep).cancel_on_error(false).build_err();
@@ -118,11 +112,13 @@ fn two_tasks_record_at_once(keep: usize) {
     });
 }
 
+/// Mutants: `err-bound-forgotten-by-the-seal`, `err-errors-beyond-not-counted`.
 #[test]
 fn two_errors_at_once_fill_one_place() {
     two_tasks_record_at_once(1);
 }
 
+/// Mutants: `err-dropped-in-two-steps`.
 #[test]
 fn two_errors_at_once_are_both_counted() {
     two_tasks_record_at_once(0);
@@ -133,7 +129,7 @@ fn two_errors_at_once_are_both_counted() {
 ///
 /// Edges: Q.
 ///
-/// Mutants: `err-pile-sealed-first`.
+/// Mutants: `err-landed-before-the-push`, `err-pile-sealed-first`.
 #[test]
 fn a_refusal_is_final() {
     check(|| {

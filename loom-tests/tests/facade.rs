@@ -206,6 +206,10 @@ fn a_touch_of_a_freed_signal_is_noticed() {
     touch_what_is_freed::<Signal>();
 }
 
+/// As above, of a wait group.
+///
+/// Mutants: `canary-end-not-noted`, `canary-late-touch-not-asserted`, `watched-not-touched`,
+/// `watched-without-an-end`.
 #[test]
 fn a_touch_of_a_freed_wait_group_is_noticed() {
     touch_what_is_freed::<WaitGroup>();

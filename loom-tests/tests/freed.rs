@@ -257,6 +257,8 @@ fn a_task_that_leaves_for_a_handle_keeps_the_group() {
 /// A guard is cloned and dropped, beside the last handle: the clone keeps the group.
 ///
 /// Edges: A.
+///
+/// Mutants: `population-joins-in-by-the-door`.
 #[test]
 fn a_clone_of_a_guard_keeps_the_group() {
     check(|| {
@@ -301,7 +303,7 @@ fn a_link_ends_beside_the_last_task() {
 ///
 /// Edges: A, E, Q.
 ///
-/// Mutants: `drain-looks-back-at-a-follower`.
+/// Mutants: `drain-lets-go-before-its-followers`, `drain-looks-back-at-a-follower`.
 #[test]
 fn a_child_ends_beside_its_parents_last_handle() {
     check(|| {
@@ -321,7 +323,7 @@ fn a_child_ends_beside_its_parents_last_handle() {
 ///
 /// Edges: A, E, Q, V.
 ///
-/// Mutants: `descent-settles-without-a-reference`, `follow-settles-without-a-reference`.
+/// Mutants: `drain-looks-back-at-a-follower`, `follow-settles-without-a-reference`.
 #[test]
 fn a_child_goes_while_its_parent_is_closed() {
     check_within(2, || {
@@ -343,7 +345,7 @@ fn a_child_goes_while_its_parent_is_closed() {
 ///
 /// Edges: A, D.
 ///
-/// Mutants: `drain-lets-go-before-its-followers`.
+/// Mutants: `drain-keeps-its-reference`.
 #[test]
 fn a_wait_for_the_drain_frees_the_group() {
     check(|| {
@@ -361,6 +363,8 @@ fn a_wait_for_the_drain_frees_the_group() {
 /// wakes: either of the two threads frees the wait group.
 ///
 /// Edges: A, B, C.
+///
+/// Mutants: `group-no-fire`.
 fn a_waiter_frees_the_wait_group(with_crowd: bool) {
     check(move || {
         let work = alloc::sync::Arc::new(Work::default());
@@ -386,6 +390,8 @@ alone_and_in_a_crowd!(a_waiter_frees_the_wait_group);
 /// either of the two threads frees the signal.
 ///
 /// Edges: B, C, D.
+///
+/// Mutants: `signal-no-fire`.
 fn a_waiter_frees_the_signal(with_crowd: bool) {
     check(move || {
         let signal = Arc::new(Signal::new());

@@ -1,43 +1,24 @@
-//! Models of groups with a limit: places, those who wait for one, and those who give up.
+//! Models of groups with a limit: which wait gets a place, and a limit that changes. Waits that are dismissed,
+//! and their wakers, are in `queue.rs`.
 
 #![cfg(loom)]
 
-extern crate alloc;
-
-use alloc::sync::Arc;
-use core::num::NonZeroUsize;
 use core::task::{Poll, Waker};
 
 use loom::future::block_on;
 use loom::thread;
-use winddown::future::WaitRoom;
-use winddown::{Refused, TaskGroup};
+use winddown::Refused;
 use winddown_loom_tests::{
-    Finale, Turns, Wakes, Work, check, check_within, lend, poll, unexplored,
+    Arrival, Turns, Work, assert_full_or_free, check, check_within, leave_a_mark, lend, limited,
+    nonzero, poll, queued, unexplored,
 };
 
-fn limited(limit: usize) -> TaskGroup {
-    TaskGroup::builder().limit(NonZeroUsize::new(limit).unwrap()).build()
-}
-
-/// A wait that sits in the queue of a full group.
-fn queued(group: &TaskGroup) -> WaitRoom<'_> {
-    let mut wait = group.guard_when_room();
-    assert!(poll(&mut wait, Waker::noop()).is_pending(), "there is room");
-    wait
-}
-
-/// Has one sit in the queue of a full group and give up, which leaves its mark in the word.
-fn leave_a_mark(group: &TaskGroup) {
-    unexplored(|| drop(queued(group)));
-}
-
-/// Who waits for room gets it, whether he sits down before or after somebody leaves.
+/// A wait for room gets it, whether it comes to the queue before or after a task leaves.
 ///
 /// Edges: B, C.
 ///
-/// Mutants: `limit-announce-relaxed`, `limit-announce-without-a-look`, `limit-queued-not-set`,
-/// `limit-serve-does-not-acquire`.
+/// Mutants: `limit-announce-without-a-look`, `limit-queued-not-set`,
+/// `limit-serve-does-not-acquire`, `limit-step-does-not-release`.
 #[test]
 fn who_leaves_lets_one_in() {
     check(|| {
@@ -54,8 +35,8 @@ fn who_leaves_lets_one_in() {
     });
 }
 
-/// As above, where the word says already that somebody waits: who serves and finds nobody looks again,
-/// if somebody sat down meanwhile.
+/// As above, where the word says already that there is a queue: a server that finds it empty looks again, if a
+/// wait has come meanwhile.
 ///
 /// Edges: B, C.
 ///
@@ -80,7 +61,7 @@ fn who_sits_down_late_is_found() {
 ///
 /// Edges: B, C, N.
 ///
-/// Mutants: `limit-announce-relaxed`.
+/// Mutants: `limit-step-does-not-release`.
 #[test]
 fn two_who_sit_down_at_once_get_in() {
     check_within(1, || {
@@ -128,31 +109,33 @@ fn a_place_goes_to_the_first_who_waits() {
     });
 }
 
-/// Nobody overtakes a wait that found room and passed it on to one who had sat down before.
+/// A wait that finds room passes it on to one that came before it, and takes its own place in the queue: one of
+/// the two is in, the other is next, and no newcomer is before it.
 ///
 /// Edges: B.
 ///
 /// Mutants: `limit-passed-on-once`.
 #[test]
-fn nobody_overtakes_a_wait_that_passed_room_on() {
+fn a_wait_that_passed_room_on_is_next() {
     check_within(2, || {
         let group = limited(2);
         // SAFETY: the threads are joined below.
         let group = unsafe { lend(&group) };
         let [one, other] = [(), ()].map(|()| group.guard().unwrap());
-        let arrive = move || {
-            let mut wait = group.guard_when_room();
-            poll(&mut wait, Waker::noop()).is_pending().then_some(wait)
-        };
-        let waits = [(); 2].map(|()| thread::spawn(arrive));
-        drop(one);
-        let [before, behind] = waits.map(|wait| wait.join().unwrap());
-        drop(before);
-        if let Some(mut behind) = behind {
-            drop(other);
-            let overtakes = group.guard().is_ok();
-            assert!(!overtakes || poll(&mut behind, Waker::noop()).is_ready());
-        }
+        let late = thread::spawn(move || Arrival::at(group));
+        let leaver = thread::spawn(move || drop(one));
+        let mut waits = [Some(Arrival::at(group)), None];
+        waits[1] = Some(late.join().unwrap());
+        leaver.join().unwrap();
+        let mut waits = waits.map(Option::unwrap);
+        let queued = waits.iter_mut().filter_map(|wait| wait.is_queued().then_some(())).count();
+        assert_eq!((queued, group.len()), (1, 2));
+        assert_full_or_free(group, 2, 1);
+        drop(other);
+        let guards = waits.map(|wait| wait.outcome().unwrap());
+        assert_full_or_free(group, 2, 0);
+        drop(guards);
+        assert_full_or_free(group, 2, 0);
     });
 }
 
@@ -160,7 +143,8 @@ fn nobody_overtakes_a_wait_that_passed_room_on() {
 ///
 /// Edges: C, N.
 ///
-/// Mutants: `limit-place-given-to-who-gave-up`, `limit-place-not-given-back`.
+/// Mutants: `limit-place-given-to-who-gave-up`, `limit-place-not-given-back`,
+/// `waiter-gone-is-decided`.
 #[test]
 fn a_wait_that_gives_up_keeps_no_place() {
     check(|| {
@@ -198,22 +182,32 @@ fn a_place_that_nobody_wants_is_free_again() {
     });
 }
 
-/// Of two who leave at once one may serve for both: nobody's place is lost, and none is given twice.
+/// Of two tasks that leave at once one may serve for both: no place is lost, and none is given twice. Rule 5: a
+/// thread that has heard that both places were taken sees the work of both tasks.
 ///
-/// Edges: C, N.
+/// Edges: C, N, O.
 ///
-/// Mutants: `limit-places-not-handed-over`, `limit-two-serve-at-once`.
+/// Mutants: `limit-no-server`, `limit-place-left-relaxed`, `limit-place-taken-over-relaxed`,
+/// `limit-places-not-handed-over`, `limit-two-serve-at-once`.
 #[test]
 fn two_who_leave_at_once_let_two_in() {
-    check_within(1, || {
-        let group = limited(2);
+    check_within(2, || {
+        let lent = (limited(2), [(); 2].map(|()| Work::default()));
         // SAFETY: the threads are joined below.
-        let group = unsafe { lend(&group) };
-        let guards = [(); 2].map(|()| group.guard().unwrap());
-        let waits = unexplored(|| [(); 3].map(|()| queued(group)));
-        let leavers = guards.map(|guard| thread::spawn(move || drop(guard)));
-        let [first, second, mut third] = waits;
+        let (group, works) = unsafe { lend(&lent) };
+        let mut leaving = works.iter().map(|work| (work, group.guard().unwrap()));
+        let leaving = [(); 2].map(|()| leaving.next().unwrap());
+        // The first place in the list is not in event-listener's hands.
+        let [gone, first, second, mut third] = unexplored(|| [(); 4].map(|()| queued(group)));
+        unexplored(|| drop(gone));
+        let leavers = leaving.map(|(work, guard)| {
+            thread::spawn(move || {
+                work.finish();
+                drop(guard);
+            })
+        });
         let guards = [first, second].map(|wait| block_on(wait).unwrap());
+        works.iter().for_each(Work::assert_finished);
         assert_eq!(group.len(), 2);
         assert!(poll(&mut third, Waker::noop()).is_pending());
         leavers.into_iter().for_each(|leaver| leaver.join().unwrap());
@@ -223,189 +217,162 @@ fn two_who_leave_at_once_let_two_in() {
     });
 }
 
-/// Rules 4, 7 and 16: a close that meets a grant, on another thread or behind it on the same: the wait
-/// gets in or is refused, and either way the group drains.
+/// First come, first served: a wait that gave up leaves no place in the line to one that comes after it.
 ///
-/// Edges: A, C, D.
-fn a_close_meets_a_grant(on_one_thread: bool) {
-    check_within(2, move || {
-        let finale = Arc::new(Finale::default());
-        let group = finale.builder(|| ()).limit(NonZeroUsize::MIN).build();
+/// Edges: C, L, S.
+///
+/// Mutants: `slot-for-late-comers`.
+#[test]
+fn a_newcomer_does_not_get_an_old_place_in_the_line() {
+    check_within(2, || {
+        let group = limited(1);
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };
         let guard = group.guard().unwrap();
-        let wait = unexplored(|| queued(group));
-        let leaver = thread::spawn(move || {
-            drop(guard);
-            if on_one_thread {
-                group.close();
-            }
-        });
-        if !on_one_thread {
-            group.close();
-        }
-        match block_on(wait) {
-            Ok(guard) => drop(guard),
-            Err(refused) => assert_eq!(refused, Refused::Closed),
-        }
+        let (gone, mut early) = unexplored(|| (queued(group), Arrival::at(group)));
+        let leaver = thread::spawn(move || drop(gone));
+        let mut late = Arrival::at(group);
+        drop(guard);
         leaver.join().unwrap();
-        assert!(group.is_drained());
-        finale.assert_over();
+        assert!(late.is_queued(), "a newcomer overtakes");
+        assert!(!early.is_queued());
+        assert_full_or_free(group, 1, 1);
+        drop(early);
+        drop(late.outcome().unwrap());
+        assert_full_or_free(group, 1, 0);
     });
 }
 
-/// Mutants: `limit-place-not-given-back`.
-#[test]
-fn a_close_behind_a_grant_ends_the_group() {
-    a_close_meets_a_grant(true);
-}
-
-/// Mutants: `limit-place-not-given-back`.
-#[test]
-fn a_close_beside_a_grant_ends_the_group() {
-    a_close_meets_a_grant(false);
-}
-
-/// Rule 7: a close wakes those who wait for room, and they are refused.
+/// A wait gives up and another one comes while a task leaves: the one that came gets in. When no call is on its
+/// way any more, `Full` means that the limit is reached.
 ///
-/// Edges: B, C, D.
+/// Edges: B, C, N.
 ///
-/// Mutants: `limit-close-dismisses-nobody`, `limit-close-ends-no-wait`.
+/// Mutants: `limit-fresh-not-set`, `waiter-gone-is-decided`.
 #[test]
-fn a_close_wakes_who_waits_for_room() {
+fn full_is_said_of_a_full_group_alone() {
     check_within(2, || {
+        let group = limited(1);
+        // SAFETY: the threads are joined below.
+        let group = unsafe { lend(&group) };
+        let guard = group.guard().unwrap();
+        let gone = unexplored(|| queued(group));
+        let leaver = thread::spawn(move || drop(guard));
+        let quitter = thread::spawn(move || drop(gone));
+        let wait = Arrival::at(group);
+        leaver.join().unwrap();
+        quitter.join().unwrap();
+        let guard = wait.outcome().unwrap();
+        assert_full_or_free(group, 1, 0);
+        drop(guard);
+        assert!(group.is_empty());
+        assert_full_or_free(group, 1, 0);
+    });
+}
+
+/// A limit that is raised while waits come lets in as many as there is room for, though no task leaves.
+///
+/// Edges: B, C.
+///
+/// Mutants: `limit-raise-compares-the-old-limit`, `limit-raise-passes-nothing-on`,
+/// `limit-raise-passes-one-on`.
+#[test]
+fn a_limit_that_is_raised_lets_in_as_many_as_there_is_room_for() {
+    check(|| {
         let group = limited(1);
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };
         let _guard = group.guard().unwrap();
-        let closer = thread::spawn(move || group.close());
-        assert_eq!(block_on(group.guard_when_room()).err(), Some(Refused::Closed));
-        closer.join().unwrap();
+        let early = unexplored(|| Arrival::at(group));
+        let raiser = thread::spawn(move || group.set_limit(nonzero(3)).unwrap());
+        let late = Arrival::at(group);
+        raiser.join().unwrap();
+        let guards = [early, late].map(|wait| wait.outcome().unwrap());
+        assert_eq!(group.len(), 3);
+        assert_full_or_free(group, 3, 0);
+        drop(guards);
+        assert_full_or_free(group, 3, 0);
     });
 }
 
-/// Rule 7: so does a close from above.
+/// A limit is raised while a task leaves that is inside beyond it: no step decides by the limit that was.
 ///
-/// Edges: B, C, D.
+/// Edges: B.
 ///
-/// Mutants: `limit-follow-dismisses-nobody`.
+/// Mutants: `limit-leave-by-an-old-limit`, `limit-raise-compares-the-old-limit`,
+/// `limit-raise-passes-nothing-on`.
 #[test]
-fn a_close_above_wakes_who_waits_for_room() {
-    check_within(2, || {
-        let above = TaskGroup::new();
-        let full = TaskGroup::builder().limit(NonZeroUsize::MIN);
-        let group = unexplored(|| above.child_with(full).unwrap());
+fn a_limit_is_raised_beside_a_leaver() {
+    check(|| {
+        let group = limited(1);
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };
         let guard = group.guard().unwrap();
-        let closer = thread::spawn(move || above.close());
-        assert_eq!(block_on(group.guard_when_room()).err(), Some(Refused::Closed));
-        closer.join().unwrap();
+        let beyond = guard.clone();
+        let wait = unexplored(|| Arrival::at(group));
+        let raiser = thread::spawn(move || group.set_limit(nonzero(2)).unwrap());
+        drop(beyond);
+        raiser.join().unwrap();
+        let other = wait.outcome().unwrap();
+        assert_eq!(group.len(), 2);
+        assert_full_or_free(group, 2, 0);
+        drop((guard, other));
+        assert_full_or_free(group, 2, 0);
+    });
+}
+
+/// A limit that was lowered sends no task away, and lets no wait in before fewer tasks are inside.
+///
+/// Edges: B.
+///
+/// Mutants: `limit-passed-on-beyond-the-limit`.
+#[test]
+fn a_limit_that_was_lowered_is_kept() {
+    check(|| {
+        let group = limited(2);
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        let [one, other] = [(); 2].map(|()| group.guard().unwrap());
+        let mut wait = unexplored(|| queued(group));
+        group.set_limit(nonzero(1)).unwrap();
+        let leaver = thread::spawn(move || drop(one));
+        drop(other);
+        let early = match poll(&mut wait, Waker::noop()) {
+            Poll::Ready(entered) => Some(entered.unwrap()),
+            Poll::Pending => None,
+        };
+        assert!(early.is_none() || group.len() == 1, "let in beyond the limit");
+        leaver.join().unwrap();
+        let guard = early.unwrap_or_else(|| block_on(wait).unwrap());
+        assert_eq!(group.len(), 1);
+        assert_full_or_free(group, 1, 0);
         drop(guard);
-        assert!(group.is_drained());
+        assert_full_or_free(group, 1, 0);
     });
 }
 
-/// Rules 4, 7 and 12: a close that dismisses a queue while somebody serves it: whichever of them comes
-/// to a seat, all are decided, and no place is lost.
+/// Rule 12: a wait that was granted a place is dropped while the limit is raised: the one behind it gets in,
+/// once.
 ///
-/// Edges: C, F, L, N.
+/// Edges: B, C, N.
 ///
-/// Mutants: `limit-server-drops-the-dismissed`, `limit-dismissed-has-a-place`.
+/// Mutants: `waiter-granted-taken-for-gone`.
 #[test]
-fn a_close_and_a_grant_share_the_queue() {
-    check_within(2, || {
-        let group = limited(1);
-        // SAFETY: the thread is joined below.
-        let group = unsafe { lend(&group) };
-        let guard = group.guard().unwrap();
-        let wakes = [Wakes::new(), Wakes::new(), Wakes::new()];
-        let mut waits = unexplored(|| {
-            wakes.each_ref().map(|wakes| {
-                let mut wait = group.guard_when_room();
-                assert!(poll(&mut wait, &wakes.waker()).is_pending());
-                wait
-            })
-        });
-        let leaver = thread::spawn(move || drop(guard));
-        group.close();
-        leaver.join().unwrap();
-        assert_eq!(wakes.map(|wakes| wakes.count()), [1; 3]);
-        for wait in &mut waits {
-            match poll(wait, Waker::noop()) {
-                Poll::Ready(outcome) => assert_eq!(outcome.err(), Some(Refused::Closed)),
-                Poll::Pending => panic!("a wait was passed by"),
-            }
-        }
-        assert!(group.is_drained() && group.is_empty());
-    });
-}
-
-/// Rule 5: who ends a group with a limit sees what was done inside.
-///
-/// Edges: A.
-///
-/// Mutants: `limit-leave-relaxed`.
-#[test]
-fn the_last_guard_of_a_full_group_publishes_its_work() {
-    check(|| {
-        let (work, finale) = (Arc::new(Work::default()), Arc::new(Finale::default()));
-        let inside = Arc::clone(&work);
-        let builder = finale.builder(move || inside.assert_finished());
-        let group = builder.limit(NonZeroUsize::MIN).build();
-        let guard = group.guard().unwrap();
-        let worker = thread::spawn(move || {
-            work.finish();
-            drop(guard);
-        });
-        group.close();
-        worker.join().unwrap();
-        finale.assert_over();
-    });
-}
-
-/// Rule 4: one who would pass a place on and finds nobody, at a door that was closed meanwhile, ends the
-/// group.
-///
-/// Edges: A.
-///
-/// Mutants: `limit-end-forgotten`.
-#[test]
-fn a_place_given_back_at_a_closed_door_ends_the_group() {
-    check(|| {
-        let finale = Arc::new(Finale::default());
-        let group = finale.builder(|| ()).limit(NonZeroUsize::MIN).build();
-        let guard = group.guard().unwrap();
-        leave_a_mark(&group);
-        let leaver = thread::spawn(move || drop(guard));
-        group.close();
-        leaver.join().unwrap();
-        assert!(group.is_drained());
-        finale.assert_over();
-    });
-}
-
-/// Rule 4: a wait that comes to a closed door gives back the place that somebody granted it all the same.
-///
-/// Edges: A, D.
-///
-/// Mutants: `limit-end-forgotten`, `limit-end-while-queueing-forgotten`, `limit-place-not-given-back`.
-#[test]
-fn a_wait_that_comes_to_a_closed_door_keeps_no_place() {
+fn a_granted_wait_is_dropped_beside_a_raise() {
     check(|| {
         let group = limited(1);
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };
         let guard = group.guard().unwrap();
-        leave_a_mark(group);
-        let other = thread::spawn(move || {
-            drop(guard);
-            group.close();
-        });
-        if let Poll::Ready(Err(refused)) = poll(&mut group.guard_when_room(), Waker::noop()) {
-            assert_eq!(refused, Refused::Closed);
-        }
-        other.join().unwrap();
-        assert!(group.is_drained());
+        let (granted, behind) = unexplored(|| (queued(group), Arrival::at(group)));
+        unexplored(|| drop(guard));
+        let raiser = thread::spawn(move || group.set_limit(nonzero(2)).unwrap());
+        drop(granted);
+        raiser.join().unwrap();
+        let guard = behind.outcome().unwrap();
+        assert_eq!(group.len(), 1);
+        assert_full_or_free(group, 2, 0);
+        drop(guard);
+        assert!(group.is_empty());
     });
 }

@@ -42,6 +42,10 @@ fn assert_lets_in(group: &TaskGroup, most: usize) {
 }
 
 /// Of two limits the later one stays, also where the call that gave the first one still lets the queue in.
+///
+/// Edges: B, C.
+///
+/// Mutants: `limit-raise-writes-again`.
 #[test]
 fn a_later_limit_wins() {
     check_within(2, || {
@@ -61,6 +65,10 @@ fn a_later_limit_wins() {
 }
 
 /// A limit that is raised while somebody leaves and somebody sits down leaves nobody behind.
+///
+/// Edges: B, C, N.
+///
+/// Mutants: `limit-queued-not-cleared`.
 #[test]
 fn a_raised_limit_meets_a_leave_and_a_wait() {
     check_within(2, || {
@@ -76,6 +84,10 @@ fn a_raised_limit_meets_a_leave_and_a_wait() {
 }
 
 /// Rule 12: a limit that is raised while the first in the queue gives up lets in the one behind.
+///
+/// Edges: B, C, N.
+///
+/// Mutants: `limit-raise-passes-nothing-on`.
 #[test]
 fn a_raised_limit_meets_a_wait_that_gives_up() {
     check_within(2, || {
@@ -93,6 +105,10 @@ fn a_raised_limit_meets_a_wait_that_gives_up() {
 }
 
 /// Rule 4: a limit that is raised while the door closes and a task leaves: the group drains.
+///
+/// Edges: A, C, D.
+///
+/// Mutants: `limit-close-dismisses-nobody`.
 #[test]
 fn a_raised_limit_meets_a_close_and_a_leave() {
     check_within(2, || {

@@ -23,7 +23,7 @@ fn group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<Finale>
 ///
 /// Edges: A, D.
 ///
-/// Mutants: `shard-enter-does-not-look`, `shard-enter-on-a-closed-one`, `shard-folded-twice`.
+/// Mutants: `shard-enter-on-a-closed-one`, `shard-folded-twice`.
 #[test]
 fn nobody_enters_once_a_close_has_returned() {
     check(|| {

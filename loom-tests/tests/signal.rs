@@ -28,9 +28,8 @@ fn closer(signal: &Arc<Signal>, work: &Arc<Work>) -> thread::JoinHandle<()> {
 ///
 /// Edges: B, C, D, P.
 ///
-/// Mutants: `signal-announce-acquire`, `signal-announce-without-a-look`,
-/// `signal-claim-relaxed`, `signal-is-published-relaxed`, `signal-no-fire`,
-/// `wait-announce-before-registering`.
+/// Mutants: `signal-announce-acquire`, `signal-announce-without-a-look`, `signal-claim-relaxed`,
+/// `signal-is-published-relaxed`, `signal-no-fire`, `wait-announce-before-registering`.
 fn a_wait_sees_what_came_before_the_close(crowded: bool) {
     check(move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
@@ -155,7 +154,8 @@ fn a_look_sees_what_came_before_the_claim() {
 ///
 /// Edges: B, C, E.
 ///
-/// Mutants: `fire-without-a-fence`, `signal-fire-before-publishing`, `signal-fire-by-the-claim`, `signal-no-fire`.
+/// Mutants: `fire-without-a-fence`, `signal-fire-before-publishing`, `signal-fire-by-the-claim`,
+/// `signal-no-fire`.
 #[test]
 fn a_wait_is_not_over_before_the_value_is_there() {
     check(|| {

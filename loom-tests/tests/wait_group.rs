@@ -11,7 +11,7 @@ use loom::thread;
 use winddown::WaitGroup;
 use winddown::model::Arc;
 use winddown_loom_tests::{
-    Turns, Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, old_crowd, poll,
+    Turns, Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll,
 };
 
 fn group() -> Arc<WaitGroup> {
@@ -289,15 +289,21 @@ alone_and_in_a_crowd!(a_wait_misses_no_zero);
 fn a_registration_that_is_notified_already_is_made_again(crowded: bool) {
     check(move || {
         let group = group();
-        let _crowd = crowded.then(|| old_crowd(&group));
         let guard = WaitGroup::guard_in(Arc::clone(&group));
+        let _crowd = crowded.then(|| crowd(|| group.wait()));
         abandon_a_wait(&group);
-        let old = thread::spawn(move || drop(guard));
-        let guard = group.guard();
-        let wakes = Wakes::new();
-        let mut wait = group.wait();
-        assert!(poll(&mut wait, &wakes.waker()).is_pending());
-        old.join().unwrap();
+        let waiter = thread::spawn({
+            let group = Arc::clone(&group);
+            move || {
+                let guard = WaitGroup::guard_in(Arc::clone(&group));
+                let (wakes, mut wait) = (Wakes::new(), WaitGroup::wait_in(group));
+                assert!(poll(&mut wait, &wakes.waker()).is_pending());
+                (guard, wakes, wait)
+            }
+        });
+        // This thread stalls after its zero, and the other one while it registers.
+        drop(guard);
+        let (guard, wakes, mut wait) = waiter.join().unwrap();
         // As an executor would: a wake is answered by a poll.
         assert!(poll(&mut wait, &wakes.waker()).is_pending());
         let before = wakes.count();
@@ -383,7 +389,7 @@ fn a_dropped_wait_swallows_nothing() {
 ///
 /// Edges: F, L.
 ///
-/// Mutants: `due-hook-leaked`.
+/// Mutants: `hook-leaked-when-run`.
 fn a_wait_dropped_while_it_is_fired_leaves_nothing(crowded: bool) {
     check(move || {
         let group = group();

@@ -3,7 +3,8 @@
 //! An item is called by its name (`BATCH`, `spread`), and what belongs to a type or a trait by both
 //! names (`WaitGroup::leave`). Where that is not enough, it has longer names: with generic parameters
 //! (`Arc<Node>::announce`), with the trait, as in Rust (`<Parker as Wake>::wake`), and with any of
-//! the modules that it is in (`population::Word::enter`).
+//! the modules that it is in (`population::Word::enter`). The name with all of its modules is its own,
+//! whatever other items are called so.
 
 use core::ops::Range;
 use std::path::Path;

@@ -92,7 +92,11 @@ impl Source {
     /// The one item of this name.
     fn item(&self, name: &str) -> Result<(&SourceFile, &Item)> {
         let all = || self.files.iter().flat_map(|file| file.items.iter().map(move |it| (file, it)));
-        let named: Vec<_> = all().filter(|(_, item)| item.is_called(name)).collect();
+        let mut named: Vec<_> = all().filter(|(_, item)| item.is_called(name)).collect();
+        // Else an item could not be named whose modules are among those of another.
+        if let Some(whole) = named.iter().copied().find(|(_, item)| item.full_name() == name) {
+            named = vec![whole];
+        }
         match *named {
             [one] => Ok(one),
             [] => {
@@ -272,6 +276,16 @@ mod tests {
         assert!(changed(&[part("leave::inner", "a()", "b()")]).is_ok());
         assert!(changed(&[part("tree::inner", "a()", "b()")]).is_ok());
         assert!(refused(part("ree::leave", "a()", "b()")).contains("no such item"));
+    }
+
+    #[test]
+    fn a_whole_name_is_not_ambiguous() {
+        let mut source = source();
+        source.add(Path::new("tree/leaf.rs"), "fn leave() {}".into()).unwrap();
+        let path_of = |name: &str| source.item(name).map(|(file, _)| file.path.clone());
+        assert_eq!(path_of("tree::leave").unwrap(), Path::new("tree.rs"));
+        assert_eq!(path_of("leaf::leave").unwrap(), Path::new("tree/leaf.rs"));
+        assert!(path_of("leave").is_err());
     }
 
     #[test]
