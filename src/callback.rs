@@ -14,7 +14,7 @@ impl Callback {
         Self(TakeOnce::new(Some(Box::new(closure))))
     }
 
-    /// The closure, for the first who asks.
+    /// The closure, for the first caller.
     pub(crate) fn take(&self) -> Option<Closure> {
         self.0.take()
     }

@@ -22,7 +22,7 @@
 //! # Depth
 //!
 //! Foreign code may drop what has foreign code of its own: a callback owns a scope, whose callback owns a
-//! scope, and so on. Each such drop runs its list where it is, so that whoever dropped something finds it
+//! scope, and so on. Each such drop runs its list where it is, so that its caller finds it
 //! done; but from a depth of eight on it adds its list to the one that is being run on this thread.
 //! So chains of any length are taken apart on a small stack. Without `std` there are no thread-locals
 //! to tell that a list is being run, and such a chain needs stack for each of its links.

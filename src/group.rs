@@ -182,7 +182,7 @@ impl TaskGroup {
     /// A group with a limit may say `Full` early, while another thread passes a place on: from the step
     /// by which a task leaves (or the limit is raised, or a wait for room finds room) until that place is
     /// granted or given back. A task that left while another thread did so may find its place not free
-    /// yet, even if all who waited have given up. When no such call is on its way, `Full` means that the
+    /// yet, even if all waits have given up. When no such call is on its way, `Full` means that the
     /// limit is reached, or that others wait.
     ///
     /// # Availability
@@ -275,7 +275,7 @@ impl TaskGroup {
 
     /// Changes the [limit](TaskGroupBuilder::limit) of a group that was built with one, while tasks run.
     ///
-    /// A higher limit lets in as many of those who wait for a place as there is room for, in their order. A
+    /// A higher limit lets in as many waits for a place as there is room for, in their order. A
     /// lower one sends nobody away: no task enters until fewer are inside.
     ///
     /// # Errors
@@ -594,7 +594,7 @@ impl TaskGroup {
     /// How many guards were dropped by a panic. Panics are noticed and not caught: a runtime or thread
     /// reports them as ever.
     ///
-    /// A panic that passes through the frames of a task is the task's, whoever caused it: also that of a
+    /// A panic that passes through the frames of a task is the task's, whatever caused it: also that of a
     /// waker or callback that runs because the task itself calls `cancel`. What a tracked future causes by
     /// being done is not: its leave, and the cancel by which an [`ErrGroup`](crate::ErrGroup) answers its
     /// error.

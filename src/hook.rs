@@ -56,10 +56,10 @@ const BATCH: usize = 16;
 
 /// What a hook does when it is run.
 pub(crate) trait Target: Send + Sync + Sized + 'static {
-    /// Own work that comes before `run`. Called once at most, by whoever took the fired hook.
+    /// Own work that comes before `run`. Called once at most, by the thread that took the fired hook.
     fn settle(&self, _: &mut Deferred) {}
 
-    /// Foreign code. Called once at most, by whoever took the fired hook.
+    /// Foreign code. Called once at most, by the thread that took the fired hook.
     fn run(&self);
 
     /// Whether `run` is a wake, and nothing that may block.
@@ -120,8 +120,8 @@ impl<T: Target> WaitList<T> {
             fired.push(first);
         }
         // Relaxed: a wait counts itself before it announces, and the caller has acquired the
-        // announcement; and each is counted down once, after it was counted up. So this is at least
-        // everybody who announced before the word changed and was not fired yet.
+        // announcement; and each is counted down once, after it was counted up. So this is at least the
+        // number of waits that announced before the word changed and were not fired yet.
         let mut left = self.listening.load(Ordering::Relaxed);
         while left > 0 {
             let batch = left.min(BATCH);
@@ -148,7 +148,7 @@ impl<T: Target> WaitList<T> {
         }
         // As in `notify`. A listener that is notified before its hook was registered is passed by: that
         // wait has not announced itself, and looks again. So one notification may fire nobody; as many
-        // as there are listeners reach everybody who announced.
+        // as there are listeners reach every wait that announced.
         let mut left = self.listening.load(Ordering::Relaxed);
         while fired.is_empty() && left > 0 {
             self.event.notify(1.additional().relaxed());
@@ -239,7 +239,7 @@ impl<T: Target> Wake for Hook<T> {
         // Relaxed: see `notify`.
         this.list.listening.fetch_sub(1, Ordering::Relaxed);
         let list: *const WaitList<T> = &*this.list;
-        // SAFETY: whoever notifies holds the list, and is still to take what it fired from the stack.
+        // SAFETY: the notifier holds the list, and is still to take what it fired from the stack.
         unsafe { &*list }.fired.push(this);
     }
 }

@@ -19,7 +19,7 @@
 //! * **D** (cancel to observer): what came before a cancel, and the reason, is seen by whoever sees
 //!   the word cancelled, on this node or any below.
 //! * **B**, **C** as for the signal: announcing and settling are read-modify-writes of one word.
-//! * **G** (claim): of all who would hook a node up, one does.
+//! * **G** (claim): of all threads that would hook a node up, one does.
 
 mod aim;
 mod word;
@@ -233,9 +233,9 @@ impl Node {
         }
     }
 
-    /// True for the one who is to hook the node up.
+    /// True for the thread that is to hook the node up.
     fn claim(&self) -> bool {
-        // G: one claimer. Relaxed: who comes second needs nothing of the first.
+        // G: one claimer. Relaxed: the second needs nothing of the first.
         self.hooking.compare_exchange(NONE, CLAIMED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 

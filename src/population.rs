@@ -157,7 +157,7 @@ impl Population {
         self.limited().is_some()
     }
 
-    /// Closes the door, and dismisses those who wait for a place. None if it was closed already; `Last` if
+    /// Closes the door, and dismisses the waits for a place. None if it was closed already; `Last` if
     /// nobody is inside.
     pub(crate) fn close(&self, deferred: &mut Deferred) -> Option<Exit> {
         match &self.form.0 {

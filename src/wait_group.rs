@@ -367,7 +367,7 @@ impl WaitGroup {
         }
     }
 
-    /// Wakes those who waited for the round.
+    /// Wakes the waits of the round.
     #[cold]
     fn end_round(&self) -> Deferred {
         let mut deferred = Deferred::new();

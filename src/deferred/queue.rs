@@ -26,7 +26,7 @@ pub(crate) unsafe trait Job: Sized + 'static {
     fn finalise(&self) {}
 }
 
-/// The link of a job, and what it does. Belongs to whoever owns the reference that a list holds.
+/// The link of a job, and what it does. Belongs to the owner of the reference that a list holds.
 pub(crate) struct Head {
     next: AtomicPtr<Head>,
     kind: &'static Kind,

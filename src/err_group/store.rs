@@ -98,7 +98,7 @@ impl<E: Send + Sync + 'static> Seal for SealOf<E> {
         if !beyond.is_empty() {
             deferred.drop_later(beyond);
         }
-        // Before the drain is seen, so that a caller who has the last copy can take the errors out. If this
+        // Before the drain is seen, so that the owner of the last copy can take the errors out. If this
         // is the last reference, nobody is left to ask, and its errors are dropped as foreign code.
         match Arc::into_inner(store) {
             Some(store) if !store.kept().errors.is_empty() => deferred.drop_later(store),

@@ -28,7 +28,7 @@ unsafe impl Job for Shared {
         }
     }
 
-    /// The last reference drops the token's scope, which tells those who still look.
+    /// The last reference drops the token's scope, which tells the tokens that outlive it.
     fn run(this: Arc<Self>) {
         drop(this);
     }

@@ -165,7 +165,7 @@ impl TaskGuard {
         ManuallyDrop::new(self).end(deferred);
     }
 
-    /// To be called once, by whoever drops the guard.
+    /// To be called once, in place of the drop.
     fn end(&mut self, deferred: &mut Deferred) {
         if let Some(reason) = self.hold.reason() {
             // Before the step that counts the task out, since that may be the last that the group hears.

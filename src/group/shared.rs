@@ -93,7 +93,7 @@ impl Shared {
             #[cfg(feature = "std")]
             panics: AtomicUsize::new(0),
         });
-        // The group's reference to itself, for those who are inside; `end_one` takes it.
+        // The group's reference to itself, for the tasks inside; `end_one` takes it.
         mem::forget(Arc::clone(&shared));
         shared
     }
@@ -146,7 +146,7 @@ impl Shared {
 
     /// # Safety
     ///
-    /// By the one who made the last step of the population, once.
+    /// By the thread that made the last step of the population, once.
     #[cold]
     unsafe fn end_population(this: *const Self, deferred: &mut Deferred) {
         {
@@ -194,7 +194,7 @@ impl Shared {
 
     #[cfg(feature = "std")]
     pub(super) fn panics(&self) -> usize {
-        // Relaxed: a count; a wait for the drain has acquired the steps of those who panicked.
+        // Relaxed: a count; a wait for the drain has acquired the steps of the tasks that panicked.
         self.panics.load(Ordering::Relaxed)
     }
 }

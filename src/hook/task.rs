@@ -16,11 +16,11 @@ use crate::waker::unparks;
 pub(crate) struct Task {
     /// Gone once `woken` is set. Its two addresses stay, and are all that is looked at then.
     waker: ManuallyDrop<Waker>,
-    /// Belongs to whoever took the fired hook, and then to the drop.
+    /// Belongs to the thread that took the fired hook, and then to the drop.
     woken: UnsafeCell<bool>,
 }
 
-// SAFETY: `woken` is touched by the one who took the fired hook, and by the drop, which comes after.
+// SAFETY: `woken` is touched by the thread that took the fired hook, and by the drop, which comes after.
 unsafe impl Sync for Task {}
 
 impl From<Waker> for Task {
@@ -42,7 +42,7 @@ impl Target for Task {
         if unsafe { *self.woken.read_ptr() } {
             return;
         }
-        // SAFETY: a hook is fired once, and run once, by whoever took it: nobody else is here.
+        // SAFETY: a hook is fired once, and run once, by the thread that took it.
         unsafe { *self.woken.write_ptr() = true };
         // SAFETY: so the waker is there; and the drop does not drop it again.
         let waker = unsafe { ptr::read(&self.waker) };

@@ -89,7 +89,7 @@ impl<T> Below<T> {
     /// What is below, if it lives. Called by `settle` of the hook alone.
     pub(crate) fn reach(&self) -> Option<&Arc<T>> {
         let below = self.to.upgrade();
-        // SAFETY: a hook is fired once, and whoever took it has it alone.
+        // SAFETY: a hook is fired once, and the thread that took it has it alone.
         unsafe { *self.kept.write_ptr() = below };
         // SAFETY: as above; it stays until `release`, which comes later.
         unsafe { (*self.kept.read_ptr()).as_ref() }

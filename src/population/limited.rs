@@ -1,4 +1,4 @@
-//! A count up to a limit, and those who wait for a place below it.
+//! A count up to a limit, and the waits for a place below it.
 //!
 //! First come, first served: event-listener's list keeps the order, with one hook for each wait. A place is
 //! passed on without being given back, so no newcomer can take it. **One thread at a time serves the queue**

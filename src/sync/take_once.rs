@@ -1,6 +1,6 @@
-//! A value that the first who asks takes.
+//! A value that the first caller takes.
 //!
-//! Edge **R** (run or drop): of all who ask, one takes.
+//! Edge **R** (run or drop): of all callers, one takes.
 
 use super::{AtomicBool, Ordering, UnsafeCell};
 
@@ -19,7 +19,7 @@ impl<T> TakeOnce<T> {
         Self { is_taken: AtomicBool::new(value.is_none()), value: UnsafeCell::new(value) }
     }
 
-    /// The value, for the first who asks.
+    /// The value, for the first caller.
     pub(crate) fn take(&self) -> Option<T> {
         // R: one taker. Acquires nothing: what brought this object to the caller brought the value.
         if self.is_taken.swap(true, Ordering::Relaxed) {

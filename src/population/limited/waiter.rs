@@ -8,7 +8,7 @@
 //! | `DISMISSED` | a closer, from `WAITING` or `BUSY`  | the closer's, or the wait's      |
 //! | `GONE`      | the wait, from `WAITING`            | the wait's                       |
 //!
-//! The last three are final: **a wait is decided once.** The waker belongs to whoever took the state out of
+//! The last three are final: **a wait is decided once.** The waker belongs to the thread that took the state out of
 //! `WAITING`; a decision that finds `BUSY` leaves the waker to the wait, which then finds that it is decided
 //! and needs no wake. So the waker is taken out of a decided waiter exactly once, and a hook of a waiter has
 //! nothing foreign left when its last reference goes.
@@ -36,7 +36,7 @@ pub(super) struct Waiter {
     waker: UnsafeCell<Option<Waker>>,
 }
 
-// SAFETY: the waker is touched by whoever took the state out of `WAITING`, and before that by nobody.
+// SAFETY: the waker is touched by the thread that took the state out of `WAITING`, and before that by none.
 unsafe impl Sync for Waiter {}
 
 /// How a wait was decided.
@@ -71,7 +71,7 @@ impl Waiter {
         Self { state: AtomicUsize::new(WAITING), waker: UnsafeCell::new(Some(waker)) }
     }
 
-    /// By whoever serves or dismisses the queue.
+    /// By a server, or by the closer that dismisses the queue.
     pub(super) fn decide(&self, outcome: Outcome) -> Decided {
         let next = match outcome {
             Outcome::Granted => GRANTED,
@@ -123,7 +123,7 @@ impl Waiter {
         self.state.compare_exchange(from, to, relaxed, relaxed).ok()?;
         // SAFETY: taken out of `WAITING` by us.
         change(unsafe { &mut *self.waker.write_ptr() });
-        // O: publishes the waker to whoever decides from now on.
+        // O: publishes the waker to the decision that is still to come.
         match self.state.compare_exchange(to, from, Ordering::Release, relaxed) {
             Ok(_) => None,
             Err(_) => self.take_waker(),
@@ -140,7 +140,7 @@ impl Waiter {
         }
     }
 
-    /// By whoever the waker belongs to.
+    /// By the owner of the waker.
     fn take_waker(&self) -> Option<Waker> {
         // SAFETY: taken out of `WAITING` by the caller, so nobody else touches it.
         unsafe { (*self.waker.write_ptr()).take() }

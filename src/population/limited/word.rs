@@ -75,7 +75,7 @@ pub(super) struct Word(pub(super) Bits);
 /// A step that may have taken a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Whoever made the step holds a place, and passes it on to the head of the queue.
+    /// The thread that made the step holds a place, and passes it on to the head of the queue.
     PassOn(Word),
     /// There is nothing to pass on.
     Done(Word),
@@ -166,7 +166,7 @@ impl Word {
         next.let_in().map_or(Step::Done(next), Step::PassOn)
     }
 
-    /// Takes a place for the queue, if there is room for one who waits.
+    /// Takes a place for the queue, if a wait may be in it and there is room.
     pub(super) fn let_in(self) -> Option<Self> {
         let has_room = self.is_queued() && !self.is_closed() && self.count_bits() < self.limit();
         has_room.then(|| Self(self.0 + ONE))
