@@ -239,8 +239,11 @@ mod groups {
     use super::*;
     use winddown::{Refused, TaskGroup, TaskGuard};
 
-    fn fill(group: &TaskGroup) -> Vec<TaskGuard> {
-        (0..HALF).map(|_| group.guard().unwrap()).collect()
+    /// The highest limit: it has one bit less than the count.
+    const MOST: usize = HALF - 1;
+
+    fn fill(group: &TaskGroup, most: usize) -> Vec<TaskGuard> {
+        (0..most).map(|_| group.guard().unwrap()).collect()
     }
 
     /// API: `Full` at half range too, limit or not; a clone panics there with nothing changed.
@@ -249,16 +252,21 @@ mod groups {
         let parent = TaskGroup::new();
         // One has a limit that is beyond the range.
         let limited = TaskGroup::builder().limit(NonZeroUsize::MAX).build();
-        for group in [TaskGroup::new(), parent.child().unwrap(), limited] {
-            let mut guards = fill(&group);
+        let groups = [(TaskGroup::new(), HALF), (parent.child().unwrap(), HALF), (limited, MOST)];
+        for (group, most) in groups {
+            let mut guards = fill(&group, most);
             assert_eq!(group.guard().unwrap_err(), Refused::Full);
             assert_eq!(group.child().unwrap_err(), Refused::Full);
+            // A clone goes past a limit, and not past half of the range.
+            while guards.len() < HALF {
+                guards.push(guards[0].clone());
+            }
             assert!(panic_of(|| guards[0].clone()).contains("the group is full"));
             assert!(panic_of(|| guards[0].clone()).contains("the group is full"));
             assert_eq!(group.len(), HALF);
             drop(guards.pop());
             drop(guards[0].clone());
-            guards.push(group.guard().unwrap());
+            guards.push(guards[0].clone());
             group.close();
             assert_eq!(group.guard().unwrap_err(), Refused::Closed);
             assert!(!group.is_drained());
@@ -283,18 +291,18 @@ mod groups {
         assert_eq!(group.len(), HALF);
     }
 
-    /// Limits: at half range a wait for room waits, and is served, as at any limit.
+    /// Limits: at the highest limit a wait for room waits, and is served, as at any other.
     #[test]
-    fn a_wait_for_room_is_served_at_half_range() {
+    fn a_wait_for_room_is_served_at_the_highest_limit() {
         let group = TaskGroup::builder().limit(NonZeroUsize::MAX).build();
-        let mut guards = fill(&group);
+        let mut guards = fill(&group, MOST);
         let bell = Bell::new();
         let mut wait = group.guard_when_room();
         assert!(poll(&mut wait, &bell.waker()).is_pending());
         drop(guards.pop());
         assert_eq!(bell.rings(), 1);
         let Poll::Ready(Ok(guard)) = look(&mut wait) else { panic!("its turn") };
-        assert_eq!((group.len(), group.guard().map(drop)), (HALF, Err(Refused::Full)));
+        assert_eq!((group.len(), group.guard().map(drop)), (MOST, Err(Refused::Full)));
         drop((guard, guards));
     }
 
@@ -302,7 +310,7 @@ mod groups {
     #[test]
     fn a_wait_for_room_without_a_limit_says_full() {
         let group = TaskGroup::new();
-        let _guards = fill(&group);
+        let _guards = fill(&group, HALF);
         let Poll::Ready(outcome) = look(&mut group.guard_when_room()) else { panic!("at once") };
         assert_eq!(outcome.unwrap_err(), Refused::Full);
     }

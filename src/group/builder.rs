@@ -60,7 +60,9 @@ impl TaskGroupBuilder {
 
     /// Lets at most `limit` tasks in at a time: then [`guard`](TaskGroup::guard) says
     /// [`Full`](crate::Refused::Full), and [`guard_when_room`](TaskGroup::guard_when_room) waits its
-    /// turn. A child counts as one task; clones of guards are not held up.
+    /// turn. A child counts as one task; clones of guards are not held up. The highest limit is 1,073,741,823
+    /// (16,383 on targets without 64-bit atomics); a higher one is taken for that.
+    /// [`set_limit`](TaskGroup::set_limit) changes it.
     ///
     /// # Availability
     ///
