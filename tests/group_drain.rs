@@ -35,6 +35,30 @@ impl Log {
     }
 }
 
+/// Rule 18: own work is done when a drop returns, however many deliveries that is inside of.
+#[test]
+fn a_guard_that_is_dropped_deep_inside_has_drained_its_group() {
+    fn inside(deliveries: usize, work: Box<dyn FnOnce() + Send>) {
+        if deliveries == 0 {
+            return work();
+        }
+        let scope = CancelScope::new();
+        scope.token().on_cancel(move || inside(deliveries - 1, work)).detach();
+        assert!(scope.cancel());
+    }
+
+    let (group, ran) = (TaskGroup::new(), Arc::new(OnceLock::new()));
+    let (guard, other) = (group.guard().unwrap(), Arc::clone(&ran));
+    group.close();
+    let work = move || {
+        drop(guard);
+        assert!(group.is_drained());
+        other.set(()).expect("once");
+    };
+    inside(20, Box::new(work));
+    assert!(ran.get().is_some());
+}
+
 mod finaliser {
     use super::*;
 

@@ -103,24 +103,3 @@ fn a_raised_limit_meets_a_wait_that_gives_up() {
         assert_lets_in(group, 2);
     });
 }
-
-/// Rule 4: a limit that is raised while the door closes and a task leaves: the group drains.
-///
-/// Edges: A, C, D.
-///
-/// Mutants: `limit-close-dismisses-nobody`.
-#[test]
-fn a_raised_limit_meets_a_close_and_a_leave() {
-    check_within(2, || {
-        let group = one_place();
-        let (group, inside) = full(&group);
-        let first = queued(group);
-        let raiser = thread::spawn(move || group.set_limit(limit(2)).unwrap());
-        let leaver = thread::spawn(move || drop(inside));
-        group.close();
-        drop(block_on(first));
-        raiser.join().unwrap();
-        leaver.join().unwrap();
-        assert!(group.is_empty() && group.is_drained());
-    });
-}

@@ -138,7 +138,7 @@ alone_and_in_a_crowd!(a_waker_may_end_another_round_inline);
 ///
 /// Edges: F, L.
 ///
-/// Mutants: `hook-keeps-its-waker`, `hook-wakes-under-the-lock`.
+/// Mutants: `hook-keeps-its-waker`.
 fn a_waker_may_use_the_signal_when_it_is_dropped(crowded: bool) {
     check(move || {
         let signal = Signal::new();
