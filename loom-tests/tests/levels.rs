@@ -349,31 +349,6 @@ fn a_group_that_is_built_under_a_cancelled_token_ends_at_once() {
     });
 }
 
-/// Rule 17: a child that drains leaves the list of its parent while the parent's close fires it: those before
-/// and behind it are closed all the same.
-///
-/// Edges: B, C, L, S.
-///
-/// Mutants: `listening-counted-down-early`.
-#[test]
-fn a_child_that_drains_takes_nobodys_place() {
-    check_within(2, || {
-        let parent = TaskGroup::new();
-        // SAFETY: the thread is joined below.
-        let parent = unsafe { lend(&parent) };
-        let [before, going, behind] = [(); 3].map(|()| parent.child().unwrap());
-        let guards = [&before, &behind].map(|child| child.guard().unwrap());
-        let guard = going.guard().unwrap();
-        going.close();
-        let closer = thread::spawn(move || parent.close());
-        drop(guard);
-        closer.join().unwrap();
-        drop(guards);
-        assert!([before, going, behind].iter().all(TaskGroup::is_drained));
-        assert!(parent.is_drained());
-    });
-}
-
 /// Rules 7 and 17: a wait for the door of a child does not take the child's own place in the list of its
 /// parent: both hear of the close.
 ///
