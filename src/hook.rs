@@ -85,7 +85,7 @@ pub(crate) struct WaitList<T: Target> {
     /// The hooks that were fired and not taken yet.
     fired: Stack<Hook<T>>,
     /// How many listeners are still to be fired, or a few more: counted up before listening, and down
-    /// when the hook is fired, or when its wait goes before that. Bounds a delivery: neither waiters who
+    /// when the hook is fired, or when its wait goes before that. Bounds a delivery: neither waits that
     /// come back at once feed it for ever, nor does it pay for hooks that were fired long ago.
     listening: AtomicUsize,
     /// How often the event was notified.
@@ -111,7 +111,7 @@ impl<T: Target> WaitList<T> {
         self.notified.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Fires the hooks of all who were parked when the word changed.
+    /// Fires the hooks of all waits that were parked when the word changed.
     ///
     /// Requires that the caller acquired the announcements of those waits from the word.
     fn notify(&self) -> Fired<T> {
@@ -184,7 +184,7 @@ impl<T: Target> Waiters<T> {
         }
     }
 
-    /// Fires the hooks of all who announced themselves in the word.
+    /// Fires the hooks of all waits that announced themselves in the word.
     #[cold]
     pub(crate) fn fire(&self) -> Fired<T> {
         // C: the caller's step has read the announcements; this acquires what they registered.

@@ -179,7 +179,7 @@ impl Node {
         }
     }
 
-    /// Fires those who wait here and below, if the step from `before` took `WAITERS` away.
+    /// Fires the hooks here and below, if the step from `before` took `WAITERS` away.
     fn fire(&self, before: Option<Word>, deferred: &mut Deferred) {
         if before.is_some_and(Word::has_waiters) {
             deferred.settle(self.waiters.fire());

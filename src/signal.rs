@@ -170,7 +170,7 @@ impl<T> Signal<T> {
         and_then_run(|deferred| self.settle(value, deferred))
     }
 
-    /// The own work of a close; waking those who wait is deferred.
+    /// The own work of a close; waking the waits is deferred.
     pub(crate) fn settle(&self, value: T, deferred: &mut Deferred) -> Result<(), T> {
         let claim = if Self::ONE_STEP { CLAIMED | PUBLISHED } else { CLAIMED };
         // D: publishes what came before, or, if refused, acquires what came before the first close.

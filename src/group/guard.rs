@@ -96,7 +96,11 @@ impl TaskGuard {
 
     /// Counts the task out and gives a handle, so that a task can wait for its own group:
     /// `guard.leave().join().await`. (A wait for the group by somebody who is inside waits for
-    /// himself.)
+    /// itself.)
+    ///
+    /// # Panics
+    ///
+    /// As the drop of the guard.
     ///
     /// # Availability
     ///

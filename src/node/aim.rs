@@ -22,7 +22,7 @@ pub(crate) enum Aim {
     Follow(Box<dyn Follower>),
 }
 
-/// What follows from the cancellation of a node, beside waking those who wait.
+/// What follows from the cancellation of a node, beside waking its waiters.
 pub(crate) trait Follower: Send + Sync {
     /// Own work: runs nobody's code.
     fn settle(&self, deferred: &mut Deferred);

@@ -100,7 +100,7 @@ impl Limited {
         let mut now = self.load();
         loop {
             let step = next(now)?;
-            // A, B, C, D: see the callers.
+            // A, B, C, D: see the callers. An entry needs no more than Relaxed here; it shares the step.
             match self.word.compare_exchange_weak(
                 now.0,
                 word_of(&step).0,
@@ -279,7 +279,7 @@ fn last_if(now: Word) -> Exit {
     if !now.is_over() {
         return Exit::NotLast;
     }
-    // A: acquires what all did who left before.
+    // A: acquires what all tasks did that left before.
     fence(Ordering::Acquire);
     Exit::Last
 }
