@@ -139,6 +139,10 @@ impl<E> ErrGroup<E> {
     ///
     /// The output is [`Errors`] if a task failed, or only panicked.
     ///
+    /// # Panics
+    ///
+    /// As [`TaskGroup::join`].
+    ///
     /// # Cancel safety
     ///
     /// As [`TaskGroup::join`].

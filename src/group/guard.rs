@@ -95,8 +95,7 @@ impl TaskGuard {
     }
 
     /// Counts the task out and gives a handle, so that a task can wait for its own group:
-    /// `guard.leave().join().await`. (A wait for the group by somebody who is inside waits for
-    /// itself.)
+    /// `guard.leave().join().await`. (A wait for the group by a task inside waits for itself.)
     ///
     /// # Panics
     ///
