@@ -33,9 +33,9 @@ mod queue;
 use core::mem::{self, ManuallyDrop};
 
 use crate::sync::{Arc, run_to_end};
-use queue::{Queue, into_head, is_unwinding, kind_of};
+use queue::{Queue, is_unwinding, kind_of};
 
-pub(crate) use queue::{Batch, Head, Job, Stack};
+pub(crate) use queue::{Batch, Head, Job, Linked, Stack};
 
 /// The stages of a list, in their order.
 const OWN: usize = 0;
@@ -67,28 +67,23 @@ impl Deferred {
     }
 
     /// As [`settle`](Self::settle), for one.
-    pub(crate) fn settle_one<J: Job>(&mut self, job: Arc<J>) {
-        self.stages[OWN].push(into_head(job));
+    pub(crate) fn settle_one<J: Job>(&mut self, job: J) {
+        self.stages[OWN].push(job.into_head());
     }
 
-    /// To be run when all own work is done: wakers, which do not block.
-    pub(crate) fn wake_later<J: Job>(&mut self, jobs: Batch<J>) {
-        self.stages[WAKERS].append(jobs.into_queue());
-    }
-
-    /// As [`wake_later`](Self::wake_later), for one.
-    pub(crate) fn wake_one_later<J: Job>(&mut self, job: Arc<J>) {
-        self.stages[WAKERS].push(into_head(job));
+    /// To be run when all own work is done: a waker, or several, which do not block.
+    pub(crate) fn wake_later<J: Job>(&mut self, job: J) {
+        self.stages[WAKERS].push(job.into_head());
     }
 
     /// To be run behind the wakers: foreign code that may block.
-    pub(crate) fn run_later<J: Job>(&mut self, job: Arc<J>) {
-        self.stages[CALLBACKS].push(into_head(job));
+    pub(crate) fn run_later<J: Job>(&mut self, job: J) {
+        self.stages[CALLBACKS].push(job.into_head());
     }
 
     /// To be finalised at the very end, and settled again then.
-    pub(crate) fn finalise<J: Job>(&mut self, job: Arc<J>) {
-        self.stages[FINALISERS].push(into_head(job));
+    pub(crate) fn finalise<J: Job>(&mut self, job: J) {
+        self.stages[FINALISERS].push(job.into_head());
     }
 
     /// Puts all of `more` behind what is there.
@@ -239,19 +234,15 @@ struct Dropped<T> {
 
 impl<T: 'static> Dropped<T> {
     fn new(value: T) -> Arc<Self> {
-        Arc::new(Self { head: Head::of::<Self>(), _value: value })
+        Arc::new(Self { head: Head::of::<Arc<Self>>(), _value: value })
     }
 }
 
 // SAFETY: `HEAD` is the offset of `head`, which `new` makes.
-unsafe impl<T: 'static> Job for Dropped<T> {
+unsafe impl<T: 'static> Linked for Dropped<T> {
     const HEAD: usize = mem::offset_of!(Self, head);
 
     fn settle(this: Arc<Self>, deferred: &mut Deferred) {
         deferred.run_later(this);
-    }
-
-    fn run(this: Arc<Self>) {
-        drop(this);
     }
 }

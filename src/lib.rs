@@ -29,7 +29,7 @@ mod waker;
 
 mod deferred;
 
-mod hook;
+mod seats;
 
 mod wait;
 

@@ -10,11 +10,14 @@
 //! whoever claimed also delivers to the node if its parent turns out to be cancelled, whether or not
 //! it waits itself: others who wait on the node rely on it.
 //!
-//! A cancellation spreads without recursion: firing a node puts its hooks on a list of deferred work
-//! ([`Deferred`]); those of children settle the child and add its hooks; tasks and callbacks are foreign
-//! code and run when no child is left.
+//! A cancellation spreads without recursion: firing a node puts what it fires on a list of deferred work
+//! ([`Deferred`]); a child is settled there, and adds its own; tasks and callbacks are foreign code and run when no
+//! child is left.
 //!
-//! Edges, beside those of the hooks:
+//! A node has three lists of seats: for tasks, in the node itself, so that a child with one wait allocates nothing
+//! beside itself; for what is below; and for callbacks, in the order of their registration.
+//!
+//! Edges, beside those of the seats:
 //!
 //! * **D** (cancel to observer): what came before a cancel, and the reason, is seen by whoever sees
 //!   the word cancelled, on this node or any below.
@@ -26,21 +29,22 @@ mod word;
 
 use core::any::Any;
 use core::fmt;
+use core::mem;
 
 use alloc::boxed::Box;
 
 use crate::callback::Callback;
 use crate::deferred::{Deferred, drop_in_drop};
-use crate::hook::{Kept, Parked, Waiters};
 use crate::reason::Reason;
+use crate::seats::{List, Parked, Waiters};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::{
-    Arc, AtomicPtr, AtomicUsize, Exclusive as _, Layers, Ordering, Pile, fence, run_both,
+    Arc, AtomicPtr, AtomicUsize, Exclusive as _, Layers, Ordering, Pile, UnsafeCell, fence, run_both,
     run_to_end,
 };
 use crate::wait::{Announced, Source};
-pub(crate) use aim::{Aim, Below, Follower};
+pub(crate) use aim::{Below, Call, Follower, Observer, Reach};
 use word::Word;
 
 /// `hooking`: nobody has hooked the node into its parent, somebody does or has.
@@ -51,20 +55,25 @@ const CLAIMED: usize = 1;
 pub(crate) struct Node {
     /// Changed by cancels, deliveries, questions for the reason, and waits about to park.
     word: AtomicPtr<Reason>,
-    pub(crate) waiters: Waiters<Aim>,
+    observers: List<Observer>,
+    children: Waiters<Below>,
+    calls: Waiters<Call>,
     parent: Option<Arc<Node>>,
     /// Cuts off cancellation and deadline from above.
     shielded: bool,
     /// `NONE` until somebody claims to hook the node into its parent.
     hooking: AtomicUsize,
-    /// The registration in the parent; put in by the claimer.
-    link: Kept<Aim>,
+    /// The registration in the parent. Belongs to the claimer, and then to the drop.
+    link: UnsafeCell<Option<Parked<Below>>>,
     /// Registrations of callbacks that stay for as long as the node does.
-    detached: Pile<Parked<Aim>>,
+    detached: Pile<Parked<Call>>,
     value: Option<Box<dyn Any + Send + Sync>>,
     #[cfg(feature = "std")]
     deadline: Option<Instant>,
 }
+
+// SAFETY: `link` is written by the claimer and touched by nobody else before the drop. (`Send` is derived.)
+unsafe impl Sync for Node {}
 
 /// What a new node has beside its parent.
 #[derive(Default)]
@@ -79,11 +88,13 @@ impl Node {
     pub(crate) fn new(parent: Option<Arc<Node>>, traits: Traits) -> Arc<Self> {
         Arc::new(Self {
             word: AtomicPtr::new(Word::OPEN.0),
-            waiters: Waiters::new(),
+            observers: List::new(),
+            children: Waiters::new(),
+            calls: Waiters::new(),
             parent,
             shielded: traits.shielded,
             hooking: AtomicUsize::new(NONE),
-            link: Kept::new(),
+            link: UnsafeCell::new(None),
             detached: Pile::new(),
             value: traits.value,
             #[cfg(feature = "std")]
@@ -146,15 +157,19 @@ impl Node {
     }
 
     /// The own work of cancelling the node and all below it, unless it is cancelled; the rest is deferred.
-    pub(crate) fn settle(&self, reason: Reason, deferred: &mut Deferred) -> Result<(), Reason> {
+    pub(crate) fn settle(
+        this: &Arc<Self>,
+        reason: Reason,
+        deferred: &mut Deferred,
+    ) -> Result<(), Reason> {
         // An ancestor's cancellation came first, and its reason is ours.
-        if let Some(found) = self.found() {
-            self.pass_on(found, deferred);
+        if let Some(found) = this.found() {
+            Self::pass_on(this, found, deferred);
             return Err(reason);
         }
         let word = Word::keeping(reason);
-        let before = self.step(|now| now.settle(word));
-        self.fire(before, deferred);
+        let before = this.step(|now| now.settle(word));
+        Self::fire(this, before, deferred);
         if before.is_some_and(Word::is_open) {
             return Ok(());
         }
@@ -167,22 +182,27 @@ impl Node {
     }
 
     /// Passes an ancestor's cancellation on to this node and all below it.
-    fn pass_on(&self, reason: &Reason, deferred: &mut Deferred) {
-        let before = self.step(|now| now.settle(Word::borrowed(reason)));
-        self.fire(before, deferred);
+    fn pass_on(this: &Arc<Self>, reason: &Reason, deferred: &mut Deferred) {
+        let before = this.step(|now| now.settle(Word::borrowed(reason)));
+        Self::fire(this, before, deferred);
     }
 
     /// Passes the parent's cancellation on to this node and all below it.
-    fn settle_below(&self, deferred: &mut Deferred) {
-        if let Some(reason) = self.upper().and_then(|parent| parent.own_reason()) {
-            self.pass_on(reason, deferred);
+    fn settle_below(this: &Arc<Self>, deferred: &mut Deferred) {
+        if let Some(reason) = this.upper().and_then(|parent| parent.own_reason()) {
+            Self::pass_on(this, reason, deferred);
         }
     }
 
-    /// Fires the hooks here and below, if the step from `before` took `WAITERS` away.
-    fn fire(&self, before: Option<Word>, deferred: &mut Deferred) {
+    /// Fires what is here and below, if the step from `before` took `WAITERS` away.
+    fn fire(this: &Arc<Self>, before: Option<Word>, deferred: &mut Deferred) {
         if before.is_some_and(Word::has_waiters) {
-            deferred.settle(self.waiters.fire());
+            // C: the step has acquired all announcements.
+            // SAFETY: `this` keeps the node.
+            deferred.settle(unsafe { List::<Observer>::fire(Arc::as_ptr(this)) });
+            // The callbacks of a scope come before those of the scopes below it.
+            deferred.settle(this.calls.fire());
+            deferred.settle(this.children.fire());
         }
     }
 
@@ -224,9 +244,9 @@ impl Node {
             if !node.claim() {
                 return;
             }
-            if !node.hook_into(parent, Aim::Child(Below::new(node))) {
-                // The parent was cancelled meanwhile, and may have fired before our hook was there.
-                node.settle_below(deferred);
+            if !node.hook_into(parent, Below::Node(Arc::downgrade(node))) {
+                // The parent was cancelled meanwhile, and may have fired before our seat was armed.
+                Self::settle_below(node, deferred);
                 return;
             }
             node = parent;
@@ -239,12 +259,14 @@ impl Node {
         self.hooking.compare_exchange(NONE, CLAIMED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Registers `aim` in the parent, for as long as this node has it. False if the parent is cancelled;
-    /// then it may never be fired.
-    fn hook_into(&self, parent: &Self, aim: Aim) -> bool {
-        let Ok(parked) = Parked::new(&parent.waiters, aim) else { return false };
-        // The claimer puts it in, and nobody did before.
-        self.link.replace(Some(parked));
+    /// Registers `below` in the parent, for as long as this node lives; by the claimer. False if the parent is
+    /// cancelled; then it may never be fired.
+    fn hook_into(&self, parent: &Self, below: Below) -> bool {
+        // SAFETY: we hold the parent, and the drop takes the link out before it lets go.
+        let parked = unsafe { Parked::new(parent.children.home(), false, below) };
+        let Ok(parked) = parked else { return false };
+        // SAFETY: one thread has the claim, once.
+        unsafe { *self.link.write_ptr() = Some(parked) };
         parent.step(Word::announce).is_some()
     }
 
@@ -257,11 +279,11 @@ impl Node {
         deferred: &mut Deferred,
     ) -> bool {
         let Some(parent) = this.upper() else { return true };
-        // Without a hook nobody else delivers to us: what follows is done here and now.
+        // Without a seat above nobody else delivers to us: what follows is done here and now.
         if this.found().is_some() || !this.claim() {
             return false;
         }
-        if !this.hook_into(parent, Aim::Follow(follower())) {
+        if !this.hook_into(parent, Below::Follow(follower())) {
             return false;
         }
         Self::hook_up(parent, deferred);
@@ -270,38 +292,38 @@ impl Node {
     }
 
     /// Registers `callback` to be run when the node is cancelled. If it is, the callback runs here, after
-    /// those that were registered before, and there is no registration.
-    pub(crate) fn register(this: &Arc<Self>, callback: Callback) -> Option<Parked<Aim>> {
+    /// those that were registered before. The node outlives the registration.
+    pub(crate) fn register(this: &Arc<Self>, callback: &Arc<Callback>) -> Option<Parked<Call>> {
         // Looked at first: a callback that is in no list runs on this thread.
         if let Some(reason) = this.found() {
             let mut deferred = Deferred::new();
-            this.pass_on(reason, &mut deferred);
+            Self::pass_on(this, reason, &mut deferred);
             run_both(|| deferred.run(), || callback.run());
             return None;
         }
-        let (Ok(parked) | Err(parked)) = Parked::new(&this.waiters, Aim::Call(callback));
+        // SAFETY: the caller's promise.
+        let parked = unsafe { Parked::new(this.calls.home(), false, Call(Arc::clone(callback))) };
         let mut deferred = Deferred::new();
         // Also where nothing was registered: a node is fired only when it is cancelled.
         let announced = this.announce(None, &mut deferred);
         if let Announced::Over = announced {
-            this.pass_on(this.found()?, &mut deferred);
+            Self::pass_on(this, this.found()?, &mut deferred);
         }
         run_both(
             || deferred.run(),
             || {
-                // A delivery that came before our hook has passed it by.
-                if let (Announced::Over, Aim::Call(callback)) = (announced, parked.target()) {
+                // A delivery that came before our seat was armed has passed it by.
+                if let Announced::Over = announced {
                     callback.run();
                 }
             },
         );
-        Some(parked)
+        parked.ok()
     }
 
     /// Keeps a registration that nobody will take back.
-    pub(crate) fn keep(&self, parked: Parked<Aim>) {
-        let spent = matches!(parked.target(), Aim::Call(callback) if callback.is_spent());
-        if parked.is_live() && !spent {
+    pub(crate) fn keep(&self, parked: Parked<Call>) {
+        if parked.is_live() {
             // Never sealed.
             let _ = self.detached.push(parked);
         }
@@ -320,18 +342,19 @@ impl Node {
 
     /// The highest scope whose time is up at `now`: the one to cancel, with all below it.
     #[cfg(feature = "std")]
-    pub(crate) fn overdue(&self, now: Instant) -> Option<&Self> {
-        self.scopes().filter(|node| node.deadline.is_some_and(|at| at <= now)).last()
+    pub(crate) fn overdue(this: &Arc<Self>, now: Instant) -> Option<&Arc<Self>> {
+        let scopes = core::iter::successors(Some(this), |node| node.upper());
+        scopes.filter(|node| node.deadline.is_some_and(|at| at <= now)).last()
     }
 }
 
 impl Source for Arc<Node> {
     type Seen = ();
-    type Target = Aim;
+    type Target = Observer;
 
     #[inline]
-    fn waiters(&self) -> &Waiters<Aim> {
-        &self.waiters
+    fn home(&self) -> *const Node {
+        Arc::as_ptr(self)
     }
 
     #[inline]
@@ -355,13 +378,15 @@ impl Drop for Node {
     /// Leaves nothing in the parent, and drops the chain above in a loop as far as it is ours alone.
     fn drop(&mut self) {
         // What is above may be freed below.
-        drop(self.link.replace(None));
+        // SAFETY: `&mut self` makes this the only access.
+        drop(unsafe { (*self.link.write_ptr()).take() });
         let word = Word(self.word.replace_mut(Word::OPEN.0));
         let remains = Remains {
             value: self.value.take(),
             // SAFETY: an owned reason came from `keeping`; the node is going, and with it all borrowers.
             reason: unsafe { word.take() },
             callbacks: self.detached.take(),
+            _calls: mem::replace(&mut self.calls, Waiters::new()),
         };
         let mut next = self.parent.take();
         run_to_end(|| {
@@ -380,7 +405,9 @@ impl Drop for Node {
 struct Remains {
     value: Option<Box<dyn Any + Send + Sync>>,
     reason: Option<Box<Reason>>,
-    callbacks: Layers<Parked<Aim>>,
+    callbacks: Layers<Parked<Call>>,
+    /// Where the callbacks are registered; dropped last.
+    _calls: Waiters<Call>,
 }
 
 impl Remains {
@@ -392,7 +419,7 @@ impl Remains {
 impl Drop for Remains {
     /// One after the other, also if the drop of one panics.
     fn drop(&mut self) {
-        let Self { value, reason, callbacks } = self;
+        let Self { value, reason, callbacks, .. } = self;
         run_both(
             || drop(value.take()),
             || {

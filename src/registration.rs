@@ -6,8 +6,8 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::callback::Callback;
 use crate::deferred::drop_in_drop;
-use crate::hook::Parked;
-use crate::node::{Aim, Node};
+use crate::node::{Call, Node};
+use crate::seats::Parked;
 use crate::sync::Arc;
 
 /// A callback that waits for a cancellation. Made by
@@ -28,8 +28,8 @@ pub struct Registration {
 enum State {
     /// The callback will not run: its token is never cancelled, or it was taken back.
     Never,
-    /// In the list of the node, or fired.
-    Registered(Parked<Aim>, Arc<Node>),
+    /// In the list of the node, or fired. Dropped in this order.
+    Registered(Parked<Call>, Arc<Callback>, Arc<Node>),
     /// It ran when it was registered, or it stays registered.
     Over,
 }
@@ -40,8 +40,9 @@ impl Registration {
     }
 
     pub(crate) fn new(node: &Arc<Node>, callback: Callback) -> Self {
-        let state = match Node::register(node, callback) {
-            Some(parked) => State::Registered(parked, Arc::clone(node)),
+        let callback = Arc::new(callback);
+        let state = match Node::register(node, &callback) {
+            Some(parked) => State::Registered(parked, callback, Arc::clone(node)),
             None => State::Over,
         };
         Self { state }
@@ -69,18 +70,20 @@ impl Registration {
     ///
     /// Everywhere but in interrupts: it allocates.
     pub fn detach(mut self) {
-        if let State::Registered(parked, node) = mem::replace(&mut self.state, State::Over) {
+        let state = mem::replace(&mut self.state, State::Over);
+        if let State::Registered(parked, callback, node) = state
+            && !callback.is_spent()
+        {
             node.keep(parked);
         }
     }
 
     fn take_back(&mut self) -> bool {
-        let (parked, _node) = match mem::replace(&mut self.state, State::Over) {
-            State::Registered(parked, node) => (parked, node),
+        let (parked, callback, _node) = match mem::replace(&mut self.state, State::Over) {
+            State::Registered(parked, callback, node) => (parked, callback, node),
             State::Never => return true,
             State::Over => return false,
         };
-        let Aim::Call(callback) = parked.target() else { return false };
         let Some(closure) = callback.take() else { return false };
         // Out of the list first: dropping what the closure captured is foreign code. It may be one of a
         // chain: another registration, whose closure captured another.

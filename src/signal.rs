@@ -28,7 +28,7 @@ use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::deferred::{Deferred, and_then_run};
-use crate::hook::{Task, Waiters};
+use crate::seats::{List, Task, Waiters};
 use crate::sync::{AtomicUsize, Exclusive as _, Ordering, UnsafeCell, const_unless_loom};
 use crate::wait::{Announced, Source, Waiting};
 
@@ -189,7 +189,7 @@ impl<T> Signal<T> {
             before = self.word.fetch_or(PUBLISHED, Ordering::Release);
         }
         if before & WAITERS != 0 {
-            deferred.wake_later(self.waiters.fire());
+            deferred.settle(self.waiters.fire());
         }
         Ok(())
     }
@@ -290,7 +290,8 @@ impl<T> Signal<T> {
     /// waiter.join().unwrap();
     /// ```
     pub fn closed(&self) -> WaitClosed<&Self> {
-        Self::closed_in(self)
+        // SAFETY: the wait is polled with the signal that it borrows.
+        WaitClosed { waiting: unsafe { Waiting::lent() }, signal: self }
     }
 
     /// [`closed`](Self::closed) with a future that owns `signal`, to be stored or sent away.
@@ -299,7 +300,7 @@ impl<T> Signal<T> {
     ///
     /// As [`closed`](Self::closed).
     pub fn closed_in<P: Deref<Target = Self>>(signal: P) -> WaitClosed<P> {
-        WaitClosed { waiting: Waiting::New, signal }
+        WaitClosed { waiting: Waiting::holding(), signal }
     }
 
     /// Waits until the signal is closed, and gives the value. As [`closed`](Self::closed) otherwise.
@@ -332,8 +333,8 @@ impl<T> Source for Signal<T> {
     type Seen = ();
     type Target = Task;
 
-    fn waiters(&self) -> &Waiters<Task> {
-        &self.waiters
+    fn home(&self) -> *const List<Task> {
+        self.waiters.home()
     }
 
     #[inline]

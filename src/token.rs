@@ -15,10 +15,10 @@ use crate::combine::Until;
 use crate::deferred::Deferred;
 #[cfg(feature = "std")]
 use crate::deferred::and_then_run;
-use crate::hook::Kept;
-use crate::node::{Aim, Node, Traits};
+use crate::node::{Node, Observer, Traits};
 use crate::reason::Reason;
 use crate::registration::Registration;
+use crate::seats::Kept;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::{Arc, const_unless_loom};
@@ -84,7 +84,7 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 /// frees, and where it keeps no registration.
 pub struct CancelToken {
     /// The registration of this handle's last abandoned wait, for the next wait of the same task.
-    kept: Kept<Aim>,
+    kept: Kept<Observer>,
     /// None is never cancelled.
     node: Option<Arc<Node>>,
 }
@@ -209,7 +209,7 @@ impl CancelToken {
     ///
     /// Everywhere but in interrupts: it frees, and may take event-listener's lock.
     pub fn forget_wait(&self) {
-        drop(self.kept.replace(None));
+        drop(self.kept.take());
     }
 
     /// When the time of the scope, or of one above it, is up: the earliest of them.
@@ -358,9 +358,9 @@ impl CancelToken {
     pub(crate) fn settle(&self, reason: Reason, deferred: &mut Deferred) -> Result<(), Reason> {
         let Some(node) = &self.node else { return Err(reason) };
         let Some(shorter) = Cancelled::shorten(&reason) else {
-            return node.settle(reason, deferred);
+            return Node::settle(node, reason, deferred);
         };
-        if node.settle(shorter, deferred).is_err() {
+        if Node::settle(node, shorter, deferred).is_err() {
             return Err(reason);
         }
         deferred.drop_later(reason);
@@ -371,8 +371,8 @@ impl CancelToken {
     /// clock is made at the scope whose time it is.
     #[cfg(feature = "std")]
     pub(crate) fn end_what_is_overdue(&self, now: Instant) {
-        if let Some(node) = self.node.as_ref().and_then(|node| node.overdue(now)) {
-            let _ = and_then_run(|deferred| node.settle(Reason::Deadline, deferred));
+        if let Some(node) = self.node.as_ref().and_then(|node| Node::overdue(node, now)) {
+            let _ = and_then_run(|deferred| Node::settle(node, Reason::Deadline, deferred));
         }
     }
 

@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 
 use crate::deferred::Deferred;
 use crate::error::Unfinished;
-use crate::hook::{Parked, Target, Waiters};
+use crate::seats::{Parked, Target};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::run_both;
@@ -27,11 +27,11 @@ use crate::sync::run_both;
 pub(crate) trait Source {
     /// What a wait remembers of its first announcement.
     type Seen: Copy;
-    /// What its waiters' hooks run.
-    type Target: Target + From<Waker>;
+    /// What its waits put into their seats.
+    type Target: AnyTask;
 
-    /// Where its waiters are.
-    fn waiters(&self) -> &Waiters<Self::Target>;
+    /// What the list of its waits is in, as `Arc::as_ptr` gives it. It lives as long as the source.
+    fn home(&self) -> *const <Self::Target as Target>::Home;
 
     /// Whether a wait that saw `seen` is over. Acquires what ended it.
     fn is_over(&self, seen: Option<Self::Seen>) -> bool;
@@ -47,6 +47,11 @@ pub(crate) trait Source {
     fn announce(&self, seen: Option<Self::Seen>, deferred: &mut Deferred) -> Announced<Self::Seen>;
 }
 
+/// What wakes a task, or a thread, by its waker.
+pub(crate) trait AnyTask: Target + From<Waker> + AsRef<Waker> {}
+
+impl<T: Target + From<Waker> + AsRef<Waker>> AnyTask for T {}
+
 /// What an announcement found.
 pub(crate) enum Announced<S> {
     /// The wait is over.
@@ -58,24 +63,52 @@ pub(crate) enum Announced<S> {
 /// The state of a wait for a [`Source`] whose waits remember an `S`.
 pub(crate) enum Waiting<S, T: Target> {
     /// Never polled, or never pending.
-    New,
+    New {
+        /// Whether its registrations hold what they are in.
+        holds: bool,
+    },
     /// Registered, and announced in the word.
     Parked(Parked<T>, S),
     /// Over: ready from now on.
     Over,
 }
 
-impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
+impl<S: Copy, T: AnyTask> Waiting<S, T> {
+    /// For a source that lives as long as the wait, which then costs nothing to be sure of.
+    ///
+    /// # Safety
+    ///
+    /// Each source that it is polled with outlives it.
+    #[inline]
+    pub(crate) const unsafe fn lent() -> Self {
+        Self::New { holds: false }
+    }
+
+    /// For a source that a pointer of a foreign type leads to, which may lead to another one later.
+    #[inline]
+    pub(crate) const fn holding() -> Self {
+        Self::New { holds: true }
+    }
+
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
         matches!(self, Self::Over)
     }
 
     #[inline]
+    fn holds(&self) -> bool {
+        match self {
+            Self::New { holds } => *holds,
+            Self::Parked(parked, _) => parked.holds(),
+            Self::Over => false,
+        }
+    }
+
+    #[inline]
     fn seen(&self) -> Option<S> {
         match self {
             Self::Parked(_, seen) => Some(*seen),
-            Self::New | Self::Over => None,
+            Self::New { .. } | Self::Over => None,
         }
     }
 
@@ -116,11 +149,13 @@ impl<S: Copy, T: Target + From<Waker>> Waiting<S, T> {
             }
             // The clone is foreign code and comes first: nothing is registered if it panics, and
             // whatever it closes is seen by the announcement that follows.
-            //
-            // A notifier that fires between listening and registering leaves nothing registered:
-            // look again. Each turn is another thread's progress, so this is no spin.
             let target = waker.clone().into();
-            let Ok(parked) = Parked::new(source.waiters(), target) else { continue };
+            // SAFETY: the list is alive, as the source is; and one that does not hold outlives us, as `lent` says.
+            let Ok(parked) = (unsafe { Parked::new(source.home(), self.holds(), target) }) else {
+                // A notifier came between: look again. Each turn is another thread's progress, so this is no
+                // spin.
+                continue;
+            };
             let mut deferred = Deferred::new();
             let (new, unused, poll) = match source.announce(self.seen(), &mut deferred) {
                 Announced::Over => (Self::Over, Some(parked), Poll::Ready(())),
@@ -374,7 +409,7 @@ wait_forms!([W: AnyWait, Limit: Future] WaitUntil<W, Limit>);
 impl<S, T: Target> fmt::Debug for Waiting<S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::New => "New",
+            Self::New { .. } => "New",
             Self::Parked(..) => "Parked",
             Self::Over => "Over",
         })

@@ -25,7 +25,7 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::deferred::Deferred;
 use crate::error::{Overflow, Unbalanced};
-use crate::hook::{Task, Waiters};
+use crate::seats::{List, Task, Waiters};
 use crate::sync::{AtomicWord, Ordering, const_unless_loom};
 use crate::wait::{Announced, Source, Waiting};
 use word::{ONE, Round, Word};
@@ -321,7 +321,8 @@ impl WaitGroup {
     /// group.wait().block();
     /// ```
     pub fn wait(&self) -> Wait<&WaitGroup> {
-        Self::wait_in(self)
+        // SAFETY: the wait is polled with the group that it borrows.
+        Wait { waiting: unsafe { Waiting::lent() }, group: self }
     }
 
     /// [`wait`](Self::wait) with a future that owns `group`, to be stored or sent away.
@@ -330,7 +331,7 @@ impl WaitGroup {
     ///
     /// As [`wait`](Self::wait).
     pub fn wait_in<P: Deref<Target = WaitGroup>>(group: P) -> Wait<P> {
-        Wait { waiting: Waiting::New, group }
+        Wait { waiting: Waiting::holding(), group }
     }
 
     fn load(&self) -> Word {
@@ -371,7 +372,7 @@ impl WaitGroup {
     #[cold]
     fn end_round(&self) -> Deferred {
         let mut deferred = Deferred::new();
-        deferred.wake_later(self.waiters.fire());
+        deferred.settle(self.waiters.fire());
         deferred
     }
 }
@@ -380,8 +381,8 @@ impl Source for WaitGroup {
     type Seen = Round;
     type Target = Task;
 
-    fn waiters(&self) -> &Waiters<Task> {
-        &self.waiters
+    fn home(&self) -> *const List<Task> {
+        self.waiters.home()
     }
 
     #[inline]

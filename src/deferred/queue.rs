@@ -7,33 +7,85 @@ use core::ptr;
 use super::Deferred;
 use crate::sync::{Arc, AtomicPtr, Ordering};
 
-/// What can stand in a [`Deferred`] list.
+/// A pointer to what can stand in a [`Deferred`] list; it has all that it needs until it is run.
 ///
 /// # Safety
 ///
-/// `HEAD` is the offset of a field of type [`Head`] that was made by `Head::of::<Self>()`.
+/// `into_head` gives a head that was made by `Head::of::<Self>()`, and that is alive, and linked by nobody else,
+/// until `from_head` has made the pointer again.
 pub(crate) unsafe trait Job: Sized + 'static {
-    /// Where the head is.
-    const HEAD: usize;
+    /// Goes over to a list.
+    fn into_head(self) -> *mut Head;
+
+    /// Comes back.
+    ///
+    /// # Safety
+    ///
+    /// `head` came from `into_head`, and comes back once.
+    unsafe fn from_head(head: *mut Head) -> Self;
 
     /// Own work: runs nobody's code. Puts itself back on the list, if something is left.
-    fn settle(this: Arc<Self>, deferred: &mut Deferred);
+    fn settle(self, deferred: &mut Deferred);
 
     /// Foreign code, and the drop of the job.
-    fn run(this: Arc<Self>);
+    fn run(self);
 
     /// Foreign code that `settle` follows, also if this panics.
     fn finalise(&self) {}
 }
 
-/// The link of a job, and what it does. Belongs to the owner of the reference that a list holds.
+/// What stands in a list by a reference that is counted.
+///
+/// # Safety
+///
+/// `HEAD` is the offset of a field of type [`Head`] that was made by `Head::of::<Arc<Self>>()`.
+pub(crate) unsafe trait Linked: Sized + 'static {
+    /// Where the head is.
+    const HEAD: usize;
+
+    /// As [`Job::settle`].
+    fn settle(this: Arc<Self>, deferred: &mut Deferred);
+
+    /// As [`Job::run`].
+    fn run(this: Arc<Self>) {
+        drop(this);
+    }
+
+    /// As [`Job::finalise`].
+    fn finalise(&self) {}
+}
+
+// SAFETY: the head is in what the reference keeps, as `Linked` promises; and one list at a time has it.
+unsafe impl<L: Linked> Job for Arc<L> {
+    fn into_head(self) -> *mut Head {
+        Self::into_raw(self).cast_mut().wrapping_byte_add(L::HEAD).cast()
+    }
+
+    unsafe fn from_head(head: *mut Head) -> Self {
+        // SAFETY: the caller's promise, and that of `Linked`.
+        unsafe { Self::from_raw(head.wrapping_byte_sub(L::HEAD).cast_const().cast()) }
+    }
+
+    fn settle(self, deferred: &mut Deferred) {
+        L::settle(self, deferred);
+    }
+
+    fn run(self) {
+        L::run(self);
+    }
+
+    fn finalise(&self) {
+        (**self).finalise();
+    }
+}
+
+/// The link of a job, and what it does. Belongs to the list that the job stands in.
 pub(crate) struct Head {
     next: AtomicPtr<Head>,
     kind: &'static Kind,
 }
 
-/// The functions of one type of jobs, each for the head of a job whose reference it takes over;
-/// `finalise` only looks.
+/// The functions of one type of jobs, each for the head of a job that it takes over; `finalise` only looks.
 pub(super) struct Kind {
     pub(super) settle: unsafe fn(*mut Head, &mut Deferred),
     pub(super) run: unsafe fn(*mut Head),
@@ -55,36 +107,23 @@ pub(super) unsafe fn kind_of(head: *mut Head) -> &'static Kind {
     unsafe { &*head }.kind
 }
 
-/// The head of a job, which holds the reference from now on.
-pub(super) fn into_head<J: Job>(job: Arc<J>) -> *mut Head {
-    Arc::into_raw(job).cast_mut().wrapping_byte_add(J::HEAD).cast()
-}
-
-/// # Safety
-///
-/// `head` came from `into_head::<J>`, and this takes the reference over.
-unsafe fn from_head<J: Job>(head: *mut Head) -> Arc<J> {
-    // SAFETY: the caller's promise, and `Job`'s.
-    unsafe { Arc::from_raw(head.wrapping_byte_sub(J::HEAD).cast_const().cast()) }
-}
-
 unsafe fn settle<J: Job>(head: *mut Head, deferred: &mut Deferred) {
     // SAFETY: the list calls it for a head of this type that it has taken out.
-    J::settle(unsafe { from_head::<J>(head) }, deferred);
+    unsafe { J::from_head(head) }.settle(deferred);
 }
 
 unsafe fn run<J: Job>(head: *mut Head) {
     // SAFETY: as above.
-    J::run(unsafe { from_head::<J>(head) });
+    unsafe { J::from_head(head) }.run();
 }
 
 unsafe fn finalise<J: Job>(head: *mut Head) {
-    // SAFETY: as above; the reference stays with the list.
-    let job = ManuallyDrop::new(unsafe { from_head::<J>(head) });
+    // SAFETY: as above; the job stays with the list.
+    let job = ManuallyDrop::new(unsafe { J::from_head(head) });
     job.finalise();
 }
 
-/// Jobs in order, each with one reference.
+/// Jobs in order.
 pub(super) struct Queue {
     first: *mut Head,
     /// Of no meaning while `first` is null.
@@ -104,7 +143,7 @@ impl Queue {
         (!self.is_empty()).then_some(self.first)
     }
 
-    /// Puts `head`, whose job holds a reference for us, behind all others.
+    /// Puts `head`, whose job is ours now, behind all others.
     pub(super) fn push(&mut self, head: *mut Head) {
         self.append(Self { first: head, last: head });
     }
@@ -117,7 +156,7 @@ impl Queue {
         if self.is_empty() {
             self.first = more.first;
         } else {
-            // SAFETY: the queue is not empty, and holds a reference to its last job.
+            // SAFETY: the queue is not empty, and has its last job.
             unsafe { &*self.last }.next.store(more.first, Ordering::Relaxed);
         }
         self.last = more.last;
@@ -128,7 +167,7 @@ impl Queue {
             return None;
         }
         let head = self.first;
-        // SAFETY: the queue holds a reference to its first job.
+        // SAFETY: the queue has its first job.
         let next = &unsafe { &*head }.next;
         self.first = next.load(Ordering::Relaxed);
         // A job's link ends where its queue does; `push` relies on it.
@@ -170,13 +209,8 @@ impl<J: Job> Batch<J> {
     }
 
     /// Puts `job` behind all others.
-    pub(crate) fn push(&mut self, job: Arc<J>) {
-        self.jobs.push(into_head(job));
-    }
-
-    /// Puts all of `more` behind all others.
-    pub(crate) fn append(&mut self, more: Self) {
-        self.jobs.append(more.jobs);
+    pub(crate) fn push(&mut self, job: J) {
+        self.jobs.push(job.into_head());
     }
 
     pub(super) fn into_queue(self) -> Queue {
@@ -184,33 +218,35 @@ impl<J: Job> Batch<J> {
     }
 
     /// Takes the first job out.
-    pub(crate) fn pop(&mut self) -> Option<Arc<J>> {
-        // SAFETY: all heads in here came from `into_head::<J>`, by `push` or from a `Stack<J>`.
-        self.jobs.pop().map(|head| unsafe { from_head(head) })
+    pub(crate) fn pop(&mut self) -> Option<J> {
+        // SAFETY: all heads in here came from `push`.
+        self.jobs.pop().map(|head| unsafe { J::from_head(head) })
     }
 }
 
-/// Jobs of one type that are pushed by many, and taken all at once.
+/// Heads that are pushed by many, and taken all at once. It keeps none of them alive.
 ///
-/// Edge **F** (fired): publishes a job, with its link, to the taker of the stack.
-pub(crate) struct Stack<J: Job> {
-    /// The job that was pushed last, or null; each holds one reference.
+/// Edge **F** (fired): publishes a head, with its link, to the taker of the stack.
+pub(crate) struct Stack {
+    /// The head that was pushed last, or null.
     newest: AtomicPtr<Head>,
-    _jobs: PhantomData<fn(Arc<J>)>,
 }
 
-impl<J: Job> Stack<J> {
+impl Stack {
     pub(crate) fn new() -> Self {
-        Self { newest: AtomicPtr::new(ptr::null_mut()), _jobs: PhantomData }
+        Self { newest: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    pub(crate) fn push(&self, job: Arc<J>) {
-        let head = into_head(job);
+    /// # Safety
+    ///
+    /// Nobody else touches the link of `head`, and it is alive, until the iterator of the `take` that gets it has
+    /// given it out.
+    pub(crate) unsafe fn push(&self, head: *mut Head) {
         let mut newest = self.newest.load(Ordering::Relaxed);
         loop {
-            // SAFETY: the job is ours until the exchange succeeds.
+            // SAFETY: the head is ours until the exchange succeeds.
             unsafe { &*head }.next.store(newest, Ordering::Relaxed);
-            // F: publishes the job and its link; the reference goes over to the stack.
+            // F: publishes the head and its link.
             match self.newest.compare_exchange_weak(
                 newest,
                 head,
@@ -224,18 +260,18 @@ impl<J: Job> Stack<J> {
     }
 
     /// Takes what has been pushed, by this thread or by another: first pushed first.
-    pub(crate) fn take(&self) -> Batch<J> {
-        // F: acquires every job on the stack. Each was pushed by a compare-and-swap on top of the one
+    pub(crate) fn take(&self) -> impl Iterator<Item = *mut Head> + use<> {
+        // F: acquires every head on the stack. Each was pushed by a compare-and-swap on top of the one
         // below, so the last push's release sequence reaches down to the first.
         let mut newest = self.newest.swap(ptr::null_mut(), Ordering::Acquire);
-        let mut batch = Batch::new();
-        batch.jobs.last = newest;
-        // SAFETY: null, or the head of a job whose reference the stack held; it goes over to `batch`.
+        let mut queue = ManuallyDrop::new(Queue { first: ptr::null_mut(), last: newest });
+        // SAFETY: null, or a head that `push` had, which is ours now.
         while let Some(head) = unsafe { newest.as_ref() } {
             let older = head.next.load(Ordering::Relaxed);
-            head.next.store(batch.jobs.first, Ordering::Relaxed);
-            batch.jobs.first = mem::replace(&mut newest, older);
+            head.next.store(queue.first, Ordering::Relaxed);
+            queue.first = mem::replace(&mut newest, older);
         }
-        batch
+        // The link is read, and forgotten, before the head is given out.
+        core::iter::from_fn(move || queue.pop())
     }
 }

@@ -8,11 +8,11 @@
 use core::mem;
 
 use super::shared::Shared;
-use crate::deferred::{Deferred, Job};
+use crate::deferred::{Deferred, Linked};
 use crate::sync::Arc;
 
 // SAFETY: `HEAD` is the offset of `head`, which `Shared::new` makes.
-unsafe impl Job for Shared {
+unsafe impl Linked for Shared {
     const HEAD: usize = mem::offset_of!(Self, head);
 
     fn settle(this: Arc<Self>, deferred: &mut Deferred) {

@@ -7,14 +7,14 @@
 //! The door is a node of a tree of its own: a child's door hangs below its parent's, and the door of a root
 //! below the token that the group was built with, if there is one. So a close reaches all below at once, to
 //! be asked ([`Shared::is_closed`] looks at the doors alone), and by the delivery, to be acted on: each group
-//! has a hook in the node above its door ([`FromAbove`]). A token is cancelled by its own group, which closes
+//! has a seat in the node above its door ([`FromAbove`]). A token is cancelled by its own group, which closes
 //! the door first, or from above, which is above the door too.
 
 use alloc::boxed::Box;
 
 use super::shared::Shared;
 use crate::deferred::Deferred;
-use crate::node::{Below, Follower, Node};
+use crate::node::{Follower, Node, Reach};
 use crate::reason::Reason;
 use crate::sync::Arc;
 
@@ -28,7 +28,7 @@ impl Shared {
     /// Hooks the group in above its door, so that it is closed with what is above; if that is closed or
     /// cancelled, the group is so from birth. To be called before anybody else has the group.
     pub(super) fn follow(this: &Arc<Self>, deferred: &mut Deferred) {
-        let from_above = || -> Box<dyn Follower> { Box::new(FromAbove(Below::new(this))) };
+        let from_above = || -> Box<dyn Follower> { Box::new(FromAbove(Reach::new(this))) };
         if !Node::follow(&this.door, from_above, deferred) {
             Self::close(this, deferred);
         }
@@ -36,7 +36,7 @@ impl Shared {
 
     /// Closes the door, and then the population. True for the first.
     pub(super) fn close(this: &Self, deferred: &mut Deferred) -> bool {
-        let is_first = this.door.settle(Reason::Cancelled, deferred).is_ok();
+        let is_first = Node::settle(&this.door, Reason::Cancelled, deferred).is_ok();
         if let Some(exit) = this.population.close(deferred) {
             // SAFETY: the caller keeps the group.
             unsafe { Self::after(this, exit, deferred) };
@@ -55,8 +55,8 @@ impl Shared {
     }
 }
 
-/// What a group has above its door. Its hook is fired once, so each step is made once, by one thread.
-struct FromAbove(Below<Shared>);
+/// What a group has above its door. Its seat is fired once, so each step is made once, by one thread.
+struct FromAbove(Reach<Shared>);
 
 impl Follower for FromAbove {
     fn settle(&self, deferred: &mut Deferred) {

@@ -63,7 +63,8 @@ impl<'a> WaitRoom<'a> {
         let (Refused::Full, Some(limited)) = (refused, shared.population.limited()) else {
             return Some(Err(refused));
         };
-        let (queued, exit) = limited.queue_up(waker, deferred);
+        // SAFETY: the wait borrows a handle of the group, which has the queue.
+        let (queued, exit) = unsafe { limited.queue_up(waker, deferred) };
         self.state = Room::Queued(queued);
         // SAFETY: the handle keeps the group.
         unsafe { Shared::after(Arc::as_ptr(shared), exit, deferred) };

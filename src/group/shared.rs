@@ -78,7 +78,7 @@ impl Shared {
     /// A group with one handle, which the caller makes.
     pub(super) fn new(parts: Parts) -> Arc<Self> {
         let shared = Arc::new(Self {
-            head: Head::of::<Self>(),
+            head: Head::of::<Arc<Self>>(),
             population: parts.population,
             handles: AtomicUsize::new(1),
             door: parts.door,

@@ -13,9 +13,9 @@ use pin_project_lite::pin_project;
 use super::TaskGroup;
 use super::shared::Shared;
 use crate::deferred::Deferred;
-use crate::hook::Task;
-use crate::node::Aim;
+use crate::node::Observer;
 use crate::reason::Reason;
+use crate::seats::Task;
 use crate::sync::run_both;
 #[cfg(feature = "std")]
 use crate::wait::Clock;
@@ -26,13 +26,14 @@ use crate::wait::{AnyWait, Waiting, wait_forms};
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitDoor<P: Borrow<TaskGroup> = TaskGroup> {
-    waiting: Waiting<(), Aim>,
+    waiting: Waiting<(), Observer>,
     group: P,
 }
 
 impl<P: Borrow<TaskGroup>> WaitDoor<P> {
     pub(super) fn new(group: P) -> Self {
-        Self { waiting: Waiting::New, group }
+        // SAFETY: a handle, or a reference to one, leads to one group, and the group holds its door.
+        Self { waiting: unsafe { Waiting::lent() }, group }
     }
 }
 
@@ -94,7 +95,8 @@ pub struct WaitDrained<P: Borrow<TaskGroup> = TaskGroup> {
 
 impl<P: Borrow<TaskGroup>> WaitDrained<P> {
     pub(super) fn new(group: P, closes: bool) -> Self {
-        Self { waiting: Waiting::New, closes, group }
+        // SAFETY: a handle, or a reference to one, leads to one group, and the group holds its signal.
+        Self { waiting: unsafe { Waiting::lent() }, closes, group }
     }
 
     pub(crate) fn group(&self) -> &TaskGroup {

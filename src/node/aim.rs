@@ -1,5 +1,6 @@
-//! What the hooks of a node do when it is cancelled.
+//! What sits in the seats of a node: the tasks that wait for it, what is below it, and its callbacks.
 
+use core::mem::offset_of;
 use core::task::Waker;
 
 use alloc::boxed::Box;
@@ -7,18 +8,49 @@ use alloc::boxed::Box;
 use super::Node;
 use crate::callback::Callback;
 use crate::deferred::Deferred;
-use crate::hook::{Target, Task};
+use crate::seats::{CROWD, List, Seat, Settled, Target, Task};
 use crate::sync::{Arc, UnsafeCell, Weak};
 
-/// What a hook of a node does.
-pub(crate) enum Aim {
-    /// Wakes a task, or a thread.
-    Task(Task),
-    /// Passes a cancellation on.
-    Child(Below<Node>),
-    /// Runs a callback.
-    Call(Callback),
-    /// Does what follows from a cancellation.
+/// A task, or a thread, that waits for a cancellation. Its list is in the node.
+pub(crate) struct Observer(Task);
+
+impl From<Waker> for Observer {
+    fn from(waker: Waker) -> Self {
+        Self(waker.into())
+    }
+}
+
+impl AsRef<Waker> for Observer {
+    fn as_ref(&self) -> &Waker {
+        self.0.as_ref()
+    }
+}
+
+// SAFETY: nodes are only made in an `Arc`, and the list is a field.
+unsafe impl Target for Observer {
+    type Home = Node;
+    const LIST: usize = offset_of!(Node, observers);
+    type Front = [Seat<Self>; 1];
+    type Further = [Seat<Self>; CROWD];
+    const WAKES: bool = true;
+
+    fn settle(self, deferred: &mut Deferred) -> Settled<Self> {
+        match self.0.settle(deferred) {
+            Settled::Runs(task) => Settled::Runs(Self(task)),
+            Settled::Over => Settled::Over,
+        }
+    }
+
+    fn run(self) {
+        self.0.run();
+    }
+}
+
+/// What is to hear of a cancellation, and is not kept alive by what tells it.
+pub(crate) enum Below {
+    /// A node, which passes it on.
+    Node(Weak<Node>),
+    /// What follows from it elsewhere.
     Follow(Box<dyn Follower>),
 }
 
@@ -31,71 +63,82 @@ pub(crate) trait Follower: Send + Sync {
     fn release(&self);
 }
 
-impl From<Waker> for Aim {
-    fn from(waker: Waker) -> Self {
-        Self::Task(waker.into())
-    }
-}
+// SAFETY: the home is the list.
+unsafe impl Target for Below {
+    type Home = List<Self>;
+    const LIST: usize = 0;
+    type Front = [Seat<Self>; if cfg!(loom) { 1 } else { 4 }];
+    type Further = [Seat<Self>; CROWD];
+    const WAKES: bool = false;
 
-impl Target for Aim {
-    fn settle(&self, deferred: &mut Deferred) {
-        match self {
-            Self::Child(child) => {
-                if let Some(child) = child.reach() {
-                    child.settle_below(deferred);
-                }
-            }
+    fn settle(self, deferred: &mut Deferred) -> Settled<Self> {
+        match &self {
             Self::Follow(follower) => follower.settle(deferred),
-            Self::Task(task) => task.settle(deferred),
-            Self::Call(_) => {}
+            Self::Node(node) => {
+                let Some(node) = node.upgrade() else { return Settled::Over };
+                Node::settle_below(&node, deferred);
+                // Kept to the end, by its count alone: dropping it may be foreign code.
+                let _ = Arc::into_raw(node);
+            }
         }
+        Settled::Runs(self)
     }
 
-    fn run(&self) {
+    fn run(self) {
         match self {
-            Self::Task(task) => task.run(),
-            Self::Child(child) => child.release(),
-            Self::Call(callback) => callback.run(),
             Self::Follow(follower) => follower.release(),
+            // SAFETY: the reference that `settle` left.
+            Self::Node(node) => drop(unsafe { Arc::from_raw(node.as_ptr()) }),
         }
-    }
-
-    fn only_wakes(&self) -> bool {
-        matches!(self, Self::Task(_))
-    }
-
-    #[inline]
-    fn will_wake(&self, waker: &Waker) -> bool {
-        matches!(self, Self::Task(own) if own.will_wake(waker))
     }
 }
 
-/// The way from a node to what is below it, which it does not keep alive.
-pub(crate) struct Below<T> {
+/// A callback, which may be taken back while it is run.
+pub(crate) struct Call(pub(super) Arc<Callback>);
+
+// SAFETY: the home is the list.
+unsafe impl Target for Call {
+    type Home = List<Self>;
+    const LIST: usize = 0;
+    type Front = [Seat<Self>; 0];
+    type Further = [Seat<Self>; 1];
+    const ORDERED: bool = true;
+    const WAKES: bool = false;
+
+    fn settle(self, _: &mut Deferred) -> Settled<Self> {
+        Settled::Runs(self)
+    }
+
+    fn run(self) {
+        self.0.run();
+    }
+}
+
+/// The way down to something that its holder does not keep alive, and back.
+pub(crate) struct Reach<T> {
     to: Weak<T>,
-    /// Keeps it from `reach` to `release`: dropping it may be foreign code. Belongs to the delivery that
-    /// took the fired hook.
+    /// Keeps it from `reach` to `release`: dropping it may be foreign code. Belongs to the delivery.
     kept: UnsafeCell<Option<Arc<T>>>,
 }
 
-// SAFETY: `kept` is touched only by the one delivery that has the fired hook, or by its drop.
-unsafe impl<T: Send + Sync> Sync for Below<T> {}
+// SAFETY: `kept` is touched only by the one delivery that has the fired seat, or by its drop.
+unsafe impl<T: Send + Sync> Sync for Reach<T> {}
 
-impl<T> Below<T> {
+impl<T> Reach<T> {
     pub(crate) fn new(to: &Arc<T>) -> Self {
         Self { to: Arc::downgrade(to), kept: UnsafeCell::new(None) }
     }
 
-    /// What is below, if it lives. Called by `settle` of the hook alone.
+    /// What it leads to, if that lives. Called by the delivery alone.
     pub(crate) fn reach(&self) -> Option<&Arc<T>> {
         let below = self.to.upgrade();
-        // SAFETY: a hook is fired once, and the thread that took it has it alone.
+        // SAFETY: a seat is fired once, and the delivery has it alone.
         unsafe { *self.kept.write_ptr() = below };
         // SAFETY: as above; it stays until `release`, which comes later.
         unsafe { (*self.kept.read_ptr()).as_ref() }
     }
 
-    /// Called by `run` of the hook alone.
+    /// Called by the delivery alone.
     pub(crate) fn release(&self) {
         // SAFETY: as in `reach`.
         drop(unsafe { (*self.kept.write_ptr()).take() });

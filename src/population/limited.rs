@@ -1,6 +1,6 @@
 //! A count up to a limit, and the waits for a place below it.
 //!
-//! First come, first served: event-listener's list keeps the order, with one hook for each wait. A place is
+//! First come, first served: an ordered list of seats keeps the order, with one block for each wait. A place is
 //! passed on without being given back, so no newcomer can take it. **One thread at a time serves the queue**
 //! (`places`): a thread that frees a place while another one serves only counts it in `places`, and waits for
 //! nobody.
@@ -18,7 +18,7 @@
 //! * **B**: a wait's announcement and the step of a task that leaves are read-modify-writes of one word.
 //!   The announcement first: the leaver sees `QUEUED` and serves. The leaver first: the announcement
 //!   finds room.
-//! * **C**: a server clears `FRESH` and then looks for a hook: so it acquires the registration of
+//! * **C**: a server clears `FRESH` and then looks at the queue: so it acquires the registration of
 //!   every wait that announced itself before that, and a later one sets `FRESH` again.
 //! * **N** (next): what one server did to the queue, and what the task did whose place it took over, is seen
 //!   by the next.
@@ -32,9 +32,9 @@ use core::task::Waker;
 use super::Exit;
 use crate::deferred::Deferred;
 use crate::error::Refused;
-use crate::hook::{Fired, Parked, Waiters};
+use crate::seats::{Fired, Parked, Waiters};
 use crate::sync::{Arc, AtomicUsize, AtomicWord, Ordering, fence};
-use waiter::{Decided, Waiter};
+use waiter::{InQueue, Waiter};
 use word::{CLOSED, FRESH, ONE, Step, Word};
 
 pub(crate) use waiter::{GivenUp, Outcome};
@@ -42,30 +42,32 @@ pub(crate) use waiter::{GivenUp, Outcome};
 /// A population with a limit, and its queue.
 pub(crate) struct Limited {
     word: AtomicWord,
-    waiters: Waiters<Waiter>,
+    waiters: Waiters<InQueue>,
     /// Places that are to be passed on. The thread that makes it one serves until it is zero.
     places: AtomicUsize,
 }
 
 /// One wait for a place. Dropped without [`give_up`](Self::give_up) it would lose a place that was granted.
 pub(crate) struct Queued {
-    parked: Parked<Waiter>,
+    /// Dropped first: the seat goes before what sits in it.
+    _parked: Parked<InQueue>,
+    waiter: Arc<Waiter>,
 }
 
 impl Queued {
     /// How the wait was decided, if it was.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
-        self.parked.target().outcome()
+        self.waiter.outcome()
     }
 
     /// Sees to it that `waker` is woken when the wait is decided. Foreign code.
     pub(crate) fn renew(&self, waker: &Waker) {
-        self.parked.target().renew(waker);
+        self.waiter.renew(waker);
     }
 
     /// Ends the wait, and takes it out of the queue. A place that was granted is the caller's.
     pub(crate) fn give_up(self) -> GivenUp {
-        self.parked.target().give_up()
+        self.waiter.give_up()
     }
 }
 
@@ -170,8 +172,8 @@ impl Limited {
             return None;
         }
         if before.is_queued() {
-            // C: the step has acquired all announcements, and there are no more.
-            Self::decide(self.waiters.fire(), None, deferred);
+            // C: the step has acquired all announcements, and there are no more. What is fired is dismissed.
+            deferred.settle(self.waiters.fire());
         }
         Some(last_if(Word(before.0 | CLOSED)))
     }
@@ -195,11 +197,23 @@ impl Limited {
     ///
     /// The caller then looks at [`Queued::outcome`]: it may be decided already. Also at a closed door, where
     /// a place may have been granted before the word could be told of the wait.
-    pub(crate) fn queue_up(&self, waker: &Waker, deferred: &mut Deferred) -> (Queued, Exit) {
+    ///
+    /// # Safety
+    ///
+    /// `self` outlives the result.
+    pub(crate) unsafe fn queue_up(
+        &self,
+        waker: &Waker,
+        deferred: &mut Deferred,
+    ) -> (Queued, Exit) {
+        let waiter = Arc::new(Waiter::new(waker.clone()));
         let queued = loop {
-            // A server that comes between listening and registering passes us by then.
-            if let Ok(parked) = Parked::new(&self.waiters, Waiter::new(waker.clone())) {
-                break Queued { parked };
+            let target = InQueue(Arc::clone(&waiter));
+            // SAFETY: the caller's promise.
+            let parked = unsafe { Parked::new(self.waiters.home(), false, target) };
+            // A server that comes before we are armed passes us by.
+            if let Ok(parked) = parked {
+                break Queued { _parked: parked, waiter };
             }
         };
         let mut exit = Exit::NotLast;
@@ -238,11 +252,11 @@ impl Limited {
             // by the task whose place this was.
             self.word.fetch_and(!FRESH, Ordering::AcqRel);
             loop {
-                let hooks = self.waiters.fire_one();
-                if hooks.is_empty() {
+                let fired = self.waiters.fire_one();
+                if fired.is_empty() {
                     break;
                 }
-                if Self::decide(hooks, Some(Outcome::Granted), deferred) {
+                if Self::grant_first(fired, deferred) {
                     return Exit::NotLast;
                 }
             }
@@ -253,25 +267,18 @@ impl Limited {
         }
     }
 
-    /// Decides the waits of `hooks`: the first that still waits gets `first`, if that is given, and all others
-    /// are dismissed. True if `first` was given away.
+    /// Grants a place to the first wait of `fired` that is undecided; false if there is none.
     ///
-    /// A server comes with one hook; or with more, if the door was closed and all are dismissed meanwhile.
-    fn decide(
-        mut hooks: Fired<Waiter>,
-        mut first: Option<Outcome>,
-        deferred: &mut Deferred,
-    ) -> bool {
-        let had_place = first.is_some();
-        while let Some(hook) = hooks.pop() {
-            match hook.target().decide(first.unwrap_or(Outcome::Dismissed)) {
-                Decided::Wake => deferred.wake_one_later(hook),
-                Decided::Seen => {}
-                Decided::TooLate => continue,
+    /// A server comes with one wait; or with more, if the door was closed and all are dismissed meanwhile.
+    fn grant_first(mut fired: Fired<InQueue>, deferred: &mut Deferred) -> bool {
+        while let Some(due) = fired.pop() {
+            let waiter = due.into_target();
+            if waiter.is_some_and(|waiter| waiter.decide(Outcome::Granted, deferred)) {
+                deferred.settle(fired);
+                return true;
             }
-            first = None;
         }
-        had_place && first.is_none()
+        false
     }
 }
 
@@ -302,7 +309,9 @@ mod tests {
 
     fn queued(limited: &Limited, count: usize) -> Vec<Queued> {
         let queue_up = |_| {
-            let (queued, exit) = and_then_run(|deferred| limited.queue_up(Waker::noop(), deferred));
+            let (queued, exit) = 
+                // SAFETY: the tests drop their waits first.
+                and_then_run(|deferred| unsafe { limited.queue_up(Waker::noop(), deferred) });
             assert!(queued.outcome().is_none() && exit == Exit::NotLast);
             queued
         };
@@ -344,12 +353,12 @@ mod tests {
         assert!(gone.into_iter().all(|wait| matches!(wait.give_up(), GivenUp::Undecided(_))));
         for waits in [0, 1, 2, 20] {
             let costs = notified_by(&limited, waits);
-            assert_eq!(costs, waits.saturating_sub(1), "one for each but the first, in the slot");
+            assert_eq!(costs, waits, "one for each");
             assert_eq!(costs, notified_by(&fresh, waits));
         }
         drop(granted);
         let dismissed = queued(&limited, 3);
-        assert_eq!(limited.waiters.effort().0, 2);
+        assert_eq!(limited.waiters.effort().0, 3);
         assert_eq!(and_then_run(|deferred| limited.close(deferred)), Some(Exit::NotLast));
         assert!(dismissed.iter().all(|wait| wait.outcome() == Some(Outcome::Dismissed)));
         assert_eq!(limited.waiters.effort().0, 0);

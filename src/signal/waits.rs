@@ -10,7 +10,7 @@ use core::task::{Context, Poll};
 use futures_core::FusedFuture;
 
 use super::Signal;
-use crate::hook::Task;
+use crate::seats::Task;
 use crate::wait::{AnyWait, Waiting, wait_forms};
 
 /// The future of [`Signal::closed`] and [`Signal::closed_in`].
@@ -18,6 +18,7 @@ use crate::wait::{AnyWait, Waiting, wait_forms};
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitClosed<P = &'static Signal> {
+    // Dropped first: it may be in the list of the signal.
     pub(super) waiting: Waiting<(), Task>,
     pub(super) signal: P,
 }

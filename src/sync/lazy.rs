@@ -21,25 +21,30 @@ impl<T> LazyArc<T> {
     /// The value, if it was made.
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
-        // P: acquires the value that `make` published.
-        let value = self.value.load(Ordering::Acquire);
         // SAFETY: if not null, it came from `Arc::into_raw` in `make`, and the reference that it
         //   stands for is given up in `drop` alone, which has `&mut self`.
-        unsafe { value.as_ref() }
+        unsafe { self.as_ptr().as_ref() }
     }
 
-    /// A reference to the value, which is made here if nobody needed it before.
-    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        // P: as in `get`.
-        let mut value = self.value.load(Ordering::Acquire).cast_const();
-        if value.is_null() {
-            value = self.make(make());
-        }
-        // SAFETY: `value` came from `Arc::into_raw`, and our own reference, which lives as long as
-        //   `self`, keeps it during this call.
-        unsafe { Arc::increment_strong_count(value) };
-        // SAFETY: the reference that was just counted.
-        unsafe { Arc::from_raw(value) }
+    /// The value, as `Arc::as_ptr` gives it; null if it was not made. It lives as long as `self`.
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *const T {
+        // P: acquires the value that `make` published.
+        self.value.load(Ordering::Acquire)
+    }
+
+    /// The value, as `Arc::as_ptr` gives it, made here if nobody needed it before. It lives as long as `self`.
+    #[inline]
+    pub(crate) fn get_or_make_ptr(&self, make: impl FnOnce() -> T) -> *const T {
+        let value = self.as_ptr();
+        if value.is_null() { self.make(make()) } else { value }
+    }
+
+    /// The value, made here if nobody needed it before.
+    #[inline]
+    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
+        // SAFETY: not null, and it lives as long as `self`.
+        unsafe { &*self.get_or_make_ptr(make) }
     }
 
     #[cold]

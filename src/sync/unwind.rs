@@ -14,9 +14,8 @@ pub(crate) fn run_to_end(mut step: impl FnMut() -> bool) {
     let mut first = None;
     loop {
         // After a panic `step` goes on with what it has not taken in hand yet.
-        match catch_unwind(AssertUnwindSafe(&mut step)) {
-            Ok(true) => {}
-            Ok(false) => break,
+        match catch_unwind(AssertUnwindSafe(|| while step() {})) {
+            Ok(()) => break,
             Err(panic) if first.is_none() && !std::thread::panicking() => first = Some(panic),
             // In here, since its drop may leave more to be done.
             Err(panic) => discard(panic),

@@ -11,7 +11,7 @@ use core::task::{Context, Poll};
 use futures_core::FusedFuture;
 
 use super::CancelToken;
-use crate::node::{Aim, Node};
+use crate::node::{Node, Observer};
 use crate::reason::Reason;
 use crate::sync::Arc;
 #[cfg(feature = "std")]
@@ -88,14 +88,16 @@ impl RefUnwindSafe for Cancelled {}
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitCancelled<P: Borrow<CancelToken> = CancelToken> {
-    waiting: Waiting<(), Aim>,
+    // Dropped first, as far as it is not kept: it is in the list of the node.
+    waiting: Waiting<(), Observer>,
     token: P,
 }
 
 impl<P: Borrow<CancelToken>> WaitCancelled<P> {
     #[inline]
     pub(super) fn new(token: P) -> Self {
-        Self { waiting: Waiting::New, token }
+        // SAFETY: a token, or a reference to one, leads to one node, and holds it.
+        Self { waiting: unsafe { Waiting::lent() }, token }
     }
 }
 
@@ -107,14 +109,11 @@ impl<P: Borrow<CancelToken>> Future for WaitCancelled<P> {
         let this = self.get_mut();
         let token = this.token.borrow();
         let Some(node) = &token.node else { return Poll::Pending };
-        if let Waiting::New = this.waiting {
-            // Takes up what the last wait left. A hook that is spent, or of another task, is replaced
-            // by the poll like any other.
-            if let Some(parked) = token.kept.replace(None) {
-                // A `Borrow` that changes its mind has left that of another scope.
-                if parked.is_in(&node.waiters) {
-                    this.waiting = Waiting::Parked(parked, ());
-                }
+        if let Waiting::New { .. } = this.waiting {
+            // Takes up what the last wait left. A registration that is spent, or of another task, is
+            // replaced by the poll like any other.
+            if let Some(parked) = token.kept.take() {
+                this.waiting = Waiting::Parked(parked, ());
             }
         }
         this.waiting.poll(node, cx.waker())
@@ -129,7 +128,8 @@ impl<P: Borrow<CancelToken>> Drop for WaitCancelled<P> {
             return;
         };
         if parked.is_live() {
-            drop(self.token.borrow().kept.replace(Some(parked)));
+            // It goes with the handle, before the node does.
+            drop(self.token.borrow().kept.put(parked));
         }
     }
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::{AnyWait, Clock, Context, Pin, Poll, Unfinished};
 use crate::sync::Arc;
 use crate::sync::host::{Instant, now};
-use crate::waker::{Parker, into_waker};
+use crate::waker::Parker;
 
 /// How long a thread blocks at most.
 #[derive(Clone, Copy)]
@@ -62,7 +62,7 @@ fn drive<W: AnyWait>(mut wait: Pin<&mut W>, limit: TimeLimit) -> Option<W::Outpu
     // Before the first poll, which may take its time in foreign code.
     let limit = limit.start();
     let parker = Arc::new(Parker::new());
-    let waker = into_waker(Arc::clone(&parker));
+    let waker = Parker::waker(&parker);
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = wait.as_mut().poll(&mut cx) {

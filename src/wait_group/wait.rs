@@ -11,7 +11,7 @@ use futures_core::FusedFuture;
 
 use super::WaitGroup;
 use super::word::Round;
-use crate::hook::Task;
+use crate::seats::Task;
 use crate::wait::{AnyWait, Waiting, wait_forms};
 
 /// The future of [`WaitGroup::wait`] and [`WaitGroup::wait_in`].
@@ -19,6 +19,7 @@ use crate::wait::{AnyWait, Waiting, wait_forms};
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct Wait<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
+    // Dropped first: it may be in the list of the group.
     pub(super) waiting: Waiting<Round, Task>,
     pub(super) group: P,
 }

@@ -1,10 +1,12 @@
 //! A thread as what a waker wakes.
 //!
+//! `std::task::Wake` sees neither portable atomics nor loom's, so the four functions of a waker stand here by hand.
+//!
 //! Edge **K** (wake): what the waking thread did before is seen by the poll that follows.
 
-use core::task::RawWakerVTable;
+use core::ptr;
+use core::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::{Wake, vtable_of};
 use crate::sync::host::{Instant, Thread, current, park, park_timeout};
 use crate::sync::{Arc, AtomicBool, Ordering};
 
@@ -16,25 +18,53 @@ pub(crate) struct Parker {
 }
 
 /// At one address, by which a waker of a thread is known.
-static VTABLE: RawWakerVTable = vtable_of::<Parker>();
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, release);
 
-impl Wake for Parker {
-    fn vtable() -> &'static RawWakerVTable {
-        &VTABLE
-    }
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: `data` is of `Arc::into_raw`, and the waker that is being cloned keeps it.
+    unsafe { Arc::increment_strong_count(data.cast::<Parker>()) };
+    RawWaker::new(data, &VTABLE)
+}
 
-    fn wake(this: Arc<Self>) {
-        // K: what the waking thread did before is seen by the poll that follows `park`.
-        if !this.woken.swap(true, Ordering::Release) {
-            this.thread.unpark();
-        }
-    }
+unsafe fn wake(data: *const ()) {
+    // SAFETY: `data` is of `Arc::into_raw`, and the waker gives its reference up.
+    unsafe { Arc::from_raw(data.cast::<Parker>()) }.unpark();
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: `data` is of `Arc::into_raw`, and the waker keeps it.
+    unsafe { &*data.cast::<Parker>() }.unpark();
+}
+
+unsafe fn release(data: *const ()) {
+    // SAFETY: as in `wake`.
+    drop(unsafe { Arc::from_raw(data.cast::<Parker>()) });
 }
 
 impl Parker {
     /// For this thread.
     pub(crate) fn new() -> Self {
         Self { woken: AtomicBool::new(false), thread: current() }
+    }
+
+    /// A waker that unparks it.
+    pub(crate) fn waker(this: &Arc<Self>) -> Waker {
+        let data = Arc::into_raw(Arc::clone(this)).cast();
+        // SAFETY: the functions are for the pointer that `Arc::into_raw` gives, each reference is given up once, and
+        //   a `Parker` may be used by any thread.
+        unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) }
+    }
+
+    /// Whether `waker` came from `waker`.
+    pub(crate) fn is_of(waker: &Waker) -> bool {
+        ptr::eq(waker.vtable(), &VTABLE)
+    }
+
+    fn unpark(&self) {
+        // K: what the waking thread did before is seen by the poll that follows `park`.
+        if !self.woken.swap(true, Ordering::Release) {
+            self.thread.unpark();
+        }
     }
 
     /// Parks until woken (true), or until `at` (false).

@@ -10,8 +10,8 @@
 //!
 //! The last three are final: **a wait is decided once.** The waker belongs to the thread that took the state out of
 //! `WAITING`; a decision that finds `BUSY` leaves the waker to the wait, which then finds that it is decided
-//! and needs no wake. So the waker is taken out of a decided waiter exactly once, and a hook of a waiter has
-//! nothing foreign left when its last reference goes.
+//! and needs no wake. So the waker is taken out of a decided waiter exactly once, and it has nothing foreign left
+//! when its last reference goes.
 //!
 //! Edge **O** (outcome): a decision acquires the waker, which registering or the step to `WAITING` published,
 //! and publishes to the wait what came before it.
@@ -19,9 +19,9 @@
 use core::mem;
 use core::task::Waker;
 
-use crate::deferred::Deferred;
-use crate::hook::Target;
-use crate::sync::{AtomicUsize, Ordering, UnsafeCell, run_both};
+use crate::deferred::{Deferred, Head, Linked};
+use crate::seats::{List, Seat, Settled, Target};
+use crate::sync::{Arc, AtomicUsize, Ordering, UnsafeCell, run_both};
 use crate::waker::unparks;
 
 const WAITING: usize = 0;
@@ -32,6 +32,7 @@ const GONE: usize = 4;
 
 /// See the module.
 pub(super) struct Waiter {
+    head: Head,
     state: AtomicUsize,
     waker: UnsafeCell<Option<Waker>>,
 }
@@ -50,8 +51,8 @@ pub(crate) enum Outcome {
 
 /// What a decision found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Decided {
-    /// The waiter's hook is to be run, which wakes the task.
+enum Decided {
+    /// The waiter is to be run, which wakes the task.
     Wake,
     /// The wait is looking: nobody is to be woken.
     Seen,
@@ -68,11 +69,15 @@ pub(crate) enum GivenUp {
 
 impl Waiter {
     pub(super) fn new(waker: Waker) -> Self {
-        Self { state: AtomicUsize::new(WAITING), waker: UnsafeCell::new(Some(waker)) }
+        Self {
+            head: Head::of::<Arc<Self>>(),
+            state: AtomicUsize::new(WAITING),
+            waker: UnsafeCell::new(Some(waker)),
+        }
     }
 
     /// By a server, or by the closer that dismisses the queue.
-    pub(super) fn decide(&self, outcome: Outcome) -> Decided {
+    fn decide(&self, outcome: Outcome) -> Decided {
         let next = match outcome {
             Outcome::Granted => GRANTED,
             Outcome::Dismissed => DISMISSED,
@@ -147,23 +152,58 @@ impl Waiter {
     }
 }
 
-impl Target for Waiter {
-    /// As `run`, for a thread, which is unparked at once.
-    fn settle(&self, _: &mut Deferred) {
+// SAFETY: `HEAD` is the offset of `head`, which `new` makes. It is on a list once: after `Decided::Wake`.
+unsafe impl Linked for Waiter {
+    const HEAD: usize = mem::offset_of!(Self, head);
+
+    /// A thread is unparked at once.
+    fn settle(this: Arc<Self>, deferred: &mut Deferred) {
         // SAFETY: as in `take_waker`.
-        if unsafe { (*self.waker.read_ptr()).as_ref() }.is_some_and(unparks) {
-            self.run();
+        if unsafe { (*this.waker.read_ptr()).as_ref() }.is_some_and(unparks) {
+            Self::run(this);
+        } else {
+            deferred.wake_later(this);
         }
     }
 
-    /// After `Decided::Wake` alone.
-    fn run(&self) {
-        if let Some(waker) = self.take_waker() {
+    fn run(this: Arc<Self>) {
+        if let Some(waker) = this.take_waker() {
             waker.wake();
         }
     }
+}
 
-    fn will_wake(&self, _: &Waker) -> bool {
-        false
+/// A waiter in its seat.
+pub(super) struct InQueue(pub(super) Arc<Waiter>);
+
+impl InQueue {
+    /// Decides the wait; false if it has given up, or was decided before.
+    pub(super) fn decide(self, outcome: Outcome, deferred: &mut Deferred) -> bool {
+        match self.0.decide(outcome) {
+            Decided::Wake => deferred.wake_later(self.0),
+            Decided::Seen => {}
+            Decided::TooLate => return false,
+        }
+        true
+    }
+}
+
+// SAFETY: the home is the list.
+unsafe impl Target for InQueue {
+    type Home = List<Self>;
+    const LIST: usize = 0;
+    type Front = [Seat<Self>; 0];
+    type Further = [Seat<Self>; 1];
+    const ORDERED: bool = true;
+    const WAKES: bool = true;
+
+    /// By the closer: the wait is dismissed.
+    fn settle(self, deferred: &mut Deferred) -> Settled<Self> {
+        self.decide(Outcome::Dismissed, deferred);
+        Settled::Over
+    }
+
+    fn run(self) {
+        unreachable!("a wait in the queue was settled")
     }
 }

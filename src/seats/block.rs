@@ -1,0 +1,383 @@
+//! A block of seats: its memory, and what owners, openers, notifiers and deliverers do to it.
+
+use core::mem::{MaybeUninit, offset_of};
+use core::ptr::{self, NonNull};
+
+use event_listener::EventListener;
+
+use super::Target;
+use super::list::{List, Rest};
+use super::word::{FIRED, LEFT, MISSED, OPEN, OPENING, SPENT, Word, arms, bits, seats};
+use crate::deferred::Head;
+use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
+
+/// Where a target is. Written by the owner of the seat between claim and arm, and read after that by the owner
+/// and by one delivery.
+pub(crate) type Seat<T> = UnsafeCell<MaybeUninit<T>>;
+
+/// Some seats in a row.
+pub(crate) trait Seats {
+    const NUMBER: usize;
+
+    fn new() -> Self;
+}
+
+impl<T, const N: usize> Seats for [Seat<T>; N] {
+    const NUMBER: usize = N;
+
+    fn new() -> Self {
+        [(); N].map(|()| UnsafeCell::new(MaybeUninit::uninit()))
+    }
+}
+
+/// What every block begins with.
+pub(super) struct Header<T: Target> {
+    pub(super) head: Head,
+    word: AtomicUsize,
+    /// What was fired and is still to be run. Belongs to the delivery.
+    mask: UnsafeCell<usize>,
+    /// Null for the front.
+    rest: *const Rest<T>,
+}
+
+/// The block inside of a list.
+#[repr(C)]
+pub(super) struct Front<T: Target> {
+    header: Header<T>,
+    seats: T::Front,
+}
+
+/// A block in the chain of a list.
+#[repr(C)]
+pub(super) struct Further<T: Target> {
+    header: Header<T>,
+    /// What fires the block. Belongs to the opener, and to the wait in a block of one that leaves.
+    pub(super) listener: UnsafeCell<Option<EventListener>>,
+    /// The block that was made before this one, or null.
+    pub(super) after: *mut Header<T>,
+    seats: T::Further,
+}
+
+impl<T: Target> Header<T> {
+    fn new(rest: *const Rest<T>, state: usize) -> Self {
+        let (word, mask) = (AtomicUsize::new(state), UnsafeCell::new(0));
+        Self { head: Head::of::<super::Due<T>>(), word, mask, rest }
+    }
+}
+
+impl<T: Target> Front<T> {
+    pub(super) fn new() -> Self {
+        Self { header: Header::new(ptr::null(), OPEN), seats: T::Front::new() }
+    }
+}
+
+impl<T: Target> Further<T> {
+    pub(super) fn new(rest: *const Rest<T>, state: usize) -> Self {
+        Self {
+            header: Header::new(rest, state),
+            listener: UnsafeCell::new(None),
+            after: ptr::null_mut(),
+            seats: T::Further::new(),
+        }
+    }
+}
+
+/// A pointer to a block, which may reach all of it. Blocks go with their list: whoever has one of these
+/// has the list, too.
+pub(super) struct Block<T: Target>(NonNull<Header<T>>);
+
+impl<T: Target> Clone for Block<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Target> Copy for Block<T> {}
+
+impl<T: Target> Block<T> {
+    /// # Safety
+    ///
+    /// `header` is of a [`Front`] or [`Further`], may reach all of it, and is alive for as long as the
+    /// result is used.
+    #[inline]
+    pub(super) unsafe fn new(header: *const Header<T>) -> Self {
+        // SAFETY: the caller's promise.
+        Self(unsafe { NonNull::new_unchecked(header.cast_mut()) })
+    }
+
+    #[inline]
+    pub(super) fn as_ptr(self) -> *mut Header<T> {
+        self.0.as_ptr()
+    }
+
+    #[inline]
+    fn header(&self) -> &Header<T> {
+        // SAFETY: alive, as `new` says; and nobody has `&mut` to it.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(super) fn head(self) -> *mut Head {
+        self.as_ptr().wrapping_byte_add(offset_of!(Header<T>, head)).cast()
+    }
+
+    /// # Safety
+    ///
+    /// `head` came from `head`, and the block is alive for as long as the result is used.
+    pub(super) unsafe fn from_head(head: *mut Head) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::new(head.wrapping_byte_sub(offset_of!(Header<T>, head)).cast()) }
+    }
+
+    /// The list's chain, none for the front.
+    #[inline]
+    pub(super) fn rest(&self) -> Option<&Rest<T>> {
+        // SAFETY: null, or that of the list, which is alive.
+        unsafe { self.header().rest.as_ref() }
+    }
+
+    /// All of a block that is not the front.
+    pub(super) fn further(&self) -> &Further<T> {
+        debug_assert!(self.rest().is_some(), "the front has no listener");
+        // SAFETY: a header that is not in a `Front` is in a `Further`, and comes first there.
+        unsafe { self.0.cast().as_ref() }
+    }
+
+    /// What the list is in.
+    #[inline]
+    pub(super) fn home(self) -> *const T::Home {
+        match self.rest() {
+            Some(rest) => rest.home,
+            None => {
+                let offset = const { T::LIST + offset_of!(List<T>, front) };
+                self.as_ptr().wrapping_byte_sub(offset).cast_const().cast()
+            }
+        }
+    }
+
+    #[inline]
+    fn number(self) -> usize {
+        if self.rest().is_some() { T::Further::NUMBER } else { T::Front::NUMBER }
+    }
+
+    #[inline]
+    fn seat(&self, seat: usize) -> &Seat<T> {
+        let offset = match self.rest() {
+            Some(_) => const { offset_of!(Further<T>, seats) },
+            None => const { offset_of!(Front<T>, seats) },
+        };
+        let seats = self.as_ptr().wrapping_byte_add(offset).cast::<Seat<T>>();
+        // SAFETY: the seats are there, in a row, and `seat` is below their number, as for all seats that `word`
+        //   gives.
+        unsafe { &*seats.wrapping_add(seat) }
+    }
+
+    #[inline]
+    pub(super) fn word(&self) -> Word {
+        Word(self.header().word.load(Ordering::Relaxed))
+    }
+
+    /// Makes a step of the word, if there is one to make, and gives what came of it.
+    #[inline]
+    fn step<R>(
+        &self,
+        order: Ordering,
+        step: impl Fn(Word) -> Option<(Word, R)>,
+    ) -> Option<R> {
+        let mut now = self.word();
+        loop {
+            let (next, result) = step(now)?;
+            let word = &self.header().word;
+            match word.compare_exchange_weak(now.0, next.0, order, Ordering::Relaxed) {
+                Ok(_) => return Some(result),
+                Err(other) => now = Word(other),
+            }
+        }
+    }
+
+    /// Claims a seat, if the block is open and one is free.
+    #[inline]
+    pub(super) fn claim(self) -> Option<Place<T>> {
+        let number = self.number();
+        // V: acquires what the last owner and the last delivery read there.
+        let seat = self.step(Ordering::Acquire, |now| now.claim(number))?;
+        Some(Place { block: self, seat })
+    }
+
+    /// Takes the block to open it, if it is spent and half of it is free.
+    pub(super) fn reopen(self) -> bool {
+        let number = self.number();
+        // V: as in `claim`; the opener's own claim acquires nothing.
+        self.step(Ordering::Acquire, |now| Some((now.reopen(number)?, ()))).is_some()
+    }
+
+    /// Opens the block, which listens, with a seat claimed; by its opener. None if its listener was used up
+    /// meanwhile: then it is to listen again.
+    pub(super) fn open(self) -> Option<Place<T>> {
+        let number = self.number();
+        // V: acquires what owners have freed since `reopen`. L: publishes the listener to the next opener.
+        if let Some(seat) = self.step(Ordering::AcqRel, |now| now.open(number)) {
+            return Some(Place { block: self, seat });
+        }
+        // Acquire: the notifier is done with the block's link.
+        self.header().word.fetch_xor(MISSED ^ OPENING, Ordering::Acquire);
+        None
+    }
+
+    /// Fires the front. None if nothing is due.
+    #[inline]
+    pub(super) fn fire_front(self) -> Option<usize> {
+        // S: acquires the targets. V: and what the last delivery did to the mask; publishes nothing that the
+        // owners of the seats have not, but an arm that comes too late acquires what led to it.
+        self.step(Ordering::AcqRel, Word::fire_front)
+    }
+
+    /// Fires a block whose listener was used up: gives the mask of the targets that the caller has now. With none
+    /// of them the block is not to be touched any more.
+    pub(super) fn fire(self) -> usize {
+        // As in `fire_front`. Release: we are done with the block's link, if it is opened again.
+        self.step(Ordering::AcqRel, |now| Some(now.fire())).unwrap_or(0)
+    }
+
+    /// What was fired and is still to be run. By the delivery.
+    pub(super) fn mask(self) -> usize {
+        // SAFETY: the delivery has the block alone, but for the seats' owners.
+        unsafe { *self.header().mask.read_ptr() }
+    }
+
+    /// By the delivery.
+    pub(super) fn set_mask(self, mask: usize) {
+        // SAFETY: as above.
+        unsafe { *self.header().mask.write_ptr() = mask };
+    }
+
+    /// Copies the bits of a target that was fired. By the delivery.
+    ///
+    /// # Safety
+    ///
+    /// The bits are used as a target once.
+    #[inline]
+    pub(super) unsafe fn copy(self, seat: usize) -> T {
+        // SAFETY: it was armed with a target, which nobody writes before the delivery is over; the firing (S)
+        //   made it the delivery's.
+        unsafe { self.seat(seat).read_ptr().cast::<T>().read() }
+    }
+
+    /// Ends the delivery: all that was fired is out of its seats.
+    pub(super) fn delivered(self) {
+        let to = if self.rest().is_some() { SPENT } else { OPEN };
+        // V: publishes that we have read the seats, and are done with the mask and the link.
+        self.header().word.fetch_xor(FIRED ^ to, Ordering::Release);
+        if let Some(rest) = self.rest() {
+            rest.has_room(self);
+        }
+    }
+
+    /// Takes a block of one, whose wait goes, out of the list: false if it was fired. By the owner of the seat,
+    /// who has the listener from then on.
+    fn leave(self) -> bool {
+        // V: as for a free; acquires the listener. S: nobody fires the seat after this.
+        self.step(Ordering::AcqRel, |now| Some((now.leave()?, ()))).is_some()
+    }
+
+    /// Says that a notifier that used the listener up is still to come, or that it has been there.
+    fn left(self, was_notified: bool) {
+        let next = |now: Word| {
+            let is_expected = was_notified && now.state() == OPENING;
+            let state = if is_expected { LEFT } else { SPENT };
+            Some((now.with_state(state), ()))
+        };
+        // V: publishes that we are done with the listener.
+        let _ = self.step(Ordering::AcqRel, next);
+    }
+
+    /// Drops what is left in the seats by waits that were forgotten.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has the block, and nobody uses it after this.
+    pub(super) unsafe fn take_forgotten(self, mut each: impl FnMut(T)) {
+        for seat in seats(self.word().armed()) {
+            // SAFETY: armed, so nobody took the target; and nobody will, as the caller promises.
+            each(unsafe { self.copy(seat) });
+        }
+    }
+}
+
+/// A seat, from its claim until it is freed by its owner.
+pub(super) struct Place<T: Target> {
+    pub(super) block: Block<T>,
+    pub(super) seat: usize,
+}
+
+impl<T: Target> Clone for Place<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Target> Copy for Place<T> {}
+
+impl<T: Target> Place<T> {
+    /// Puts `target` in and arms the seat. `Err` if the block was fired since the claim: then the seat is free again,
+    /// and the target comes back, or has been fired too.
+    #[inline]
+    pub(super) fn arm(self, target: T) -> Result<Self, Option<T>> {
+        // SAFETY: claimed by us and not armed: nobody else touches it.
+        unsafe { self.cell().write_ptr().cast::<T>().write(target) };
+        // S: publishes the target to the notifier that fires it. Acquire: whoever comes too late sees what led
+        // to the firing; a node that hooks itself up looks at its parent then.
+        let before = self.block.header().word.fetch_or(arms(self.seat), Ordering::AcqRel);
+        if Word(before).state() == OPEN { Ok(self) } else { Err(self.free()) }
+    }
+
+    /// Gives the seat up; and the target back, if it was not fired.
+    #[inline]
+    pub(super) fn free(self) -> Option<T> {
+        // SAFETY: our own seat, which we have armed. Only the bits are copied: whose target they are is known
+        //   after the next step, behind which the seat may be somebody else's.
+        let target = unsafe { self.cell().read_ptr().read() };
+        if T::ORDERED && self.block.leave() {
+            self.stop_listening();
+        } else {
+            // V: publishes that we are done with the seat to the next owner.
+            let word = &self.block.header().word;
+            let before = Word(word.fetch_and(!bits(self.seat), Ordering::Release));
+            if !before.is_armed(self.seat) {
+                return None;
+            }
+        }
+        if let Some(rest) = self.block.rest() {
+            rest.has_room(self.block);
+        }
+        // SAFETY: it was armed until our step, so it is ours.
+        Some(unsafe { target.assume_init() })
+    }
+
+    #[cold]
+    fn stop_listening(&self) {
+        let Some(rest) = self.block.rest() else { return };
+        // SAFETY: `leave` made the listener ours.
+        let listener = unsafe { (*self.block.further().listener.write_ptr()).take() };
+        self.block.left(rest.discard(listener));
+    }
+
+    #[inline]
+    fn cell(&self) -> &Seat<T> {
+        self.block.seat(self.seat)
+    }
+
+    #[inline]
+    pub(super) fn is_armed(&self) -> bool {
+        // Relaxed: this only tells the owner that its registration is spent. An owner that reads a stale value
+        // goes on waiting; then the target is still to be run, or was run meanwhile, and the executor polls
+        // again, with that wake before it.
+        self.block.word().is_armed(self.seat)
+    }
+
+    /// Looks at the target, which may have been fired: then its bits are all that is left of it.
+    #[inline]
+    pub(super) fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        // SAFETY: our own seat, which we have armed; nobody writes it while it is ours.
+        look(unsafe { &*self.cell().read_ptr().cast::<T>() })
+    }
+}

@@ -1,0 +1,105 @@
+//! A fired block, on its way through the list of deferred work.
+
+use core::mem::{self, ManuallyDrop, MaybeUninit};
+
+use super::block::Block;
+use super::word::{SEATS, low, seats};
+use super::{Settled, Target};
+use crate::deferred::{Batch, Deferred, Head, Job};
+use crate::sync::{Arc, run_to_end};
+
+/// Blocks that were fired, to be deferred.
+pub(crate) type Fired<T> = Batch<Due<T>>;
+
+/// A block that was fired, and what of it is still to be run. Holds a reference to the home of its list.
+pub(crate) struct Due<T: Target> {
+    block: Block<T>,
+}
+
+impl<T: Target> Due<T> {
+    /// # Safety
+    ///
+    /// The caller fired the block, with this mask, and the home is alive.
+    pub(super) unsafe fn new(block: Block<T>, mask: usize) -> Self {
+        block.set_mask(mask);
+        // SAFETY: the home is alive, and a list is only in an `Arc`.
+        unsafe { Arc::increment_strong_count(block.home()) };
+        Self { block }
+    }
+
+    /// Moves the targets out of their seats, which ends the delivery.
+    fn take(&self) -> Targets<T> {
+        let mask = self.block.mask();
+        let mut targets = Targets { mask, targets: [const { MaybeUninit::uninit() }; SEATS] };
+        for seat in seats(mask) {
+            // SAFETY: fired and not taken yet, as the mask says, which nobody reads after this.
+            targets.targets[seat].write(unsafe { self.block.copy(seat) });
+        }
+        self.block.delivered();
+        targets
+    }
+}
+
+impl<T: Target> Due<T> {
+    /// The one target of a fired block of an ordered list.
+    pub(crate) fn into_target(self) -> Option<T> {
+        self.take().pop()
+    }
+}
+
+impl<T: Target> Drop for Due<T> {
+    fn drop(&mut self) {
+        // SAFETY: the reference that `new` counted.
+        drop(unsafe { Arc::from_raw(self.block.home()) });
+    }
+}
+
+// SAFETY: `from_head` is the inverse of `into_head`, and `Block::new` makes the head.
+unsafe impl<T: Target> Job for Due<T> {
+    fn into_head(self) -> *mut Head {
+        ManuallyDrop::new(self).block.head()
+    }
+
+    unsafe fn from_head(head: *mut Head) -> Self {
+        // SAFETY: it came from `into_head`, whose reference keeps the block.
+        Self { block: unsafe { Block::from_head(head) } }
+    }
+
+    fn settle(self, deferred: &mut Deferred) {
+        let mut left = self.block.mask();
+        for seat in seats(left) {
+            // SAFETY: fired; used as a target here, or, if its bits are as they were, by `run`.
+            match T::settle(unsafe { self.block.copy(seat) }, deferred) {
+                Settled::Runs(target) => mem::forget(target),
+                Settled::Over => left &= !low(seat),
+            }
+        }
+        self.block.set_mask(left);
+        if T::WAKES {
+            deferred.wake_later(self);
+        } else {
+            deferred.run_later(self);
+        }
+    }
+
+    /// The home may go with this, behind all else.
+    fn run(self) {
+        let mut targets = self.take();
+        run_to_end(|| targets.pop().map(T::run).is_some());
+    }
+}
+
+/// Targets that were moved out of their seats.
+struct Targets<T> {
+    mask: usize,
+    targets: [MaybeUninit<T>; SEATS],
+}
+
+impl<T> Targets<T> {
+    fn pop(&mut self) -> Option<T> {
+        let seat = seats(self.mask).next()?;
+        self.mask &= !low(seat);
+        // SAFETY: in the mask until now, so it was put in and not taken.
+        Some(unsafe { self.targets[seat].assume_init_read() })
+    }
+}

@@ -1,0 +1,409 @@
+//! The blocks of a list: the front, and the chain behind it, which listens.
+
+use core::marker::PhantomData;
+use core::mem::offset_of;
+use core::pin::Pin;
+use core::ptr;
+use core::task::{Context, RawWaker, RawWakerVTable, Waker};
+
+use alloc::boxed::Box;
+use core::future::Future as _;
+use event_listener::{Event, EventListener, IntoNotification as _, Listener as _};
+
+use super::block::{Block, Front, Further, Header, Place};
+use super::word::OPENING;
+use super::{Due, Fired, Target};
+use crate::deferred::{Head, Stack};
+use crate::sync::{AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering};
+
+/// How many blocks are fired in one go. Where event-listener's lock is a critical section, this bounds the time
+/// that interrupts are masked; elsewhere it keeps a long chain in the cache.
+const BATCH: usize = if cfg!(feature = "std") { 16 } else { 1 };
+
+/// How many blocks a wait looks at for a seat while the chain may grow.
+const LOOKS: usize = 2;
+
+/// The waits of one primitive. Inside of its [`Home`](Target::Home).
+pub(crate) struct List<T: Target> {
+    pub(super) front: Front<T>,
+    /// Made by the first wait that finds no seat in the front.
+    rest: LazyArc<Rest<T>>,
+}
+
+impl<T: Target> List<T> {
+    pub(crate) fn new() -> Self {
+        Self { front: Front::new(), rest: LazyArc::new() }
+    }
+
+    /// # Safety
+    ///
+    /// `home` is of `Arc::as_ptr`, and is alive for as long as the results are used.
+    #[inline]
+    unsafe fn of<'a>(home: *const T::Home) -> (Block<T>, &'a LazyArc<Rest<T>>) {
+        let list = home.wrapping_byte_add(T::LIST).cast::<Self>();
+        let front = list.wrapping_byte_add(offset_of!(Self, front)).cast::<Header<T>>();
+        // SAFETY: the caller's promise, and that of `Target`.
+        unsafe { (Block::new(front), &(*list).rest) }
+    }
+
+    /// Claims a seat.
+    ///
+    /// # Safety
+    ///
+    /// As for `of`.
+    #[inline]
+    pub(super) unsafe fn claim(home: *const T::Home) -> Place<T> {
+        // SAFETY: the caller's promise.
+        let (front, rest) = unsafe { Self::of(home) };
+        match front.claim() {
+            Some(place) => place,
+            None => rest.get_or_make(|| Rest::new(home)).claim(),
+        }
+    }
+
+    /// Fires all that announced itself before the word changed.
+    ///
+    /// Requires that the caller has acquired those announcements from the word.
+    ///
+    /// # Safety
+    ///
+    /// As for `of`, during the call.
+    pub(crate) unsafe fn fire(home: *const T::Home) -> Fired<T> {
+        let mut fired = Fired::new();
+        // SAFETY: the caller's promise.
+        let (front, rest) = unsafe { Self::of(home) };
+        if let Some(mask) = front.fire_front() {
+            // SAFETY: as above, and fired here.
+            fired.push(unsafe { Due::new(front, mask) });
+        }
+        if let Some(rest) = rest.get() {
+            rest.fire(&mut fired);
+        }
+        fired
+    }
+
+    /// Fires the block that was opened first. Gives what other threads fire meanwhile, too; or they take this one.
+    ///
+    /// Requires what `fire` requires. For a list without a front.
+    ///
+    /// # Safety
+    ///
+    /// As for `fire`.
+    pub(super) unsafe fn fire_one(home: *const T::Home) -> Fired<T> {
+        let mut fired = Fired::new();
+        // SAFETY: the caller's promise.
+        let (_, rest) = unsafe { Self::of(home) };
+        if let Some(rest) = rest.get() {
+            rest.fire_one(&mut fired);
+        }
+        fired
+    }
+
+    /// How many blocks listen, and how often the event was notified so far.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn effort(&self) -> (usize, usize) {
+        let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        self.rest.get().map_or((0, 0), |rest| (load(&rest.listening), load(&rest.notified)))
+    }
+}
+
+// SAFETY: sharing it lets one thread put in a target that another takes out (`T: Send`), and none but those two
+//   look at it.
+unsafe impl<T: Target> Send for List<T> {}
+// SAFETY: as above.
+unsafe impl<T: Target> Sync for List<T> {}
+
+impl<T: Target> Drop for List<T> {
+    fn drop(&mut self) {
+        // SAFETY: `&mut` makes this the only pointer to the front; it is a field, so it is alive.
+        let front: Block<T> = unsafe { Block::new((&raw const self.front).cast()) };
+        // SAFETY: as above.
+        unsafe { front.take_forgotten(super::drop_forgotten) };
+    }
+}
+
+/// What a list has when its front is full.
+pub(super) struct Rest<T: Target> {
+    pub(super) home: *const T::Home,
+    /// Where the blocks listen. Locks and allocates.
+    event: Event,
+    /// The blocks whose listeners were used up, and that nobody has fired yet.
+    notified_blocks: Stack,
+    /// How many blocks listen, or a few more: counted up before listening, and down by the notifier that fires
+    /// the block. Bounds a delivery: waits that come back at once do not feed it for ever.
+    listening: AtomicUsize,
+    /// The block that was made last; the chain only grows.
+    newest: AtomicPtr<Header<T>>,
+    /// Where to look for a seat first: the block that was opened last, or that got room last.
+    hint: AtomicPtr<Header<T>>,
+    /// How many blocks there are.
+    blocks: AtomicUsize,
+    /// Up to how many the chain grows before a wait looks at all of them.
+    limit: AtomicUsize,
+    /// How often the event was notified.
+    #[cfg(all(test, not(loom)))]
+    notified: AtomicUsize,
+    _blocks: PhantomData<Further<T>>,
+}
+
+// SAFETY: as for the list, to which its pointers lead.
+unsafe impl<T: Target> Send for Rest<T> {}
+// SAFETY: as above.
+unsafe impl<T: Target> Sync for Rest<T> {}
+
+impl<T: Target> Rest<T> {
+    fn new(home: *const T::Home) -> Self {
+        Self {
+            home,
+            event: Event::new(),
+            notified_blocks: Stack::new(),
+            listening: AtomicUsize::new(0),
+            newest: AtomicPtr::new(ptr::null_mut()),
+            hint: AtomicPtr::new(ptr::null_mut()),
+            blocks: AtomicUsize::new(0),
+            limit: AtomicUsize::new(0),
+            #[cfg(all(test, not(loom)))]
+            notified: AtomicUsize::new(0),
+            _blocks: PhantomData,
+        }
+    }
+
+    /// The block of a pointer that came from `grow`.
+    #[inline]
+    fn block(header: *mut Header<T>) -> Option<Block<T>> {
+        // SAFETY: it is of `Box::into_raw`, and the list has the block for as long as it lives.
+        (!header.is_null()).then(|| unsafe { Block::new(header) })
+    }
+
+    /// `block` may have a seat.
+    #[inline]
+    pub(super) fn has_room(&self, block: Block<T>) {
+        // The load keeps the line where it is, when many seats of one block are freed.
+        if self.hint.load(Ordering::Relaxed) != block.as_ptr() {
+            // P: publishes the block, which this thread has acquired.
+            self.hint.store(block.as_ptr(), Ordering::Release);
+        }
+    }
+
+    /// Claims a seat in some block.
+    fn claim(&self) -> Place<T> {
+        // P: acquires the block.
+        let hint = Self::block(self.hint.load(Ordering::Acquire));
+        if let Some(place) = hint.and_then(|hint| self.claim_in(hint)) {
+            return place;
+        }
+        match self.search(hint) {
+            Some(place) => place,
+            None => self.open(self.grow()),
+        }
+    }
+
+    /// Claims a seat of `block`, which is opened, if that is worth it.
+    #[inline]
+    fn claim_in(&self, block: Block<T>) -> Option<Place<T>> {
+        // In an ordered list, a wait that comes later must not sit down further ahead.
+        if !T::ORDERED && let Some(place) = block.claim() {
+            return Some(place);
+        }
+        block.reopen().then(|| self.open(block))
+    }
+
+    /// Looks for a seat behind the hint: at a few blocks, as long as the chain may grow, and then at all of them.
+    ///
+    /// The chain may double when each of its blocks was found half taken, or more. So it has at most four times
+    /// the seats that were ever taken at once, and to look at all of it is paid for by the seats that it got.
+    #[cold]
+    fn search(&self, hint: Option<Block<T>>) -> Option<Place<T>> {
+        let all = self.blocks.load(Ordering::Relaxed);
+        let looks = if all < self.limit.load(Ordering::Relaxed) { all.min(LOOKS) } else { all };
+        let mut block = hint;
+        for _ in 0..looks {
+            // P: acquires the blocks of the chain.
+            let next = block.map_or(ptr::null_mut(), |block| block.further().after);
+            block = Self::block(next).or_else(|| Self::block(self.newest.load(Ordering::Acquire)));
+            if let Some(place) = block.and_then(|block| self.claim_in(block)) {
+                self.has_room(place.block);
+                return Some(place);
+            }
+        }
+        if looks == all {
+            self.limit.store(2 * all + 2, Ordering::Relaxed);
+        }
+        None
+    }
+
+    /// A new block, to be opened by the caller.
+    fn grow(&self) -> Block<T> {
+        let new = Box::into_raw(Box::new(Further::new(self, OPENING)));
+        let mut newest = self.newest.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: it is ours until the exchange succeeds.
+            unsafe { (*new).after = newest };
+            // P: publishes the block, and, since each exchange continues the release sequence of the one before,
+            // those behind it.
+            match self.newest.compare_exchange_weak(
+                newest,
+                new.cast(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(other) => newest = other,
+            }
+        }
+        self.blocks.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: from `Box::into_raw`; the chain has it for as long as the list lives.
+        unsafe { Block::new(new.cast()) }
+    }
+
+    /// Opens `block` with a seat claimed; by its opener.
+    #[cold]
+    fn open(&self, block: Block<T>) -> Place<T> {
+        loop {
+            self.listen(block);
+            // A notifier that came between is another thread's progress, so this is no spin.
+            if let Some(place) = block.open() {
+                self.has_room(block);
+                return place;
+            }
+        }
+    }
+
+    /// Makes `block` listen; by its opener.
+    fn listen(&self, block: Block<T>) {
+        let cell = block.further().listener.write_ptr();
+        // SAFETY: the listener belongs to the opener.
+        if let Some(used) = unsafe { (*cell).take() } {
+            // Always discarded: a notified listener that is dropped passes its notification on, under the lock, to
+            // a block that nobody would take from the stack.
+            used.discard();
+        }
+        // The event allocates when it is first touched. An interrupt that comes between the next line and
+        // `listen` notifies, and must not be the first.
+        if self.listening.load(Ordering::Relaxed) == 0 {
+            self.event.notify(0.additional().relaxed());
+        }
+        let waker = waker_of(block);
+        loop {
+            // Relaxed: the announcement in the word publishes it, together with the listener.
+            self.listening.fetch_add(1, Ordering::Relaxed);
+            let mut listener = self.event.listen();
+            if Pin::new(&mut listener).poll(&mut Context::from_waker(&waker)).is_pending() {
+                // SAFETY: as above.
+                unsafe { *cell = Some(listener) };
+                return;
+            }
+            // It was notified before it could hold our waker; and it is out of the event's list.
+            self.listening.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Discards the listener of a block that leaves the list; true if it had been used up, so that a notifier is
+    /// still to fire the block, or has.
+    pub(super) fn discard(&self, listener: Option<EventListener>) -> bool {
+        let was_notified = listener.is_some_and(EventListener::discard);
+        if !was_notified {
+            self.listening.fetch_sub(1, Ordering::Relaxed);
+        }
+        was_notified
+    }
+
+    fn fire(&self, fired: &mut Fired<T>) {
+        // Relaxed: a block counts itself before a wait in it announces itself, and the caller has acquired the
+        // announcement; and each is counted down once, after it was counted up. So this is at least the number
+        // of blocks whose waits announced themselves before the word changed, and that were not fired yet.
+        let mut left = self.listening.load(Ordering::Relaxed);
+        while left > 0 {
+            let batch = left.min(BATCH);
+            // L: they are in the list, in order of registration, and none of them is skipped: additional
+            // notifications go to listeners that were not notified before. No fence is wanted (`relaxed`): the
+            // lock orders the list.
+            self.notify(batch);
+            self.take_notified(fired);
+            left -= batch;
+        }
+    }
+
+    fn fire_one(&self, fired: &mut Fired<T>) {
+        // As in `fire`. A listener that is notified before its block was registered, or whose wait leaves, is
+        // passed by. So one notification may fire nobody; as many as there are listeners reach every wait that
+        // announced itself.
+        let mut left = self.listening.load(Ordering::Relaxed);
+        while fired.is_empty() && left > 0 {
+            self.notify(1);
+            self.take_notified(fired);
+            left -= 1;
+        }
+    }
+
+    fn notify(&self, number: usize) {
+        #[cfg(all(test, not(loom)))]
+        self.notified.fetch_add(1, Ordering::Relaxed);
+        self.event.notify(number.additional().relaxed());
+    }
+
+    /// Fires the blocks whose listeners were used up, by this thread or by another.
+    fn take_notified(&self, fired: &mut Fired<T>) {
+        for head in self.notified_blocks.take() {
+            // SAFETY: `waker_of` pushed it, and the list is alive.
+            let block = unsafe { Block::<T>::from_head(head) };
+            // The link was read; behind this step the block may be opened, and on the stack, again.
+            let mask = block.fire();
+            self.listening.fetch_sub(1, Ordering::Relaxed);
+            if mask != 0 {
+                // SAFETY: fired here.
+                fired.push(unsafe { Due::new(block, mask) });
+            }
+        }
+    }
+}
+
+impl<T: Target> Drop for Rest<T> {
+    fn drop(&mut self) {
+        let mut next = self.newest.replace_mut(ptr::null_mut());
+        while let Some(block) = Self::block(next) {
+            // SAFETY: nobody else has the block: registrations and deliveries keep the list.
+            unsafe { block.take_forgotten(super::drop_forgotten) };
+            // SAFETY: it is of `Box::into_raw`, and used no more.
+            let further = unsafe { Box::from_raw(next.cast::<Further<T>>()) };
+            next = further.after;
+            // SAFETY: as above.
+            if let Some(listener) = unsafe { (*further.listener.write_ptr()).take() } {
+                listener.discard();
+            }
+        }
+    }
+}
+
+/// What a block registers with event-listener: runs under its lock, pushes the block and does nothing else.
+fn waker_of<T: Target>(block: Block<T>) -> Waker {
+    struct Functions<T>(PhantomData<T>);
+
+    impl<T: Target> Functions<T> {
+        const TABLE: RawWakerVTable =
+            RawWakerVTable::new(Self::clone, Self::wake, Self::wake, |_| {});
+
+        fn raw(head: *const ()) -> RawWaker {
+            RawWaker::new(head, const { &Self::TABLE })
+        }
+
+        unsafe fn clone(head: *const ()) -> RawWaker {
+            Self::raw(head)
+        }
+
+        unsafe fn wake(head: *const ()) {
+            let head = head.cast_mut().cast::<Head>();
+            // SAFETY: the list has the block for as long as the listener is in the event's list.
+            let block = unsafe { Block::<T>::from_head(head) };
+            if let Some(rest) = block.rest() {
+                // SAFETY: an open block, or one that is being opened, is in no list; its listener is notified
+                //   once, and nobody but the notifier that takes the stack touches its link before it has fired it.
+                unsafe { rest.notified_blocks.push(head) };
+            }
+        }
+    }
+
+    // SAFETY: the functions are for the head of a block, count no references, and may be called by any thread.
+    unsafe { Waker::from_raw(Functions::<T>::raw(block.head().cast_const().cast())) }
+}
+
