@@ -157,18 +157,28 @@ impl<S: Copy, T: AnyTask> Waiting<S, T> {
                 continue;
             };
             let mut deferred = Deferred::new();
-            let (new, unused, poll) = match source.announce(self.seen(), &mut deferred) {
-                Announced::Over => (Self::Over, Some(parked), Poll::Ready(())),
-                Announced::Parked(seen) => (Self::Parked(parked, seen), None, Poll::Pending),
+            let (new, late) = match source.announce(self.seen(), &mut deferred) {
+                Announced::Over => (Self::Over, Some(parked)),
+                Announced::Parked(seen) => (Self::Parked(parked, seen), None),
             };
-            // The old registration, and a new one that is not needed, go last: dropping a waker is
-            // foreign code.
+            let poll = if late.is_some() { Poll::Ready(()) } else { Poll::Pending };
             let old = mem::replace(self, new);
-            run_both(|| deferred.run(), || run_both(|| drop(old), || drop(unused)));
+            // The usual first poll leaves nothing to be done.
+            if late.is_some() || matches!(old, Self::Parked(..)) || !deferred.is_empty() {
+                Self::clear_up(deferred, old, late);
+            }
             return poll;
         }
     }
 
+    /// Runs what the announcement has deferred. The old registration, and a new one that is not needed, go last:
+    /// dropping a waker is foreign code.
+    #[cold]
+    fn clear_up(deferred: Deferred, old: Self, late: Option<Parked<T>>) {
+        run_both(|| deferred.run(), || run_both(|| drop(old), || drop(late)));
+    }
+
+    #[inline]
     fn become_over(&mut self) -> Poll<()> {
         // Over first, then the foreign waker is dropped.
         drop(mem::replace(self, Self::Over));

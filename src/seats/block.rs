@@ -5,9 +5,9 @@ use core::ptr::{self, NonNull};
 
 use event_listener::EventListener;
 
-use super::Target;
+use super::{Target, word};
 use super::list::{List, Rest};
-use super::word::{FIRED, LEFT, MISSED, OPEN, OPENING, SPENT, Word, arms, bits, seats};
+use super::word::{FIRED, LEFT, MISSED, OPEN, OPENING, SPENT, Word, arms, bits};
 use crate::deferred::Head;
 use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
 
@@ -296,7 +296,7 @@ impl<T: Target> Block<T> {
     ///
     /// Nobody else has the block, and nobody uses it after this.
     pub(super) unsafe fn take_forgotten(self, mut each: impl FnMut(T)) {
-        for seat in seats(self.word().armed()) {
+        for seat in word::Seats(self.word().armed()) {
             // SAFETY: armed, so nobody took the target; and nobody will, as the caller promises.
             each(unsafe { self.copy(seat) });
         }

@@ -3,7 +3,7 @@
 use core::mem::{self, ManuallyDrop, MaybeUninit};
 
 use super::block::Block;
-use super::word::{SEATS, low, seats};
+use super::word::{SEATS, Seats, low};
 use super::{Settled, Target};
 use crate::deferred::{Batch, Deferred, Head, Job};
 use crate::sync::{Arc, run_to_end};
@@ -30,8 +30,8 @@ impl<T: Target> Due<T> {
     /// Moves the targets out of their seats, which ends the delivery.
     fn take(&self) -> Targets<T> {
         let mask = self.block.mask();
-        let mut targets = Targets { mask, targets: [const { MaybeUninit::uninit() }; SEATS] };
-        for seat in seats(mask) {
+        let mut targets = Targets { mask: Seats(mask), targets: [const { MaybeUninit::uninit() }; SEATS] };
+        for seat in Seats(mask) {
             // SAFETY: fired and not taken yet, as the mask says, which nobody reads after this.
             targets.targets[seat].write(unsafe { self.block.copy(seat) });
         }
@@ -67,7 +67,7 @@ unsafe impl<T: Target> Job for Due<T> {
 
     fn settle(self, deferred: &mut Deferred) {
         let mut left = self.block.mask();
-        for seat in seats(left) {
+        for seat in Seats(left) {
             // SAFETY: fired; used as a target here, or, if its bits are as they were, by `run`.
             match T::settle(unsafe { self.block.copy(seat) }, deferred) {
                 Settled::Runs(target) => mem::forget(target),
@@ -91,14 +91,14 @@ unsafe impl<T: Target> Job for Due<T> {
 
 /// Targets that were moved out of their seats.
 struct Targets<T> {
-    mask: usize,
+    mask: Seats,
     targets: [MaybeUninit<T>; SEATS],
 }
 
 impl<T> Targets<T> {
+    #[inline]
     fn pop(&mut self) -> Option<T> {
-        let seat = seats(self.mask).next()?;
-        self.mask &= !low(seat);
+        let seat = self.mask.next()?;
         // SAFETY: in the mask until now, so it was put in and not taken.
         Some(unsafe { self.targets[seat].assume_init_read() })
     }

@@ -51,10 +51,17 @@ pub(super) const fn bits(seat: usize) -> usize {
 }
 
 /// The seats of a mask, which has their low bits.
-pub(super) fn seats(mask: usize) -> impl Iterator<Item = usize> {
-    let next = |mask: &usize| Some(mask & (mask - 1)).filter(|mask| *mask != 0);
-    core::iter::successors(Some(mask).filter(|mask| *mask != 0), next)
-        .map(|mask| mask.trailing_zeros() as usize / 2)
+pub(super) struct Seats(pub(super) usize);
+
+impl Iterator for Seats {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        let mask = self.0;
+        self.0 &= mask.wrapping_sub(1);
+        (mask != 0).then(|| mask.trailing_zeros() as usize / 2)
+    }
 }
 
 /// The bit of a seat in a mask.
@@ -167,7 +174,7 @@ mod tests {
         let word = Word(OPEN | 0b10_11_01_00);
         let (next, mask) = word.fire();
         assert_eq!((next, mask), (Word(FIRED | 0b10_10_01_00), 0b01_00_00));
-        assert_eq!(seats(mask).collect::<alloc::vec::Vec<_>>(), [2]);
+        assert_eq!(Seats(mask).collect::<alloc::vec::Vec<_>>(), [2]);
         assert_eq!(next.fire_front(), None, "a delivery has it");
         assert_eq!(Word(OPEN | 0b10_01).fire(), (Word(SPENT | 0b10_01), 0));
         assert_eq!(Word(OPENING | 0b10).fire(), (Word(MISSED | 0b10), 0));
