@@ -14,7 +14,7 @@ use super::block::{Block, Front, Further, Header, Place};
 use super::word::OPENING;
 use super::{Due, Fired, Target};
 use crate::deferred::{Head, Stack};
-use crate::sync::{AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering};
+use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering};
 
 /// How many blocks are fired in one go. Where event-listener's lock is a critical section, this bounds the time
 /// that interrupts are masked; elsewhere it keeps a long chain in the cache.
@@ -102,8 +102,9 @@ impl<T: Target> List<T> {
     /// How many blocks listen, and how often the event was notified so far.
     #[cfg(all(test, not(loom)))]
     pub(super) fn effort(&self) -> (usize, usize) {
-        let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
-        self.rest.get().map_or((0, 0), |rest| (load(&rest.listening), load(&rest.notified)))
+        self.rest.get().map_or((0, 0), |rest| {
+            (rest.listening.load(Ordering::Relaxed), rest.notified.load(Ordering::Relaxed))
+        })
     }
 }
 
@@ -137,12 +138,12 @@ pub(super) struct Rest<T: Target> {
     /// Where to look for a seat first: the block that was opened last, or that got room last.
     hint: AtomicPtr<Header<T>>,
     /// How many blocks there are.
-    blocks: AtomicUsize,
+    blocks: Advice,
     /// Up to how many the chain grows before a wait looks at all of them.
-    limit: AtomicUsize,
+    limit: Advice,
     /// How often the event was notified.
     #[cfg(all(test, not(loom)))]
-    notified: AtomicUsize,
+    notified: Advice,
     _blocks: PhantomData<Further<T>>,
 }
 
@@ -160,10 +161,10 @@ impl<T: Target> Rest<T> {
             listening: AtomicUsize::new(0),
             newest: AtomicPtr::new(ptr::null_mut()),
             hint: AtomicPtr::new(ptr::null_mut()),
-            blocks: AtomicUsize::new(0),
-            limit: AtomicUsize::new(0),
+            blocks: Advice::new(0),
+            limit: Advice::new(0),
             #[cfg(all(test, not(loom)))]
-            notified: AtomicUsize::new(0),
+            notified: Advice::new(0),
             _blocks: PhantomData,
         }
     }
