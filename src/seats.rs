@@ -45,6 +45,8 @@ mod due;
 mod kept;
 mod list;
 mod task;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod word;
 
 use core::fmt;
@@ -228,5 +230,10 @@ impl<T: Target<Home = List<T>>> Waiters<T> {
     /// How many blocks listen, and how often the event was notified so far.
     pub(crate) fn effort(&self) -> (usize, usize) {
         self.list.get().map_or((0, 0), List::effort)
+    }
+
+    /// How many blocks there are behind the front.
+    pub(crate) fn chain(&self) -> usize {
+        self.list.get().map_or(0, List::chain)
     }
 }

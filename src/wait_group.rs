@@ -334,6 +334,11 @@ impl WaitGroup {
         Wait { waiting: Waiting::holding(), group }
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn waiters(&self) -> &Waiters<Task> {
+        &self.waiters
+    }
+
     fn load(&self) -> Word {
         // A: a zero, or another round, acquires the work that led to it.
         Word(self.word.load(Ordering::Acquire))

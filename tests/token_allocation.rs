@@ -162,8 +162,8 @@ mod nothing_is_paid {
     }
 }
 
-/// Rule 12, "Hooks are reused": the conditions, one by one.
-mod kept_hooks {
+/// Rule 12, "Registrations are reused": the conditions, one by one.
+mod kept_registrations {
     use super::*;
 
     /// A turn of a `select!` loop: a wait made anew, polled once, given up.
@@ -172,13 +172,13 @@ mod kept_hooks {
     }
 
     #[test]
-    fn a_wait_made_anew_in_each_turn_allocates_in_the_first_turn_alone() {
+    fn a_wait_made_anew_in_each_turn_allocates_in_the_first_turn_at_most() {
         let root = CancelScope::new();
         let child = root.token().child();
         let bell = Bell::new();
         for token in [root.token().clone(), child.token().clone(), child.token().with_value(1)] {
             let waker = bell.waker();
-            assert!(allocations(|| turn(&token, &waker)) > 0);
+            turn(&token, &waker);
             let count = allocations(|| (0..1000).for_each(|_| turn(&token, &waker)));
             assert_eq!(count, 0);
             let limited = || {

@@ -18,7 +18,7 @@ use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Order
 
 /// How many blocks are fired in one go. Where event-listener's lock is a critical section, this bounds the time
 /// that interrupts are masked; elsewhere it keeps a long chain in the cache.
-const BATCH: usize = if cfg!(feature = "std") { 16 } else { 1 };
+pub(super) const BATCH: usize = if cfg!(feature = "std") { 16 } else { 1 };
 
 /// How many blocks a wait looks at for a seat while the chain may grow.
 const LOOKS: usize = 2;
@@ -98,14 +98,6 @@ impl<T: Target> List<T> {
         }
         fired
     }
-
-    /// How many blocks listen, and how often the event was notified so far.
-    #[cfg(all(test, not(loom)))]
-    pub(super) fn effort(&self) -> (usize, usize) {
-        self.rest.get().map_or((0, 0), |rest| {
-            (rest.listening.load(Ordering::Relaxed), rest.notified.load(Ordering::Relaxed))
-        })
-    }
 }
 
 // SAFETY: sharing it lets one thread put in a target that another takes out (`T: Send`), and none but those two
@@ -113,6 +105,21 @@ impl<T: Target> List<T> {
 unsafe impl<T: Target> Send for List<T> {}
 // SAFETY: as above.
 unsafe impl<T: Target> Sync for List<T> {}
+
+#[cfg(all(test, not(loom)))]
+impl<T: Target> List<T> {
+    /// How many blocks listen, and how often the event was notified so far.
+    pub(super) fn effort(&self) -> (usize, usize) {
+        self.rest.get().map_or((0, 0), |rest| {
+            (rest.listening.load(Ordering::Relaxed), rest.notified.load(Ordering::Relaxed))
+        })
+    }
+
+    /// How many blocks there are behind the front.
+    pub(super) fn chain(&self) -> usize {
+        self.rest.get().map_or(0, |rest| rest.blocks.load(Ordering::Relaxed))
+    }
+}
 
 impl<T: Target> Drop for List<T> {
     fn drop(&mut self) {
