@@ -22,7 +22,7 @@
 //! * **D** (cancel to observer): what came before a cancel, and the reason, is seen by whoever sees
 //!   the word cancelled, on this node or any below.
 //! * **B**, **C** as for the signal: announcing and settling are read-modify-writes of one word.
-//! * **G** (claim): of all threads that would hook a node up, one does.
+//! * **G** (claim): of all threads that would hook a node up, one does: the first that announces itself.
 
 mod aim;
 mod word;
@@ -40,16 +40,12 @@ use crate::seats::{List, Parked, Waiters};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::{
-    Arc, AtomicPtr, AtomicUsize, Exclusive as _, Layers, Ordering, Pile, UnsafeCell, fence, run_both,
+    Arc, AtomicPtr, Exclusive as _, Layers, Ordering, Pile, UnsafeCell, fence, run_both,
     run_to_end,
 };
 use crate::wait::{Announced, Source};
 pub(crate) use aim::{Below, Call, Follower, Observer, Reach};
 use word::Word;
-
-/// `hooking`: nobody has hooked the node into its parent, somebody does or has.
-const NONE: usize = 0;
-const CLAIMED: usize = 1;
 
 /// One scope of a cancellation tree; see the module.
 pub(crate) struct Node {
@@ -61,15 +57,14 @@ pub(crate) struct Node {
     parent: Option<Arc<Node>>,
     /// Cuts off cancellation and deadline from above.
     shielded: bool,
-    /// `NONE` until somebody claims to hook the node into its parent.
-    hooking: AtomicUsize,
+    /// What follows from a cancellation above settles the node, which is not hooked in itself.
+    follows: bool,
     /// The registration in the parent. Belongs to the claimer, and then to the drop.
     link: UnsafeCell<Option<Parked<Below>>>,
     /// Registrations of callbacks that stay for as long as the node does.
     detached: Pile<Parked<Call>>,
-    value: Option<Box<dyn Any + Send + Sync>>,
-    #[cfg(feature = "std")]
-    deadline: Option<Instant>,
+    /// What few nodes have.
+    extras: Option<Box<Extras>>,
 }
 
 // SAFETY: `link` is written by the claimer and touched by nobody else before the drop. (`Send` is derived.)
@@ -79,9 +74,27 @@ unsafe impl Sync for Node {}
 #[derive(Default)]
 pub(crate) struct Traits {
     pub(crate) shielded: bool,
+    /// Whether [`Node::follow`] is to be called.
+    pub(crate) follows: bool,
+    pub(crate) extras: Extras,
+}
+
+/// See [`CancelToken::with_value`](crate::CancelToken::with_value) and
+/// [`CancelToken::child_until`](crate::CancelToken::child_until).
+#[derive(Default)]
+pub(crate) struct Extras {
     pub(crate) value: Option<Box<dyn Any + Send + Sync>>,
     #[cfg(feature = "std")]
     pub(crate) deadline: Option<Instant>,
+}
+
+impl Extras {
+    fn boxed(self) -> Option<Box<Self>> {
+        let is_empty = self.value.is_none();
+        #[cfg(feature = "std")]
+        let is_empty = is_empty && self.deadline.is_none();
+        (!is_empty).then(|| Box::new(self))
+    }
 }
 
 impl Node {
@@ -93,12 +106,10 @@ impl Node {
             calls: Waiters::new(),
             parent,
             shielded: traits.shielded,
-            hooking: AtomicUsize::new(NONE),
+            follows: traits.follows,
             link: UnsafeCell::new(None),
             detached: Pile::new(),
-            value: traits.value,
-            #[cfg(feature = "std")]
-            deadline: traits.deadline,
+            extras: traits.extras.boxed(),
         })
     }
 
@@ -187,19 +198,36 @@ impl Node {
         Self::fire(this, before, deferred);
     }
 
-    /// Passes the parent's cancellation on to this node and all below it.
-    fn settle_below(this: &Arc<Self>, deferred: &mut Deferred) {
-        if let Some(reason) = this.upper().and_then(|parent| parent.own_reason()) {
-            Self::pass_on(this, reason, deferred);
+    /// Passes the parent's cancellation on to this node and all below it. The reference comes back, unless a
+    /// delivery holds it now.
+    fn settle_below(this: Arc<Self>, deferred: &mut Deferred) -> Option<Arc<Self>> {
+        let reason = this.upper().and_then(|parent| parent.own_reason());
+        let before = reason.and_then(|reason| this.step(|now| now.settle(Word::borrowed(reason))));
+        let mut lends = true;
+        Self::fire_lending(&this, before, &mut lends, deferred);
+        if lends {
+            return Some(this);
         }
+        mem::forget(this);
+        None
     }
 
-    /// Fires what is here and below, if the step from `before` took `WAITERS` away.
     fn fire(this: &Arc<Self>, before: Option<Word>, deferred: &mut Deferred) {
+        Self::fire_lending(this, before, &mut false, deferred);
+    }
+
+    /// Fires what is here and below, if the step from `before` took `WAITERS` away. If the caller `lends` its
+    /// reference, the first delivery may take it, and says so.
+    fn fire_lending(
+        this: &Arc<Self>,
+        before: Option<Word>,
+        lends: &mut bool,
+        deferred: &mut Deferred,
+    ) {
         if before.is_some_and(Word::has_waiters) {
             // C: the step has acquired all announcements.
             // SAFETY: `this` keeps the node.
-            deferred.settle(unsafe { List::<Observer>::fire(Arc::as_ptr(this)) });
+            unsafe { List::<Observer>::fire(Arc::as_ptr(this), lends) }.settle(deferred);
             // The callbacks of a scope come before those of the scopes below it.
             deferred.settle(this.calls.fire());
             deferred.settle(this.children.fire());
@@ -237,42 +265,41 @@ impl Node {
     }
 
     /// Hooks the node into its parent, the parent into its own, and so on up to the first that is
-    /// hooked, or being hooked, already.
+    /// hooked, or being hooked, already. By the claimer: the thread whose announcement was the first.
     fn hook_up(this: &Arc<Self>, deferred: &mut Deferred) {
         let mut node = this;
         while let Some(parent) = node.upper() {
-            if !node.claim() {
+            if node.follows {
                 return;
             }
-            if !node.hook_into(parent, Below::Node(Arc::downgrade(node))) {
-                // The parent was cancelled meanwhile, and may have fired before our seat was armed.
-                Self::settle_below(node, deferred);
-                return;
+            match node.hook_into(parent, Below::Node(Arc::downgrade(node))) {
+                // G: the first announcement claims the parent.
+                Some(before) if before.has_waiters() => return,
+                Some(_) => node = parent,
+                None => {
+                    // The parent was cancelled meanwhile, and may have fired before our seat was armed.
+                    // The caller has the node, so this is not the last reference.
+                    drop(Self::settle_below(Arc::clone(node), deferred));
+                    return;
+                }
             }
-            node = parent;
         }
     }
 
-    /// True for the thread that is to hook the node up.
-    fn claim(&self) -> bool {
-        // G: one claimer. Relaxed: the second needs nothing of the first.
-        self.hooking.compare_exchange(NONE, CLAIMED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
-    /// Registers `below` in the parent, for as long as this node lives; by the claimer. False if the parent is
-    /// cancelled; then it may never be fired.
-    fn hook_into(&self, parent: &Self, below: Below) -> bool {
+    /// Registers `below` in the parent, for as long as this node lives; by the claimer. Gives the parent's word
+    /// before the announcement; none if the parent is cancelled: then `below` may never be fired.
+    fn hook_into(&self, parent: &Self, below: Below) -> Option<Word> {
         // SAFETY: we hold the parent, and the drop takes the link out before it lets go.
         let parked = unsafe { Parked::new(parent.children.home(), false, below) };
-        let Ok(parked) = parked else { return false };
+        let parked = parked.ok()?;
         // SAFETY: one thread has the claim, once.
         unsafe { *self.link.write_ptr() = Some(parked) };
-        parent.step(Word::announce).is_some()
+        parent.step(Word::announce)
     }
 
     /// Registers `follower` in the parent, in place of the node itself: what follows settles the node. To
-    /// be called before anybody else has the node. False if the node is cancelled from above: then the
-    /// caller does what follows; the follower may do it too.
+    /// be called before anybody else has the node, which [`follows`](Traits::follows). False if the node is
+    /// cancelled from above: then the caller does what follows; the follower may do it too.
     pub(crate) fn follow(
         this: &Arc<Self>,
         follower: impl FnOnce() -> Box<dyn Follower>,
@@ -280,13 +307,13 @@ impl Node {
     ) -> bool {
         let Some(parent) = this.upper() else { return true };
         // Without a seat above nobody else delivers to us: what follows is done here and now.
-        if this.found().is_some() || !this.claim() {
+        if this.found().is_some() {
             return false;
         }
-        if !this.hook_into(parent, Below::Follow(follower())) {
-            return false;
+        let Some(before) = this.hook_into(parent, Below::Follow(follower())) else { return false };
+        if !before.has_waiters() {
+            Self::hook_up(parent, deferred);
         }
-        Self::hook_up(parent, deferred);
         // As in `announce`.
         this.found().is_none()
     }
@@ -331,20 +358,25 @@ impl Node {
 
     /// The nearest value of type `V`.
     pub(crate) fn value<V: Any>(&self) -> Option<&V> {
-        self.line().find_map(|node| node.value.as_ref()?.downcast_ref())
+        self.line().find_map(|node| node.extras.as_ref()?.value.as_ref()?.downcast_ref())
     }
 
     /// When the first of the scopes here and above has its time up.
     #[cfg(feature = "std")]
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.scopes().filter_map(|node| node.deadline).min()
+        self.scopes().filter_map(Self::own_deadline).min()
     }
 
     /// The highest scope whose time is up at `now`: the one to cancel, with all below it.
     #[cfg(feature = "std")]
     pub(crate) fn overdue(this: &Arc<Self>, now: Instant) -> Option<&Arc<Self>> {
         let scopes = core::iter::successors(Some(this), |node| node.upper());
-        scopes.filter(|node| node.deadline.is_some_and(|at| at <= now)).last()
+        scopes.filter(|node| node.own_deadline().is_some_and(|at| at <= now)).last()
+    }
+
+    #[cfg(feature = "std")]
+    fn own_deadline(&self) -> Option<Instant> {
+        self.extras.as_ref()?.deadline
     }
 }
 
@@ -364,10 +396,11 @@ impl Source for Arc<Node> {
 
     #[inline]
     fn announce(&self, _: Option<()>, deferred: &mut Deferred) -> Announced<()> {
-        if self.step(Word::announce).is_none() {
-            return Announced::Over;
+        let Some(before) = self.step(Word::announce) else { return Announced::Over };
+        if !before.has_waiters() {
+            // G: of all announcements one is the first, and claims the node.
+            Node::hook_up(self, deferred);
         }
-        Node::hook_up(self, deferred);
         // An ancestor may have been cancelled above the part of the chain that was hooked then. Whoever
         // claimed that part delivers, but we need not wait for it.
         if self.found().is_some() { Announced::Over } else { Announced::Parked(()) }
@@ -382,7 +415,7 @@ impl Drop for Node {
         drop(unsafe { (*self.link.write_ptr()).take() });
         let word = Word(self.word.replace_mut(Word::OPEN.0));
         let remains = Remains {
-            value: self.value.take(),
+            value: self.extras.take().and_then(|extras| extras.value),
             // SAFETY: an owned reason came from `keeping`; the node is going, and with it all borrowers.
             reason: unsafe { word.take() },
             callbacks: self.detached.take(),

@@ -82,6 +82,8 @@ pub(crate) unsafe trait Target: Send + Sized + 'static {
     /// Whether targets are run in the order in which they came. Then there is no front, and further blocks have
     /// one seat.
     const ORDERED: bool = false;
+    /// Whether a list is fired once in its life. Then the front is not opened again.
+    const ONCE: bool = false;
     /// Whether `run` is a wake, and nothing that may block.
     const WAKES: bool;
 
@@ -130,7 +132,7 @@ impl<T: Target<Home = List<T>>> Waiters<T> {
         fence(Ordering::Acquire);
         let list = self.list.as_ptr();
         // SAFETY: the list lives as long as `self`.
-        if list.is_null() { Fired::new() } else { unsafe { List::fire(list) } }
+        if list.is_null() { Fired::new() } else { unsafe { List::fire(list, &mut false) } }
     }
 
     /// Fires what was registered first among all that announced itself, if there is something. Gives what other

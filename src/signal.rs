@@ -189,7 +189,7 @@ impl<T> Signal<T> {
             before = self.word.fetch_or(PUBLISHED, Ordering::Release);
         }
         if before & WAITERS != 0 {
-            deferred.settle(self.waiters.fire());
+            self.waiters.fire().settle(deferred);
         }
         Ok(())
     }

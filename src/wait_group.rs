@@ -377,7 +377,7 @@ impl WaitGroup {
     #[cold]
     fn end_round(&self) -> Deferred {
         let mut deferred = Deferred::new();
-        deferred.settle(self.waiters.fire());
+        self.waiters.fire().settle(&mut deferred);
         deferred
     }
 }

@@ -213,6 +213,14 @@ impl<J: Job> Batch<J> {
         self.jobs.push(job.into_head());
     }
 
+    /// Does the own work of all of them here and now. Not for jobs that lead to others of their kind: that nests.
+    #[inline]
+    pub(crate) fn settle(mut self, deferred: &mut Deferred) {
+        while let Some(job) = self.pop() {
+            job.settle(deferred);
+        }
+    }
+
     pub(super) fn into_queue(self) -> Queue {
         self.jobs
     }

@@ -170,7 +170,7 @@ impl TaskGroupBuilder {
     fn make(self, above: Option<Arc<Node>>, stop: CancelScope, links: usize) -> TaskGroup {
         let shared = Shared::new(Parts {
             population: Population::new(self.limit, self.is_sharded),
-            door: Node::new(above, Traits::default()),
+            door: Node::new(above, Traits { follows: true, ..Traits::default() }),
             stop,
             links,
             finaliser: self.finaliser,

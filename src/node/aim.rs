@@ -33,6 +33,7 @@ unsafe impl Target for Observer {
     type Front = [Seat<Self>; 1];
     type Further = [Seat<Self>; CROWD];
     const WAKES: bool = true;
+    const ONCE: bool = true;
 
     fn settle(self, deferred: &mut Deferred) -> Settled<Self> {
         match self.0.settle(deferred) {
@@ -76,9 +77,11 @@ unsafe impl Target for Below {
             Self::Follow(follower) => follower.settle(deferred),
             Self::Node(node) => {
                 let Some(node) = node.upgrade() else { return Settled::Over };
-                Node::settle_below(&node, deferred);
-                // Kept to the end, by its count alone: dropping it may be foreign code.
-                let _ = Arc::into_raw(node);
+                // Kept to the end, if only by its count: dropping it may be foreign code.
+                match Node::settle_below(node, deferred) {
+                    Some(node) => _ = Arc::into_raw(node),
+                    None => return Settled::Over,
+                }
             }
         }
         Settled::Runs(self)

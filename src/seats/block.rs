@@ -263,7 +263,12 @@ impl<T: Target> Block<T> {
     }
 
     /// Ends the delivery: all that was fired is out of its seats.
+    #[inline]
     pub(super) fn delivered(self) {
+        if T::ONCE && self.rest().is_none() {
+            // It stays fired, and nobody claims a seat in it any more.
+            return;
+        }
         let to = if self.rest().is_some() { SPENT } else { OPEN };
         // V: publishes that we have read the seats, and are done with the mask and the link.
         self.header().word.fetch_xor(FIRED ^ to, Ordering::Release);

@@ -19,31 +19,25 @@ pub(crate) struct Due<T: Target> {
 impl<T: Target> Due<T> {
     /// # Safety
     ///
-    /// The caller fired the block, with this mask, and the home is alive.
-    pub(super) unsafe fn new(block: Block<T>, mask: usize) -> Self {
+    /// The caller fired the block, with this mask, and the home is alive. A reference to it that is `lent` is
+    /// taken over.
+    #[inline]
+    pub(super) unsafe fn new(block: Block<T>, mask: usize, lent: bool) -> Self {
         block.set_mask(mask);
-        // SAFETY: the home is alive, and a list is only in an `Arc`.
-        unsafe { Arc::increment_strong_count(block.home()) };
+        if !lent {
+            // SAFETY: the home is alive, and a list is only in an `Arc`.
+            unsafe { Arc::increment_strong_count(block.home()) };
+        }
         Self { block }
     }
 
-    /// Moves the targets out of their seats, which ends the delivery.
-    fn take(&self) -> Targets<T> {
-        let mask = self.block.mask();
-        let mut targets = Targets { mask: Seats(mask), targets: [const { MaybeUninit::uninit() }; SEATS] };
-        for seat in Seats(mask) {
-            // SAFETY: fired and not taken yet, as the mask says, which nobody reads after this.
-            targets.targets[seat].write(unsafe { self.block.copy(seat) });
-        }
-        self.block.delivered();
-        targets
-    }
-}
-
-impl<T: Target> Due<T> {
     /// The one target of a fired block of an ordered list.
     pub(crate) fn into_target(self) -> Option<T> {
-        self.take().pop()
+        let seat = Seats(self.block.mask()).next()?;
+        // SAFETY: fired and not taken yet, as the mask says, which nobody reads after this.
+        let target = unsafe { self.block.copy(seat) };
+        self.block.delivered();
+        Some(target)
     }
 }
 
@@ -84,22 +78,19 @@ unsafe impl<T: Target> Job for Due<T> {
 
     /// The home may go with this, behind all else.
     fn run(self) {
-        let mut targets = self.take();
-        run_to_end(|| targets.pop().map(T::run).is_some());
-    }
-}
-
-/// Targets that were moved out of their seats.
-struct Targets<T> {
-    mask: Seats,
-    targets: [MaybeUninit<T>; SEATS],
-}
-
-impl<T> Targets<T> {
-    #[inline]
-    fn pop(&mut self) -> Option<T> {
-        let seat = self.mask.next()?;
-        // SAFETY: in the mask until now, so it was put in and not taken.
-        Some(unsafe { self.targets[seat].assume_init_read() })
+        // They are moved out first, and the block opened, so that waits that come back find it.
+        let mut targets = [const { MaybeUninit::<T>::uninit() }; SEATS];
+        let mut left = Seats(self.block.mask());
+        for seat in left.clone() {
+            // SAFETY: fired and not taken yet, as the mask says, which nobody reads after this.
+            targets[seat].write(unsafe { self.block.copy(seat) });
+        }
+        self.block.delivered();
+        run_to_end(|| {
+            let Some(seat) = left.next() else { return false };
+            // SAFETY: put in above, and taken once.
+            unsafe { targets[seat].assume_init_read() }.run();
+            true
+        });
     }
 }

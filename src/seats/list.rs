@@ -1,7 +1,7 @@
 //! The blocks of a list: the front, and the chain behind it, which listens.
 
 use core::marker::PhantomData;
-use core::mem::offset_of;
+use core::mem::{self, offset_of};
 use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, RawWaker, RawWakerVTable, Waker};
@@ -63,18 +63,20 @@ impl<T: Target> List<T> {
 
     /// Fires all that announced itself before the word changed.
     ///
-    /// Requires that the caller has acquired those announcements from the word.
+    /// Requires that the caller has acquired those announcements from the word. If the caller `lends` its reference
+    /// to the home, a delivery may take it over, and says so.
     ///
     /// # Safety
     ///
     /// As for `of`, during the call.
-    pub(crate) unsafe fn fire(home: *const T::Home) -> Fired<T> {
+    #[inline]
+    pub(crate) unsafe fn fire(home: *const T::Home, lends: &mut bool) -> Fired<T> {
         let mut fired = Fired::new();
         // SAFETY: the caller's promise.
         let (front, rest) = unsafe { Self::of(home) };
         if let Some(mask) = front.fire_front() {
-            // SAFETY: as above, and fired here.
-            fired.push(unsafe { Due::new(front, mask) });
+            // SAFETY: as above, and fired here; what was lent is taken once.
+            fired.push(unsafe { Due::new(front, mask, mem::take(lends)) });
         }
         if let Some(rest) = rest.get() {
             rest.fire(&mut fired);
@@ -360,7 +362,7 @@ impl<T: Target> Rest<T> {
             self.listening.fetch_sub(1, Ordering::Relaxed);
             if mask != 0 {
                 // SAFETY: fired here.
-                fired.push(unsafe { Due::new(block, mask) });
+                fired.push(unsafe { Due::new(block, mask, false) });
             }
         }
     }

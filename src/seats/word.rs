@@ -51,6 +51,7 @@ pub(super) const fn bits(seat: usize) -> usize {
 }
 
 /// The seats of a mask, which has their low bits.
+#[derive(Clone)]
 pub(super) struct Seats(pub(super) usize);
 
 impl Iterator for Seats {
