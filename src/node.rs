@@ -36,7 +36,7 @@ use alloc::boxed::Box;
 use crate::callback::Callback;
 use crate::deferred::{Deferred, drop_in_drop};
 use crate::reason::Reason;
-use crate::seats::{List, Parked, Waiters};
+use crate::seats::{Fires, List, Parked, Waiters};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::{
@@ -101,7 +101,7 @@ impl Node {
     pub(crate) fn new(parent: Option<Arc<Node>>, traits: Traits) -> Arc<Self> {
         Arc::new(Self {
             word: AtomicPtr::new(Word::OPEN.0),
-            observers: List::new(),
+            observers: List::new(Fires::Once),
             children: Waiters::new(),
             calls: Waiters::new(),
             parent,
@@ -290,7 +290,7 @@ impl Node {
     /// before the announcement; none if the parent is cancelled: then `below` may never be fired.
     fn hook_into(&self, parent: &Self, below: Below) -> Option<Word> {
         // SAFETY: we hold the parent, and the drop takes the link out before it lets go.
-        let parked = unsafe { Parked::new(parent.children.home(), false, below) };
+        let parked = unsafe { Parked::new(parent.children.home(Fires::Once), false, below) };
         let parked = parked.ok()?;
         // SAFETY: one thread has the claim, once.
         unsafe { *self.link.write_ptr() = Some(parked) };
@@ -329,7 +329,7 @@ impl Node {
             return None;
         }
         // SAFETY: the caller's promise.
-        let parked = unsafe { Parked::new(this.calls.home(), false, Call(Arc::clone(callback))) };
+        let parked = unsafe { Parked::new(this.calls.home(Fires::Once), false, Call(Arc::clone(callback))) };
         let mut deferred = Deferred::new();
         // Also where nothing was registered: a node is fired only when it is cancelled.
         let announced = this.announce(None, &mut deferred);

@@ -82,16 +82,26 @@ pub(crate) unsafe trait Target: Send + Sized + 'static {
     /// Whether targets are run in the order in which they came. Then there is no front, and further blocks have
     /// one seat.
     const ORDERED: bool = false;
-    /// Whether a list is fired once in its life. Then the front is not opened again.
-    const ONCE: bool = false;
     /// Whether `run` is a wake, and nothing that may block.
     const WAKES: bool;
+
+    /// Whether `settle` has something to do.
+    fn has_own_work(&self) -> bool;
 
     /// Own work that comes before `run`. Called once at most, by the delivery.
     fn settle(self, deferred: &mut Deferred) -> Settled<Self>;
 
     /// Foreign code. Called once at most, by the delivery.
     fn run(self);
+}
+
+/// How often a list is fired.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fires {
+    /// Once in its life. Then the front is not opened again.
+    Once,
+    /// Once for each round.
+    InRounds,
 }
 
 /// What `settle` leaves.
@@ -121,8 +131,8 @@ impl<T: Target<Home = List<T>>> Waiters<T> {
 
     /// The list, which is made here if there is none. It lives as long as `self`.
     #[inline]
-    pub(crate) fn home(&self) -> *const List<T> {
-        self.list.get_or_make_ptr(List::new)
+    pub(crate) fn home(&self, fires: Fires) -> *const List<T> {
+        self.list.get_or_make_ptr(|| List::new(fires))
     }
 
     /// Fires all that announced itself in the word.

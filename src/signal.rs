@@ -28,7 +28,7 @@ use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::deferred::{Deferred, and_then_run};
-use crate::seats::{List, Task, Waiters};
+use crate::seats::{Fires, List, Task, Waiters};
 use crate::sync::{AtomicUsize, Exclusive as _, Ordering, UnsafeCell, const_unless_loom};
 use crate::wait::{Announced, Source, Waiting};
 
@@ -334,7 +334,7 @@ impl<T> Source for Signal<T> {
     type Target = Task;
 
     fn home(&self) -> *const List<Task> {
-        self.waiters.home()
+        self.waiters.home(Fires::Once)
     }
 
     #[inline]

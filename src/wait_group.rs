@@ -25,7 +25,7 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::deferred::Deferred;
 use crate::error::{Overflow, Unbalanced};
-use crate::seats::{List, Task, Waiters};
+use crate::seats::{Fires, List, Task, Waiters};
 use crate::sync::{AtomicWord, Ordering, const_unless_loom};
 use crate::wait::{Announced, Source, Waiting};
 use word::{ONE, Round, Word};
@@ -387,7 +387,7 @@ impl Source for WaitGroup {
     type Target = Task;
 
     fn home(&self) -> *const List<Task> {
-        self.waiters.home()
+        self.waiters.home(Fires::InRounds)
     }
 
     #[inline]

@@ -33,7 +33,11 @@ unsafe impl Target for Observer {
     type Front = [Seat<Self>; 1];
     type Further = [Seat<Self>; CROWD];
     const WAKES: bool = true;
-    const ONCE: bool = true;
+
+    #[inline]
+    fn has_own_work(&self) -> bool {
+        self.0.has_own_work()
+    }
 
     fn settle(self, deferred: &mut Deferred) -> Settled<Self> {
         match self.0.settle(deferred) {
@@ -72,6 +76,10 @@ unsafe impl Target for Below {
     type Further = [Seat<Self>; CROWD];
     const WAKES: bool = false;
 
+    fn has_own_work(&self) -> bool {
+        true
+    }
+
     fn settle(self, deferred: &mut Deferred) -> Settled<Self> {
         match &self {
             Self::Follow(follower) => follower.settle(deferred),
@@ -107,6 +115,10 @@ unsafe impl Target for Call {
     type Further = [Seat<Self>; 1];
     const ORDERED: bool = true;
     const WAKES: bool = false;
+
+    fn has_own_work(&self) -> bool {
+        false
+    }
 
     fn settle(self, _: &mut Deferred) -> Settled<Self> {
         Settled::Runs(self)

@@ -32,7 +32,7 @@ use core::task::Waker;
 use super::Exit;
 use crate::deferred::Deferred;
 use crate::error::Refused;
-use crate::seats::{Fired, Parked, Waiters};
+use crate::seats::{Fired, Fires, Parked, Waiters};
 use crate::sync::{Arc, AtomicUsize, AtomicWord, Ordering, fence};
 use waiter::{InQueue, Waiter};
 use word::{CLOSED, FRESH, ONE, Step, Word};
@@ -210,7 +210,7 @@ impl Limited {
         let queued = loop {
             let target = InQueue(Arc::clone(&waiter));
             // SAFETY: the caller's promise.
-            let parked = unsafe { Parked::new(self.waiters.home(), false, target) };
+            let parked = unsafe { Parked::new(self.waiters.home(Fires::InRounds), false, target) };
             // A server that comes before we are armed passes us by.
             if let Ok(parked) = parked {
                 break Queued { _parked: parked, waiter };
@@ -272,7 +272,7 @@ impl Limited {
     /// A server comes with one wait; or with more, if the door was closed and all are dismissed meanwhile.
     fn grant_first(mut fired: Fired<InQueue>, deferred: &mut Deferred) -> bool {
         while let Some(due) = fired.pop() {
-            let waiter = due.into_target();
+            let waiter = due.take_one();
             if waiter.is_some_and(|waiter| waiter.decide(Outcome::Granted, deferred)) {
                 deferred.settle(fired);
                 return true;

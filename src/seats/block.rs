@@ -5,11 +5,11 @@ use core::ptr::{self, NonNull};
 
 use event_listener::EventListener;
 
-use super::{Target, word};
+use super::{Fires, Target, word};
 use super::list::{List, Rest};
 use super::word::{FIRED, LEFT, MISSED, OPEN, OPENING, SPENT, Word, arms, bits};
 use crate::deferred::Head;
-use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering, UnsafeCell};
 
 /// Where a target is. Written by the owner of the seat between claim and arm, and read after that by the owner
 /// and by one delivery.
@@ -38,6 +38,9 @@ pub(super) struct Header<T: Target> {
     mask: UnsafeCell<usize>,
     /// Null for the front.
     rest: *const Rest<T>,
+    /// Whether a target with own work was put in, ever.
+    has_own_work: AtomicBool,
+    fires: Fires,
 }
 
 /// The block inside of a list.
@@ -59,22 +62,28 @@ pub(super) struct Further<T: Target> {
 }
 
 impl<T: Target> Header<T> {
-    fn new(rest: *const Rest<T>, state: usize) -> Self {
-        let (word, mask) = (AtomicUsize::new(state), UnsafeCell::new(0));
-        Self { head: Head::of::<super::Due<T>>(), word, mask, rest }
+    fn new(rest: *const Rest<T>, state: usize, fires: Fires) -> Self {
+        Self {
+            head: Head::of::<super::Due<T>>(),
+            word: AtomicUsize::new(state),
+            mask: UnsafeCell::new(0),
+            rest,
+            has_own_work: AtomicBool::new(false),
+            fires,
+        }
     }
 }
 
 impl<T: Target> Front<T> {
-    pub(super) fn new() -> Self {
-        Self { header: Header::new(ptr::null(), OPEN), seats: T::Front::new() }
+    pub(super) fn new(fires: Fires) -> Self {
+        Self { header: Header::new(ptr::null(), OPEN, fires), seats: T::Front::new() }
     }
 }
 
 impl<T: Target> Further<T> {
     pub(super) fn new(rest: *const Rest<T>, state: usize) -> Self {
         Self {
-            header: Header::new(rest, state),
+            header: Header::new(rest, state, Fires::InRounds),
             listener: UnsafeCell::new(None),
             after: ptr::null_mut(),
             seats: T::Further::new(),
@@ -250,6 +259,12 @@ impl<T: Target> Block<T> {
         unsafe { *self.header().mask.write_ptr() = mask };
     }
 
+    /// Whether a target that was fired may have own work. By the delivery.
+    pub(super) fn has_own_work(self) -> bool {
+        // Relaxed: published with the target (S).
+        self.header().has_own_work.load(Ordering::Relaxed)
+    }
+
     /// Copies the bits of a target that was fired. By the delivery.
     ///
     /// # Safety
@@ -265,7 +280,7 @@ impl<T: Target> Block<T> {
     /// Ends the delivery: all that was fired is out of its seats.
     #[inline]
     pub(super) fn delivered(self) {
-        if T::ONCE && self.rest().is_none() {
+        if self.header().fires == Fires::Once {
             // It stays fired, and nobody claims a seat in it any more.
             return;
         }
@@ -327,6 +342,9 @@ impl<T: Target> Place<T> {
     /// and the target comes back, or has been fired too.
     #[inline]
     pub(super) fn arm(self, target: T) -> Result<Self, Option<T>> {
+        if target.has_own_work() {
+            self.block.header().has_own_work.store(true, Ordering::Relaxed);
+        }
         // SAFETY: claimed by us and not armed: nobody else touches it.
         unsafe { self.cell().write_ptr().cast::<T>().write(target) };
         // S: publishes the target to the notifier that fires it. Acquire: whoever comes too late sees what led

@@ -31,8 +31,21 @@ impl<T: Target> Due<T> {
         Self { block }
     }
 
-    /// The one target of a fired block of an ordered list.
-    pub(crate) fn into_target(self) -> Option<T> {
+    fn settle_each(&self, deferred: &mut Deferred) {
+        let mut left = self.block.mask();
+        for seat in Seats(left) {
+            // SAFETY: fired; used as a target here, or, if its bits are as they were, by `run`.
+            match T::settle(unsafe { self.block.copy(seat) }, deferred) {
+                Settled::Runs(target) => mem::forget(target),
+                Settled::Over => left &= !low(seat),
+            }
+        }
+        self.block.set_mask(left);
+    }
+
+    /// The one target that was fired, and nothing else.
+    #[inline]
+    pub(crate) fn take_one(&self) -> Option<T> {
         let seat = Seats(self.block.mask()).next()?;
         // SAFETY: fired and not taken yet, as the mask says, which nobody reads after this.
         let target = unsafe { self.block.copy(seat) };
@@ -60,15 +73,9 @@ unsafe impl<T: Target> Job for Due<T> {
     }
 
     fn settle(self, deferred: &mut Deferred) {
-        let mut left = self.block.mask();
-        for seat in Seats(left) {
-            // SAFETY: fired; used as a target here, or, if its bits are as they were, by `run`.
-            match T::settle(unsafe { self.block.copy(seat) }, deferred) {
-                Settled::Runs(target) => mem::forget(target),
-                Settled::Over => left &= !low(seat),
-            }
+        if self.block.has_own_work() {
+            self.settle_each(deferred);
         }
-        self.block.set_mask(left);
         if T::WAKES {
             deferred.wake_later(self);
         } else {
@@ -78,6 +85,10 @@ unsafe impl<T: Target> Job for Due<T> {
 
     /// The home may go with this, behind all else.
     fn run(self) {
+        if self.block.mask().is_power_of_two() {
+            // What a lone wait costs.
+            return self.take_one().map_or((), T::run);
+        }
         // They are moved out first, and the block opened, so that waits that come back find it.
         let mut targets = [const { MaybeUninit::<T>::uninit() }; SEATS];
         let mut left = Seats(self.block.mask());

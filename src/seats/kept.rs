@@ -51,7 +51,7 @@ impl<T: Target> Kept<T> {
     #[inline]
     pub(crate) fn take(&self) -> Option<Parked<T>> {
         // T: acquires what was put in.
-        if self.state.load(Ordering::Relaxed) != FULL || !self.go(FULL, BUSY) {
+        if !self.go(FULL, BUSY) {
             return None;
         }
         // SAFETY: it was full, and we made it busy.
@@ -63,7 +63,12 @@ impl<T: Target> Kept<T> {
 
     #[inline]
     fn go(&self, from: usize, to: usize) -> bool {
-        self.state.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        // The look first: most who come find it otherwise, and a load is cheap.
+        self.state.load(Ordering::Relaxed) == from
+            && self
+                .state
+                .compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
     }
 }
 

@@ -12,7 +12,7 @@ use event_listener::{Event, EventListener, IntoNotification as _, Listener as _}
 
 use super::block::{Block, Front, Further, Header, Place};
 use super::word::OPENING;
-use super::{Due, Fired, Target};
+use super::{Due, Fired, Fires, Target};
 use crate::deferred::{Head, Stack};
 use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering};
 
@@ -31,8 +31,8 @@ pub(crate) struct List<T: Target> {
 }
 
 impl<T: Target> List<T> {
-    pub(crate) fn new() -> Self {
-        Self { front: Front::new(), rest: LazyArc::new() }
+    pub(crate) fn new(fires: Fires) -> Self {
+        Self { front: Front::new(fires), rest: LazyArc::new() }
     }
 
     /// # Safety

@@ -32,9 +32,14 @@ unsafe impl Target for Task {
     type Further = [Seat<Self>; CROWD];
     const WAKES: bool = true;
 
+    #[inline]
+    fn has_own_work(&self) -> bool {
+        unparks(&self.0)
+    }
+
     /// A thread is unparked at once.
     fn settle(self, _: &mut Deferred) -> Settled<Self> {
-        if !unparks(&self.0) {
+        if !self.has_own_work() {
             return Settled::Runs(self);
         }
         self.run();

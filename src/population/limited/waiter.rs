@@ -197,6 +197,10 @@ unsafe impl Target for InQueue {
     const ORDERED: bool = true;
     const WAKES: bool = true;
 
+    fn has_own_work(&self) -> bool {
+        true
+    }
+
     /// By the closer: the wait is dismissed.
     fn settle(self, deferred: &mut Deferred) -> Settled<Self> {
         self.decide(Outcome::Dismissed, deferred);
