@@ -7,7 +7,9 @@ use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use winddown::{CancelScope, CancelToken, Canceller, Signal, TaskGroup, WaitGroup};
+use winddown::{
+    CancelScope, CancelToken, Canceller, ErrGroup, Refused, Signal, TaskGroup, WaitGroup,
+};
 
 use crate::subjects::leak;
 use crate::{OPS, Table};
@@ -27,7 +29,9 @@ pub(crate) fn rows(table: &Table) {
     let limit = NonZeroUsize::new(10 * OPS).expect("not zero");
     let limited = leak(TaskGroup::builder().limit(limit).build());
     guards(table, "TaskGroup, limited", || limited.guard());
-    tracked(table, group);
+    tracked(table, "TaskGroup", || group.track(async { black_box(()) }));
+    let errors = leak(ErrGroup::<()>::new());
+    tracked(table, "ErrGroup", || errors.try_track(async { black_box(Ok(())) }));
     table.again("TaskGroup: make and drop", || (), |()| drop(black_box(TaskGroup::new())));
     let make_child = |group: &&TaskGroup| drop(black_box(group.child()));
     table.again("TaskGroup: make and drop a child", || group, make_child);
@@ -55,13 +59,17 @@ fn guards<G>(table: &Table, group: &str, guard: impl Fn() -> G) {
 }
 
 /// A task that is over at its first poll, as an executor handles it but for the allocation.
-fn tracked(table: &Table, group: &'static TaskGroup) {
+fn tracked<F: Future<Output = ()>>(
+    table: &Table,
+    group: &str,
+    track: impl Fn() -> Result<F, Refused>,
+) {
     let mut cx = Context::from_waker(Waker::noop());
     table.again(
-        "TaskGroup: track, poll to the end, drop",
+        &format!("{group}: track, poll to the end, drop"),
         || (),
         |()| {
-            let task = pin!(group.track(async { black_box(()) }).expect("an open group"));
+            let task = pin!(track().expect("an open group"));
             assert!(black_box(task).poll(&mut cx).is_ready());
         },
     );
