@@ -40,7 +40,7 @@ fn handles_and_guards_are_small() {
     assert_eq!(size_of::<TaskGroup>(), word);
     assert_eq!(size_of::<Option<TaskGroup>>(), word);
     let with_a_ticket = usize::from(cfg!(feature = "holders"));
-    assert_eq!(size_of::<TaskGuard>(), (2 + with_a_ticket) * word);
+    assert_eq!(size_of::<TaskGuard>(), (1 + with_a_ticket) * word);
     assert_eq!(size_of::<Option<TaskGuard>>(), size_of::<TaskGuard>());
     assert_eq!(size_of::<ErrGroup<[u64; 9]>>(), 2 * word);
 }
