@@ -57,7 +57,7 @@ impl Deferred {
     }
 
     #[inline]
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.stages.iter().all(Queue::is_empty)
     }
 

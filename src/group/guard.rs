@@ -192,9 +192,7 @@ impl Drop for TaskGuard {
         if !self.hold.is_plain() || self.hold.shared().population.has_queue() {
             return self.drop_noticed();
         }
-        let mut deferred = Deferred::new();
-        self.hold.end(&mut deferred);
-        deferred.run_in_drop();
+        self.hold.end_plainly();
     }
 }
 

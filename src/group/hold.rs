@@ -150,6 +150,14 @@ impl Hold {
             unsafe { Shared::end_one(shared, deferred) };
         }
     }
+
+    /// As [`end`](Self::end), of a plain task in a group without a queue, at the end of a drop.
+    #[inline]
+    pub(super) fn end_plainly(&mut self) {
+        self.shared().register.leave(&self.ticket);
+        // SAFETY: the count of this hold, which is ended once.
+        unsafe { Shared::leave_in_drop(self.address()) };
+    }
 }
 
 /// The handle that [`TaskGuard::group`](super::TaskGuard::group) gives a reference to. It lies in the group

@@ -12,7 +12,7 @@
 //! entering and leaving cost one read-modify-write each. A step that gives up a count works on a raw pointer,
 //! since the group may be gone when it returns (rule 19).
 
-use core::mem;
+use core::mem::{self, ManuallyDrop};
 
 use alloc::boxed::Box;
 
@@ -122,6 +122,37 @@ impl Shared {
         let exit = unsafe { Population::leave(population, deferred) };
         // SAFETY: as the population says.
         unsafe { Self::after(this, exit, deferred) };
+    }
+
+    /// Goes out of a group that has no queue, at the end of a drop. The group may be gone when this returns.
+    ///
+    /// # Safety
+    ///
+    /// As [`leave`](Self::leave).
+    #[inline]
+    pub(super) unsafe fn leave_in_drop(this: *const Self) {
+        // SAFETY: the caller's promise.
+        let population = unsafe { &raw const (*this).population };
+        // It stays empty, since only the passing on of a place defers anything; so it need not be dropped.
+        let mut nothing = ManuallyDrop::new(Deferred::new());
+        // SAFETY: as above.
+        let exit = unsafe { Population::leave(population, &mut nothing) };
+        debug_assert!(nothing.is_empty(), "a leave without a queue deferred something");
+        if let Exit::Last = exit {
+            // SAFETY: the last step of the population was just made.
+            unsafe { Self::end_in_drop(this) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`end_population`](Self::end_population).
+    #[cold]
+    unsafe fn end_in_drop(this: *const Self) {
+        let mut deferred = Deferred::new();
+        // SAFETY: the caller's promise.
+        unsafe { Self::end_population(this, &mut deferred) };
+        deferred.run_in_drop();
     }
 
     /// Does what follows from a step of the population. The group may be gone when this returns.
