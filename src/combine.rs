@@ -1,5 +1,8 @@
 //! What can be put around a future of somebody else: a guard that counts it, or a limit.
 
+mod held;
+
+use core::fmt;
 use core::future::{Future, IntoFuture};
 use core::mem;
 use core::pin::Pin;
@@ -7,6 +10,8 @@ use core::task::{Context, Poll, ready};
 
 use futures_core::{FusedFuture, FusedStream, Stream};
 use pin_project_lite::pin_project;
+
+use held::Held;
 
 pin_project! {
     /// A future that holds a guard until it is done. Made by [`Guard::track`](crate::Guard::track).
@@ -21,83 +26,50 @@ pin_project! {
     ///
     /// When polled again after it was ready. The poll that ends the task, and the drop, may end with the panic
     /// of a waker, callback or finaliser that the task's leave ran; the task is counted out by then.
-    #[derive(Debug)]
     #[must_use = "does nothing unless awaited or polled"]
     pub struct Tracked<F, G> {
-        // Dropped in this order.
         #[pin]
-        future: Option<F>,
-        guard: Option<G>,
+        held: Held<F, G>,
     }
 }
 
 impl<F, G> Tracked<F, G> {
     pub(crate) fn new(future: F, guard: G) -> Self {
-        Self { future: Some(future), guard: Some(guard) }
+        Self { held: Held::new(future, guard) }
     }
 }
 
 impl<F: Future, G> Tracked<F, G> {
     /// Polls; when the future is ready, drops it, and does `then`, which drops the guard. It does `then`
     /// also if the drop of the future panics.
+    #[inline]
     pub(crate) fn poll_then<R>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         then: impl FnOnce(F::Output, G) -> R,
     ) -> Poll<R> {
-        let this = self.project();
-        // Also if anything here panics: the work is over, whether or not somebody drops us soon.
-        let mut end = End { future: this.future, guard: this.guard };
-        let (Some(future), Some(_)) = (end.future.as_mut().as_pin_mut(), &end.guard) else {
+        // Also if the poll panics: the work is over, whether or not somebody drops us soon.
+        let mut end = End(self.project().held);
+        let Some(future) = end.0.as_mut().future() else {
             panic!("a tracked future was polled again after it was ready")
         };
         let Poll::Ready(output) = future.poll(cx) else {
             mem::forget(end);
             return Poll::Pending;
         };
-        let Some(guard) = end.guard.take() else {
-            unreachable!("the guard is there for as long as the future")
-        };
-        let then = AtLatest::when_dropped(move || then(output, guard));
-        end.future.set(None);
-        Poll::Ready(then.now())
+        match end.0.as_mut().end(|guard| then(output, guard)) {
+            Some(result) => Poll::Ready(result),
+            None => unreachable!("the future was there to be polled"),
+        }
     }
 }
 
-/// Drops a tracked future, and then its guard.
-struct End<'a, F, G> {
-    future: Pin<&'a mut Option<F>>,
-    guard: &'a mut Option<G>,
-}
+/// Ends a tracked future.
+struct End<'a, F, G>(Pin<&'a mut Held<F, G>>);
 
 impl<F, G> Drop for End<'_, F, G> {
     fn drop(&mut self) {
-        self.future.set(None);
-        drop(self.guard.take());
-    }
-}
-
-/// A closure that is called once: now, or when this is dropped.
-struct AtLatest<R, T: FnOnce() -> R>(Option<T>);
-
-impl<R, T: FnOnce() -> R> AtLatest<R, T> {
-    fn when_dropped(closure: T) -> Self {
-        Self(Some(closure))
-    }
-
-    fn now(mut self) -> R {
-        match self.0.take() {
-            Some(closure) => closure(),
-            None => unreachable!("only this takes the closure, and this is its only call"),
-        }
-    }
-}
-
-impl<R, T: FnOnce() -> R> Drop for AtLatest<R, T> {
-    fn drop(&mut self) {
-        if let Some(closure) = self.0.take() {
-            closure();
-        }
+        self.0.as_mut().end(drop);
     }
 }
 
@@ -114,7 +86,13 @@ impl<F: Future, G> Future for Tracked<F, G> {
 
 impl<F: Future, G> FusedFuture for Tracked<F, G> {
     fn is_terminated(&self) -> bool {
-        self.future.is_none()
+        self.held.is_over()
+    }
+}
+
+impl<F, G> fmt::Debug for Tracked<F, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracked").field("over", &self.held.is_over()).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,8 @@
 //! `TaskGroup`: a count with a door, a token and a finaliser, in one handle.
 
-// In dependency order: each knows those above it, and the handle in this file.
+// In dependency order: each knows those above it, and the handle in this file. A group and what holds it up
+// know each other.
+mod hold;
 mod shared;
 
 mod levels;
@@ -73,8 +75,8 @@ pub use waits::{Stopped, WaitDoor, WaitDrained, WaitShutdown};
 /// # Size
 ///
 /// It is not `const`: a group in a `static` wants a `LazyLock`.
-/// A handle is a pointer, a [`TaskGuard`] two (three with `holders`). A group takes three allocations, for
-/// itself and for the scopes of its token and its door. A limit takes one more, a link two, a finaliser that
+/// A handle is a pointer, and so is a [`TaskGuard`] (two with `holders`). A group takes three allocations,
+/// for itself and for the scopes of its token and its door. A limit takes one more, a link two, a finaliser that
 /// captures something one; a place below a token three or four, and one below another group four or five.
 /// Entering and leaving allocate nothing, and cost one read-modify-write each.
 ///

@@ -9,13 +9,14 @@ mod common;
 #[path = "common/heap.rs"]
 mod heap;
 
-use core::future::{Future, pending, ready};
+use core::future::{Future, Ready, pending, ready};
 use core::num::NonZeroUsize;
 use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
 use common::{Bell, look, panic_of, panic_quietly, poll};
 use heap::{Heap, allocations, leaked};
+use winddown::future::Tracked;
 use winddown::{CancelScope, ErrGroup, TaskGroup, TaskGroupBuilder, TaskGuard};
 
 /// All tests together.
@@ -40,9 +41,11 @@ fn handles_and_guards_are_small() {
     assert_eq!(size_of::<TaskGroup>(), word);
     assert_eq!(size_of::<Option<TaskGroup>>(), word);
     let with_a_ticket = usize::from(cfg!(feature = "holders"));
-    assert_eq!(size_of::<TaskGuard>(), (2 + with_a_ticket) * word);
+    assert_eq!(size_of::<TaskGuard>(), (1 + with_a_ticket) * word);
     assert_eq!(size_of::<Option<TaskGuard>>(), size_of::<TaskGuard>());
     assert_eq!(size_of::<ErrGroup<[u64; 9]>>(), 2 * word);
+    let future = size_of::<Ready<usize>>();
+    assert_eq!(size_of::<Tracked<Ready<usize>, TaskGuard>>(), future + size_of::<TaskGuard>());
 }
 
 /// Rule 13: entering and leaving allocate nothing, in each form, below a parent and a token, refused

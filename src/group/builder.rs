@@ -7,7 +7,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::TaskGroup;
-use super::shared::{Hold, Parts, Seal, Shared};
+use super::hold::Hold;
+use super::shared::{Parts, Seal, Shared};
 use crate::callback::Callback;
 use crate::deferred::{Deferred, and_then_run};
 use crate::holders::Caller;

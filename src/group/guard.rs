@@ -7,8 +7,9 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use super::TaskGroup;
 #[cfg(feature = "std")]
-use super::shared::ON_PANIC;
-use super::shared::{Hold, ON_DROP, Shared};
+use super::hold::ON_PANIC;
+use super::hold::{Hold, ON_DROP};
+use super::shared::Shared;
 use super::waits::WaitDoor;
 use crate::combine::Tracked;
 use crate::deferred::{Deferred, and_then_run};
@@ -49,7 +50,7 @@ impl TaskGuard {
     ///
     /// Everywhere, interrupts included.
     pub fn token(&self) -> &CancelToken {
-        self.group().token()
+        self.hold.shared().stop.token()
     }
 
     /// The group. A handle that is cloned from it after the last handle has gone is one of a group
@@ -59,7 +60,7 @@ impl TaskGuard {
     ///
     /// Everywhere, interrupts included.
     pub fn group(&self) -> &TaskGroup {
-        &self.hold.group
+        self.hold.group()
     }
 
     /// Waits until the group is closed: what a task that is idle does. See [`TaskGroup::closed`].
@@ -146,7 +147,7 @@ impl TaskGuard {
     ///
     /// Everywhere, interrupts included; the drop is a [`TaskGroup::cancel`] then.
     pub fn cancel_on_drop(mut self) -> Self {
-        self.hold.flags |= ON_DROP;
+        self.hold.mark(ON_DROP);
         self
     }
 
@@ -158,7 +159,7 @@ impl TaskGuard {
     /// With the feature `std`.
     #[cfg(feature = "std")]
     pub fn cancel_on_panic(mut self) -> Self {
-        self.hold.flags |= ON_PANIC;
+        self.hold.mark(ON_PANIC);
         self
     }
 
@@ -191,9 +192,7 @@ impl Drop for TaskGuard {
         if !self.hold.is_plain() || self.hold.shared().population.has_queue() {
             return self.drop_noticed();
         }
-        let mut deferred = Deferred::new();
-        self.hold.end(&mut deferred);
-        deferred.run_in_drop();
+        self.hold.end_plainly();
     }
 }
 
@@ -202,7 +201,7 @@ impl Clone for TaskGuard {
     /// in. What `label`, `cancel_on_drop` and `cancel_on_panic` said stays with the original.
     #[track_caller]
     fn clone(&self) -> Self {
-        match Shared::join_in(self.hold.shared(), Caller::here()) {
+        match self.hold.join_in(Caller::here()) {
             Ok(hold) => Self::new(hold),
             Err(refused) => panic!("{refused}"),
         }

@@ -9,7 +9,8 @@ use core::task::{Context, Poll, Waker};
 
 use futures_core::FusedFuture;
 
-use super::shared::{Hold, Shared};
+use super::hold::Hold;
+use super::shared::Shared;
 use super::{TaskGroup, TaskGuard};
 use crate::deferred::Deferred;
 use crate::error::Refused;

@@ -13,22 +13,18 @@
 //! since the group may be gone when it returns (rule 19).
 
 use core::mem::{self, ManuallyDrop};
-use core::ptr;
 
 use alloc::boxed::Box;
 
-use super::TaskGroup;
+use super::hold::{Hold, OwnHandle};
 use crate::callback::Callback;
 use crate::deferred::{Deferred, Head};
 use crate::error::Refused;
-use crate::holders::{Caller, Register, Ticket};
+use crate::holders::{Caller, Register};
 use crate::node::Node;
 use crate::population::{Exit, Population};
-use crate::reason::Reason;
 use crate::scope::CancelScope;
 use crate::signal::Signal;
-#[cfg(feature = "std")]
-use crate::sync::host::panicking;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, Pile, TakeOnce};
 
 /// See the module.
@@ -53,6 +49,7 @@ pub(crate) struct Shared {
     was_forced: AtomicBool,
     /// Closed by the drain.
     pub(super) drained: Signal,
+    pub(super) own_handle: OwnHandle,
     pub(super) register: Register,
     #[cfg(feature = "std")]
     panics: AtomicUsize,
@@ -89,10 +86,12 @@ impl Shared {
             seal: TakeOnce::new(parts.seal),
             was_forced: AtomicBool::new(false),
             drained: Signal::new(),
+            own_handle: OwnHandle::new(),
             register: Register::new(),
             #[cfg(feature = "std")]
             panics: AtomicUsize::new(0),
         });
+        OwnHandle::set(&shared);
         // The group's reference to itself, for the tasks inside; `end_one` takes it.
         mem::forget(Arc::clone(&shared));
         shared
@@ -110,12 +109,6 @@ impl Shared {
         Ok(Hold::task(this, caller))
     }
 
-    /// Goes in by the side of a task that is inside during the call.
-    pub(super) fn join_in(this: &Arc<Self>, caller: Caller) -> Result<Hold, Refused> {
-        this.population.join_in()?;
-        Ok(Hold::task(this, caller))
-    }
-
     /// Goes out. The group may be gone when this returns.
     ///
     /// # Safety
@@ -129,6 +122,37 @@ impl Shared {
         let exit = unsafe { Population::leave(population, deferred) };
         // SAFETY: as the population says.
         unsafe { Self::after(this, exit, deferred) };
+    }
+
+    /// Goes out of a group that has no queue, at the end of a drop. The group may be gone when this returns.
+    ///
+    /// # Safety
+    ///
+    /// As [`leave`](Self::leave).
+    #[inline]
+    pub(super) unsafe fn leave_in_drop(this: *const Self) {
+        // SAFETY: the caller's promise.
+        let population = unsafe { &raw const (*this).population };
+        // It stays empty, since only the passing on of a place defers anything; so it need not be dropped.
+        let mut nothing = ManuallyDrop::new(Deferred::new());
+        // SAFETY: as above.
+        let exit = unsafe { Population::leave(population, &mut nothing) };
+        debug_assert!(nothing.is_empty(), "a leave without a queue deferred something");
+        if let Exit::Last = exit {
+            // SAFETY: the last step of the population was just made.
+            unsafe { Self::end_in_drop(this) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`end_population`](Self::end_population).
+    #[cold]
+    unsafe fn end_in_drop(this: *const Self) {
+        let mut deferred = Deferred::new();
+        // SAFETY: the caller's promise.
+        unsafe { Self::end_population(this, &mut deferred) };
+        deferred.run_in_drop();
     }
 
     /// Does what follows from a step of the population. The group may be gone when this returns.
@@ -193,103 +217,15 @@ impl Shared {
     }
 
     #[cfg(feature = "std")]
+    pub(super) fn count_panic(&self) {
+        // Relaxed: the step that counts the task out publishes it. The count stays at its maximum.
+        let up = |panics: usize| Some(panics.saturating_add(1));
+        let _ = self.panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, up);
+    }
+
+    #[cfg(feature = "std")]
     pub(super) fn panics(&self) -> usize {
         // Relaxed: a count; a wait for the drain has acquired the steps of the tasks that panicked.
         self.panics.load(Ordering::Relaxed)
-    }
-}
-
-/// What holds a group up, to be ended once: a task inside, or a link.
-pub(crate) struct Hold {
-    /// A handle that is not counted as one, and holds no reference: the group has one to itself for as
-    /// long as something holds it up.
-    pub(super) group: ManuallyDrop<TaskGroup>,
-    ticket: Ticket,
-    pub(super) flags: u8,
-}
-
-/// A link, and no task.
-const LINK: u8 = 1;
-/// A task that cancels the group when it leaves.
-pub(super) const ON_DROP: u8 = 1 << 1;
-/// A task that cancels the group when it panics.
-#[cfg(feature = "std")]
-pub(super) const ON_PANIC: u8 = 1 << 2;
-/// The thread was unwinding when the guard was made: its drop tells of no new panic.
-#[cfg(feature = "std")]
-const WAS_PANICKING: u8 = 1 << 3;
-
-impl Hold {
-    /// For a task that the population has counted in.
-    #[inline]
-    pub(super) fn task(shared: &Arc<Shared>, caller: Caller) -> Self {
-        #[cfg(feature = "std")]
-        let flags = if panicking() { WAS_PANICKING } else { 0 };
-        #[cfg(not(feature = "std"))]
-        let flags = 0;
-        Self::new(shared, caller, flags)
-    }
-
-    /// For one of the links of a new group.
-    pub(super) fn link(shared: &Arc<Shared>, caller: Caller) -> Self {
-        let hold = Self::new(shared, caller, LINK);
-        hold.label("a linked group");
-        hold
-    }
-
-    #[inline]
-    fn new(shared: &Arc<Shared>, caller: Caller, flags: u8) -> Self {
-        let ticket = shared.register.enter(caller);
-        // SAFETY: the copy is never dropped, and is not used after `end`, before which the group has
-        //   a reference to itself.
-        let shared = unsafe { ptr::read(shared) };
-        Self { group: ManuallyDrop::new(TaskGroup { shared }), ticket, flags }
-    }
-
-    #[inline]
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.group.shared
-    }
-
-    pub(super) fn label(&self, label: &'static str) {
-        self.shared().register.label(&self.ticket, label);
-    }
-
-    /// Whether the task only has to be counted out, and nobody can be woken by that but by the last one.
-    #[inline]
-    pub(super) fn is_plain(&self) -> bool {
-        #[cfg(feature = "std")]
-        let is_panicking = panicking();
-        #[cfg(not(feature = "std"))]
-        let is_panicking = false;
-        self.flags == 0 && !is_panicking
-    }
-
-    /// Notices a panic, and says why the group is to be cancelled, if it is.
-    pub(super) fn reason(&self) -> Option<Reason> {
-        #[cfg(feature = "std")]
-        if panicking() && self.flags & WAS_PANICKING == 0 {
-            // Relaxed: the step that counts the task out publishes it. The count stays at its maximum.
-            let up = |panics: usize| Some(panics.saturating_add(1));
-            let _ = self.shared().panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, up);
-            if self.flags & ON_PANIC != 0 {
-                return Some(Reason::Panicked);
-            }
-        }
-        (self.flags & ON_DROP != 0).then_some(Reason::Dropped)
-    }
-
-    /// Ends it, once. The group may be gone when this returns, and the hold is not to be used any more.
-    #[inline]
-    pub(super) fn end(&mut self, deferred: &mut Deferred) {
-        self.shared().register.leave(&self.ticket);
-        let shared = Arc::as_ptr(self.shared());
-        if self.flags & LINK == 0 {
-            // SAFETY: the count of this hold, which is ended once.
-            unsafe { Shared::leave(shared, deferred) };
-        } else {
-            // SAFETY: the link of this hold, which is ended once.
-            unsafe { Shared::end_one(shared, deferred) };
-        }
     }
 }

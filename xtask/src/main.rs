@@ -4,6 +4,7 @@ mod checks;
 mod embedded;
 mod executors;
 mod features;
+mod instructions;
 mod models;
 mod msrv;
 mod targets;
@@ -34,6 +35,8 @@ enum Task {
     Soak,
     /// Firmware under QEMU, for targets with and without compare-and-swap.
     Embedded(embedded::EmbeddedArgs),
+    /// Counts the instructions of each operation, and fails if one takes more than its baseline.
+    Instructions(instructions::InstructionArgs),
     /// The benchmark table.
     Bench {
         /// Passed on to the benchmark.
@@ -56,6 +59,7 @@ fn main() -> Result<()> {
         Task::Msrv => msrv::msrv(&sh),
         Task::Soak => checks::soak(&sh),
         Task::Embedded(args) => embedded::embedded(&sh, &args),
+        Task::Instructions(args) => instructions::instructions(&sh, &args),
         Task::Bench { args } => {
             Ok(cmd!(sh, "cargo run --quiet --release -p winddown-benches -- {args...}").run()?)
         }
