@@ -234,7 +234,7 @@ impl TaskGroup {
     ///
     /// # Availability
     ///
-    /// Everywhere but in interrupts. A wait that has to park allocates and takes event-listener's
+    /// Everywhere but in interrupts. A wait that has to park allocates, and takes event-listener's
     /// lock.
     ///
     /// # Examples

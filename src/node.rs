@@ -40,8 +40,7 @@ use crate::seats::{Fires, List, Parked, Waiters};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::{
-    Arc, AtomicPtr, Exclusive as _, Layers, Ordering, Pile, UnsafeCell, fence, run_both,
-    run_to_end,
+    Arc, AtomicPtr, Exclusive as _, Layers, Ordering, Pile, UnsafeCell, fence, run_both, run_to_end,
 };
 use crate::wait::{Announced, Source};
 pub(crate) use aim::{Below, Call, Follower, Observer, Reach};
@@ -329,7 +328,8 @@ impl Node {
             return None;
         }
         // SAFETY: the caller's promise.
-        let parked = unsafe { Parked::new(this.calls.home(Fires::Once), false, Call(Arc::clone(callback))) };
+        let parked =
+            unsafe { Parked::new(this.calls.home(Fires::Once), false, Call(Arc::clone(callback))) };
         let mut deferred = Deferred::new();
         // Also where nothing was registered: a node is fired only when it is cancelled.
         let announced = this.announce(None, &mut deferred);

@@ -48,11 +48,11 @@ mod imp {
 
 pub(crate) use imp::*;
 
+#[cfg(loom)]
+pub(crate) use core::sync::atomic::AtomicUsize as Advice;
 /// A number that advises, and on which nothing rests: a model does not look at the order of its accesses.
 #[cfg(not(loom))]
 pub(crate) use imp::AtomicUsize as Advice;
-#[cfg(loom)]
-pub(crate) use core::sync::atomic::AtomicUsize as Advice;
 
 /// What the widest atomic of the target holds; without native 64-bit atomics 32 bits, since
 /// emulating more would take a lock or a critical section on every step.

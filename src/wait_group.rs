@@ -60,6 +60,10 @@ pub use wait::Wait;
 /// A state word and a pointer. The constructor is `const`, so a group can be a `static`. Nothing is
 /// allocated, locked or called until somebody has to wait.
 ///
+/// The first wait makes a list with seats for four. Further waits sit in blocks of 30 (14 on 32 bits), of
+/// some 560 bytes (200), which are used again and again and stay until the group goes. A wait that is
+/// forgotten (`mem::forget`) keeps its seat until then.
+///
 /// It counts to 2,147,483,648 (32,768 on targets without 64-bit atomics). A guard that is leaked by
 /// `mem::forget` is never counted out: a wait then never ends, and nothing worse happens.
 ///
@@ -164,7 +168,7 @@ impl WaitGroup {
     ///
     /// # Availability
     ///
-    /// Everywhere, interrupts included. It does not allocate; if it ends a wait, it takes
+    /// Everywhere, interrupts included. It does not allocate; if it ends the waits of more than a few, it takes
     /// event-listener's lock, and runs the waiters' wakers after that.
     pub fn done(&self) -> Result<(), Unbalanced> {
         if self.leave()? {
@@ -303,7 +307,7 @@ impl WaitGroup {
     ///
     /// # Availability
     ///
-    /// Everywhere but in interrupts. A wait that has to park allocates and takes event-listener's
+    /// Everywhere but in interrupts. A wait that has to park may allocate, and take event-listener's
     /// lock. On targets without 64-bit atomics a wait that is not polled for exactly 32,768 (else
     /// 2,147,483,648) awaited zeros completes one zero late.
     ///

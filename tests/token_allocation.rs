@@ -301,7 +301,7 @@ mod kept_registrations {
 
     /// It was woken while nobody waited: the next wait finds the scope cancelled.
     #[test]
-    fn a_kept_hook_that_was_fired_is_not_taken_up_again() {
+    fn a_kept_registration_that_was_fired_is_not_taken_up_again() {
         for below in [false, true] {
             let root = CancelScope::new();
             let child = root.token().child();
@@ -360,9 +360,9 @@ mod kept_registrations {
         }
     }
 
-    /// Rule 12: a wait inside an `any` gives its hook back to its own handle.
+    /// Rule 12: a wait inside an `any` gives its registration back to its own handle.
     #[test]
-    fn a_wait_for_several_tokens_reuses_the_hook_of_each() {
+    fn a_wait_for_several_tokens_reuses_the_registration_of_each() {
         let scopes = [(); 3].map(|()| CancelScope::new());
         let bell = Bell::new();
         let waker = bell.waker();

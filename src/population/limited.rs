@@ -201,11 +201,7 @@ impl Limited {
     /// # Safety
     ///
     /// `self` outlives the result.
-    pub(crate) unsafe fn queue_up(
-        &self,
-        waker: &Waker,
-        deferred: &mut Deferred,
-    ) -> (Queued, Exit) {
+    pub(crate) unsafe fn queue_up(&self, waker: &Waker, deferred: &mut Deferred) -> (Queued, Exit) {
         let waiter = Arc::new(Waiter::new(waker.clone()));
         let queued = loop {
             let target = InQueue(Arc::clone(&waiter));

@@ -5,9 +5,9 @@ use core::ptr::{self, NonNull};
 
 use event_listener::EventListener;
 
-use super::{Fires, Target, word};
 use super::list::{List, Rest};
 use super::word::{FIRED, LEFT, MISSED, OPEN, OPENING, SPENT, Word, arms, bits};
+use super::{Fires, Target, word};
 use crate::deferred::Head;
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, UnsafeCell};
 
@@ -187,11 +187,7 @@ impl<T: Target> Block<T> {
 
     /// Makes a step of the word, if there is one to make, and gives what came of it.
     #[inline]
-    fn step<R>(
-        &self,
-        order: Ordering,
-        step: impl Fn(Word) -> Option<(Word, R)>,
-    ) -> Option<R> {
+    fn step<R>(&self, order: Ordering, step: impl Fn(Word) -> Option<(Word, R)>) -> Option<R> {
         let mut now = self.word();
         loop {
             let (next, result) = step(now)?;

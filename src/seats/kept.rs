@@ -65,10 +65,7 @@ impl<T: Target> Kept<T> {
     fn go(&self, from: usize, to: usize) -> bool {
         // The look first: most who come find it otherwise, and a load is cheap.
         self.state.load(Ordering::Relaxed) == from
-            && self
-                .state
-                .compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
+            && self.state.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 }
 

@@ -212,7 +212,9 @@ impl<T: Target> Rest<T> {
     #[inline]
     fn claim_in(&self, block: Block<T>) -> Option<Place<T>> {
         // In an ordered list, a wait that comes later must not sit down further ahead.
-        if !T::ORDERED && let Some(place) = block.claim() {
+        if !T::ORDERED
+            && let Some(place) = block.claim()
+        {
             return Some(place);
         }
         block.reopen().then(|| self.open(block))
@@ -416,4 +418,3 @@ fn waker_of<T: Target>(block: Block<T>) -> Waker {
     // SAFETY: the functions are for the head of a block, count no references, and may be called by any thread.
     unsafe { Waker::from_raw(Functions::<T>::raw(block.head().cast_const().cast())) }
 }
-

@@ -32,7 +32,7 @@ pub(crate) struct MutantArgs {
     /// Only the mutants whose names contain this, also if something is wrong with others.
     #[arg(long)]
     name: Option<String>,
-    /// Only those that are marked `core`: every edge, every hook condition.
+    /// Only those that are marked `core`: every edge, every step of the seats.
     #[arg(long, conflicts_with = "all")]
     bounded: bool,
     /// All of them, which is what happens anyway.
