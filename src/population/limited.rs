@@ -305,8 +305,8 @@ mod tests {
 
     fn queued(limited: &Limited, count: usize) -> Vec<Queued> {
         let queue_up = |_| {
-            let (queued, exit) = 
-                // SAFETY: the tests drop their waits first.
+            // SAFETY: the tests drop their waits first.
+            let (queued, exit) =
                 and_then_run(|deferred| unsafe { limited.queue_up(Waker::noop(), deferred) });
             assert!(queued.outcome().is_none() && exit == Exit::NotLast);
             queued

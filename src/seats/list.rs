@@ -43,7 +43,9 @@ impl<T: Target> List<T> {
         let list = home.wrapping_byte_add(T::LIST).cast::<Self>();
         let front = list.wrapping_byte_add(offset_of!(Self, front)).cast::<Header<T>>();
         // SAFETY: the caller's promise, and that of `Target`.
-        unsafe { (Block::new(front), &(*list).rest) }
+        let rest = unsafe { &(*list).rest };
+        // SAFETY: as above.
+        (unsafe { Block::new(front) }, rest)
     }
 
     /// Claims a seat.
