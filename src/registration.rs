@@ -71,10 +71,11 @@ impl Registration {
     /// Everywhere but in interrupts: it allocates.
     pub fn detach(mut self) {
         let state = mem::replace(&mut self.state, State::Over);
-        if let State::Registered(parked, callback, node) = state
-            && !callback.is_spent()
-        {
-            node.keep(parked);
+        if let State::Registered(parked, callback, node) = state {
+            // One that has run leaves nothing to be kept.
+            if !callback.is_spent() {
+                node.keep(parked);
+            }
         }
     }
 

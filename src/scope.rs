@@ -9,8 +9,6 @@ use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
 use crate::deferred::{Deferred, and_then_run};
-#[cfg(feature = "std")]
-use crate::node::Extras;
 use crate::node::Traits;
 use crate::reason::Reason;
 #[cfg(feature = "std")]
@@ -233,8 +231,8 @@ impl CancelToken {
         at: std::time::Instant,
         timer: L,
     ) -> (CancelScope, Expiry<L::IntoFuture>) {
-        let extras = Extras { deadline: Some(at), ..Extras::default() };
-        let traits = Traits { extras, ..Traits::default() };
+        let mut traits = Traits::default();
+        traits.extras.deadline = Some(at);
         let scope = CancelScope::below(Some(self), traits);
         scope.token().end_what_is_overdue(Instant::now());
         let expiry = scope.cancel_after(timer);

@@ -15,7 +15,7 @@ use crate::combine::Until;
 use crate::deferred::Deferred;
 #[cfg(feature = "std")]
 use crate::deferred::and_then_run;
-use crate::node::{Extras, Node, Observer, Traits};
+use crate::node::{Node, Observer, Traits};
 use crate::reason::Reason;
 use crate::registration::Registration;
 use crate::seats::Kept;
@@ -231,9 +231,9 @@ impl CancelToken {
     ///
     /// Everywhere but in interrupts. It allocates the scope and the value.
     pub fn with_value<V: Any + Send + Sync>(&self, value: V) -> CancelToken {
-        let value: Option<Box<dyn Any + Send + Sync>> = Some(Box::new(value));
-        let extras = Extras { value, ..Extras::default() };
-        Self::new(Some(self), Traits { extras, ..Traits::default() })
+        let mut traits = Traits::default();
+        traits.extras.value = Some(Box::new(value));
+        Self::new(Some(self), traits)
     }
 
     /// The nearest value of type `V`, of this scope or of one above. Types of different crates never
