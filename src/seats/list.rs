@@ -214,12 +214,8 @@ impl<T: Target> Rest<T> {
     #[inline]
     fn claim_in(&self, block: Block<T>) -> Option<Place<T>> {
         // In an ordered list, a wait that comes later must not sit down further ahead.
-        if !T::ORDERED
-            && let Some(place) = block.claim()
-        {
-            return Some(place);
-        }
-        block.reopen().then(|| self.open(block))
+        let place = if T::ORDERED { None } else { block.claim() };
+        place.or_else(|| block.reopen().then(|| self.open(block)))
     }
 
     /// Looks for a seat behind the hint: at a few blocks, as long as the chain may grow, and then at all of them.
