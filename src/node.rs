@@ -43,7 +43,7 @@ use crate::sync::{
     Arc, AtomicPtr, Exclusive as _, Layers, Ordering, Pile, UnsafeCell, fence, run_both, run_to_end,
 };
 use crate::wait::{Announced, Source};
-pub(crate) use aim::{Below, Call, Follower, Observer, Reach};
+pub(crate) use aim::{Below, Call, Follower, Observer};
 use word::Word;
 
 /// One scope of a cancellation tree; see the module.
@@ -56,12 +56,12 @@ pub(crate) struct Node {
     parent: Option<Arc<Node>>,
     /// Cuts off cancellation and deadline from above.
     shielded: bool,
-    /// What follows from a cancellation above settles the node, which is not hooked in itself.
+    /// A follower of what is above settles the node, which is not hooked in itself.
     follows: bool,
     /// The registration in the parent. Belongs to the claimer, and then to the drop.
     link: UnsafeCell<Option<Parked<Below>>>,
     /// Registrations of callbacks that stay for as long as the node does.
-    detached: Pile<Parked<Call>>,
+    detached: Pile<Detached>,
     /// What few nodes have.
     extras: Option<Box<Extras>>,
 }
@@ -271,7 +271,7 @@ impl Node {
             if node.follows {
                 return;
             }
-            match node.hook_into(parent, Below::Node(Arc::downgrade(node))) {
+            match node.hook_into(parent, Below::new(node)) {
                 // G: the first announcement claims the parent.
                 Some(before) if before.has_waiters() => return,
                 Some(_) => node = parent,
@@ -296,12 +296,12 @@ impl Node {
         parent.step(Word::announce)
     }
 
-    /// Registers `follower` in the parent, in place of the node itself: what follows settles the node. To
+    /// Registers `follower` in the parent, in place of the node itself: the follower settles the node. To
     /// be called before anybody else has the node, which [`follows`](Traits::follows). False if the node is
-    /// cancelled from above: then the caller does what follows; the follower may do it too.
+    /// cancelled from above: then the caller settles the follower; a delivery may do it too.
     pub(crate) fn follow(
         this: &Arc<Self>,
-        follower: impl FnOnce() -> Box<dyn Follower>,
+        follower: &Arc<impl Follower>,
         deferred: &mut Deferred,
     ) -> bool {
         let Some(parent) = this.upper() else { return true };
@@ -309,7 +309,7 @@ impl Node {
         if this.found().is_some() {
             return false;
         }
-        let Some(before) = this.hook_into(parent, Below::Follow(follower())) else { return false };
+        let Some(before) = this.hook_into(parent, Below::new(follower)) else { return false };
         if !before.has_waiters() {
             Self::hook_up(parent, deferred);
         }
@@ -349,10 +349,11 @@ impl Node {
     }
 
     /// Keeps a registration that nobody will take back.
-    pub(crate) fn keep(&self, parked: Parked<Call>) {
-        if parked.is_live() {
+    pub(crate) fn keep(&self, parked: Parked<Call>, callback: Arc<Callback>) {
+        // One that has run leaves nothing to be kept.
+        if parked.is_live() && !callback.is_spent() {
             // Never sealed.
-            let _ = self.detached.push(parked);
+            let _ = self.detached.push((parked, callback));
         }
     }
 
@@ -434,11 +435,15 @@ impl Drop for Node {
     }
 }
 
+/// A registration that nobody takes back, and its callback, which no delivery is the last to hold: that may be an
+/// interrupt, where nothing is freed but closures that ran.
+type Detached = (Parked<Call>, Arc<Callback>);
+
 /// What is foreign in a node.
 struct Remains {
     value: Option<Box<dyn Any + Send + Sync>>,
     reason: Option<Box<Reason>>,
-    callbacks: Layers<Parked<Call>>,
+    callbacks: Layers<Detached>,
     /// Where the callbacks are registered; dropped last.
     _calls: Waiters<Call>,
 }

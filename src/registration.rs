@@ -72,10 +72,7 @@ impl Registration {
     pub fn detach(mut self) {
         let state = mem::replace(&mut self.state, State::Over);
         if let State::Registered(parked, callback, node) = state {
-            // One that has run leaves nothing to be kept.
-            if !callback.is_spent() {
-                node.keep(parked);
-            }
+            node.keep(parked, callback);
         }
     }
 

@@ -7,14 +7,12 @@
 //! The door is a node of a tree of its own: a child's door hangs below its parent's, and the door of a root
 //! below the token that the group was built with, if there is one. So a close reaches all below at once, to
 //! be asked ([`Shared::is_closed`] looks at the doors alone), and by the delivery, to be acted on: each group
-//! has a seat in the node above its door ([`FromAbove`]). A token is cancelled by its own group, which closes
+//! has a seat in the node above its door. A token is cancelled by its own group, which closes
 //! the door first, or from above, which is above the door too.
-
-use alloc::boxed::Box;
 
 use super::shared::Shared;
 use crate::deferred::Deferred;
-use crate::node::{Follower, Node, Reach};
+use crate::node::{Follower, Node};
 use crate::reason::Reason;
 use crate::sync::Arc;
 
@@ -28,8 +26,7 @@ impl Shared {
     /// Hooks the group in above its door, so that it is closed with what is above; if that is closed or
     /// cancelled, the group is so from birth. To be called before anybody else has the group.
     pub(super) fn follow(this: &Arc<Self>, deferred: &mut Deferred) {
-        let from_above = || -> Box<dyn Follower> { Box::new(FromAbove(Reach::new(this))) };
-        if !Node::follow(&this.door, from_above, deferred) {
+        if !Node::follow(&this.door, this, deferred) {
             Self::close(this, deferred);
         }
     }
@@ -55,17 +52,10 @@ impl Shared {
     }
 }
 
-/// What a group has above its door. Its seat is fired once, so each step is made once, by one thread.
-struct FromAbove(Reach<Shared>);
-
-impl Follower for FromAbove {
-    fn settle(&self, deferred: &mut Deferred) {
-        if let Some(group) = self.0.reach() {
-            Shared::close(group, deferred);
-        }
-    }
-
-    fn release(&self) {
-        self.0.release();
+/// A group has a seat above its door, which is fired once: so each step is made once, by one thread.
+impl Follower for Shared {
+    fn settle(this: Arc<Self>, deferred: &mut Deferred) -> Option<Arc<Self>> {
+        Self::close(&this, deferred);
+        Some(this)
     }
 }

@@ -1,15 +1,13 @@
 //! What sits in the seats of a node: the tasks that wait for it, what is below it, and its callbacks.
 
-use core::mem::offset_of;
+use core::mem::{ManuallyDrop, offset_of};
 use core::task::Waker;
-
-use alloc::boxed::Box;
 
 use super::Node;
 use crate::callback::Callback;
 use crate::deferred::Deferred;
 use crate::seats::{CROWD, List, Seat, Settled, Target, Task};
-use crate::sync::{Arc, UnsafeCell, Weak};
+use crate::sync::{Arc, Weak};
 
 /// A task, or a thread, that waits for a cancellation. Its list is in the node.
 pub(crate) struct Observer(Task);
@@ -51,21 +49,65 @@ unsafe impl Target for Observer {
     }
 }
 
-/// What is to hear of a cancellation, and is not kept alive by what tells it.
-pub(crate) enum Below {
-    /// A node, which passes it on.
-    Node(Weak<Node>),
-    /// What follows from it elsewhere.
-    Follow(Box<dyn Follower>),
+/// What follows the cancellation of a node that is above it.
+pub(crate) trait Follower: Send + Sync + Sized + 'static {
+    /// Own work: passes the cancellation on. The reference comes back, unless a delivery holds it now.
+    fn settle(this: Arc<Self>, deferred: &mut Deferred) -> Option<Arc<Self>>;
 }
 
-/// What follows from the cancellation of a node, beside waking its waiters.
-pub(crate) trait Follower: Send + Sync {
-    /// Own work: runs nobody's code.
-    fn settle(&self, deferred: &mut Deferred);
+impl Follower for Node {
+    fn settle(this: Arc<Self>, deferred: &mut Deferred) -> Option<Arc<Self>> {
+        Self::settle_below(this, deferred)
+    }
+}
 
-    /// What may be foreign code, after `settle` and all other own work.
-    fn release(&self);
+/// A [`Follower`], which is not kept alive by what tells it.
+pub(crate) struct Below {
+    /// Of `Weak::into_raw`.
+    to: *const (),
+    kind: &'static Kind,
+}
+
+// SAFETY: it is a `Weak` of what is `Send` and `Sync`.
+unsafe impl Send for Below {}
+
+/// The functions of one type of followers, each for a pointer of `Weak::into_raw`.
+struct Kind {
+    /// Settles it. True if it lives, and a reference to it was left, by its count alone.
+    settle: unsafe fn(*const (), &mut Deferred) -> bool,
+    /// Drops that reference, which may be foreign code.
+    release: unsafe fn(*const ()),
+    /// Drops the `Weak`.
+    drop: unsafe fn(*const ()),
+}
+
+impl Below {
+    pub(crate) fn new<F: Follower>(follower: &Arc<F>) -> Self {
+        unsafe fn settle<F: Follower>(to: *const (), deferred: &mut Deferred) -> bool {
+            // SAFETY: it is of `Weak::into_raw`, and stays where it is.
+            let weak = ManuallyDrop::new(unsafe { Weak::from_raw(to.cast::<F>()) });
+            let left = weak.upgrade().and_then(|follower| F::settle(follower, deferred));
+            left.map(Arc::into_raw).is_some()
+        }
+        unsafe fn release<F>(to: *const ()) {
+            // SAFETY: the reference that `settle` left.
+            drop(unsafe { Arc::from_raw(to.cast::<F>()) });
+        }
+        unsafe fn drop_weak<F>(to: *const ()) {
+            // SAFETY: it is of `Weak::into_raw`, and used no more.
+            drop(unsafe { Weak::from_raw(to.cast::<F>()) });
+        }
+        let kind =
+            const { &Kind { settle: settle::<F>, release: release::<F>, drop: drop_weak::<F> } };
+        Self { to: Weak::into_raw(Arc::downgrade(follower)).cast(), kind }
+    }
+}
+
+impl Drop for Below {
+    fn drop(&mut self) {
+        // SAFETY: it is of this kind.
+        unsafe { (self.kind.drop)(self.to) };
+    }
 }
 
 // SAFETY: the home is the list.
@@ -81,26 +123,15 @@ unsafe impl Target for Below {
     }
 
     fn settle(self, deferred: &mut Deferred) -> Settled<Self> {
-        match &self {
-            Self::Follow(follower) => follower.settle(deferred),
-            Self::Node(node) => {
-                let Some(node) = node.upgrade() else { return Settled::Over };
-                // Kept to the end, if only by its count: dropping it may be foreign code.
-                match Node::settle_below(node, deferred) {
-                    Some(node) => _ = Arc::into_raw(node),
-                    None => return Settled::Over,
-                }
-            }
-        }
-        Settled::Runs(self)
+        // SAFETY: it is of this kind.
+        let is_kept = unsafe { (self.kind.settle)(self.to, deferred) };
+        if is_kept { Settled::Runs(self) } else { Settled::Over }
     }
 
     fn run(self) {
-        match self {
-            Self::Follow(follower) => follower.release(),
-            // SAFETY: the reference that `settle` left.
-            Self::Node(node) => drop(unsafe { Arc::from_raw(node.as_ptr()) }),
-        }
+        // SAFETY: it is of this kind, and `settle` has left a reference; by its count alone, which keeps it to the
+        //   end.
+        unsafe { (self.kind.release)(self.to) };
     }
 }
 
@@ -126,36 +157,5 @@ unsafe impl Target for Call {
 
     fn run(self) {
         self.0.run();
-    }
-}
-
-/// The way down to something that its holder does not keep alive, and back.
-pub(crate) struct Reach<T> {
-    to: Weak<T>,
-    /// Keeps it from `reach` to `release`: dropping it may be foreign code. Belongs to the delivery.
-    kept: UnsafeCell<Option<Arc<T>>>,
-}
-
-// SAFETY: `kept` is touched only by the one delivery that has the fired seat, or by its drop.
-unsafe impl<T: Send + Sync> Sync for Reach<T> {}
-
-impl<T> Reach<T> {
-    pub(crate) fn new(to: &Arc<T>) -> Self {
-        Self { to: Arc::downgrade(to), kept: UnsafeCell::new(None) }
-    }
-
-    /// What it leads to, if that lives. Called by the delivery alone.
-    pub(crate) fn reach(&self) -> Option<&Arc<T>> {
-        let below = self.to.upgrade();
-        // SAFETY: a seat is fired once, and the delivery has it alone.
-        unsafe { *self.kept.write_ptr() = below };
-        // SAFETY: as above; it stays until `release`, which comes later.
-        unsafe { (*self.kept.read_ptr()).as_ref() }
-    }
-
-    /// Called by the delivery alone.
-    pub(crate) fn release(&self) {
-        // SAFETY: as in `reach`.
-        drop(unsafe { (*self.kept.write_ptr()).take() });
     }
 }

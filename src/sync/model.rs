@@ -150,6 +150,22 @@ impl<T> Arc<T> {
 }
 
 impl<T> Weak<T> {
+    /// Gives up the reference without counting it down.
+    pub fn into_raw(self) -> *const T {
+        ManuallyDrop::new(self).as_ptr()
+    }
+
+    /// Takes back a reference that `into_raw` gave.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` comes from `into_raw`, and this takes one reference that nobody else takes.
+    pub unsafe fn from_raw(ptr: *const T) -> Self {
+        // SAFETY: `into_raw` never gives null; the value is the block's first field.
+        let block = unsafe { NonNull::new_unchecked(ptr.cast_mut().cast::<Block<T>>()) };
+        Self { block, _owns: PhantomData }
+    }
+
     /// The pointer that `Arc::as_ptr` would give.
     pub fn as_ptr(&self) -> *const T {
         self.block.as_ptr().cast::<T>()
