@@ -129,15 +129,15 @@ impl Waiting {
         let (stop, fresh) = (Signal::new(), Signal::new());
         let scene = Scene { group, stop, fresh, root, middle, tasks, inside };
         let scene: &Scene = Box::leak(Box::new(scene));
+        // As many as find a seat without a block of their own.
+        let few = (0..4).flat_map(|_| [park(scene.group.wait()), park(scene.stop.closed())]);
         let crowd = [
-            park(scene.group.wait()),
-            park(scene.stop.closed()),
             park(scene.root.token().cancelled()),
             park(scene.middle.token().clone().cancelled_owned()),
             park(scene.tasks.closed()),
             park(scene.inside.token().clone().cancelled_owned()),
         ];
-        Self { crowd: crowd.into(), scene }
+        Self { crowd: few.chain(crowd).collect(), scene }
     }
 
     /// Ends everything, and frees it.
