@@ -47,23 +47,25 @@ pub(crate) use aim::{Below, Call, Follower, Observer};
 use word::Word;
 
 /// One scope of a cancellation tree; see the module.
+// What a question looks at comes first, so that it is one cache line a node.
+#[repr(C)]
 pub(crate) struct Node {
     /// Changed by cancels, deliveries, questions for the reason, and waits about to park.
     word: AtomicPtr<Reason>,
-    observers: List<Observer>,
-    children: Waiters<Below>,
-    calls: Waiters<Call>,
     parent: Option<Arc<Node>>,
     /// Cuts off cancellation and deadline from above.
     shielded: bool,
     /// A follower of what is above settles the node, which is not hooked in itself.
     follows: bool,
+    /// What few nodes have.
+    extras: Option<Box<Extras>>,
+    observers: List<Observer>,
+    children: Waiters<Below>,
+    calls: Waiters<Call>,
     /// The registration in the parent. Belongs to the claimer, and then to the drop.
     link: UnsafeCell<Option<Parked<Below>>>,
     /// Registrations of callbacks that stay for as long as the node does.
     detached: Pile<Detached>,
-    /// What few nodes have.
-    extras: Option<Box<Extras>>,
 }
 
 // SAFETY: `link` is written by the claimer and touched by nobody else before the drop. (`Send` is derived.)
@@ -415,24 +417,33 @@ impl Drop for Node {
         // SAFETY: `&mut self` makes this the only access.
         drop(unsafe { (*self.link.write_ptr()).take() });
         let word = Word(self.word.replace_mut(Word::OPEN.0));
-        let remains = Remains {
+        let is_foreign = self.extras.is_some() || word.is_owned() || !self.detached.is_empty();
+        let remains = is_foreign.then(|| Remains {
             value: self.extras.take().and_then(|extras| extras.value),
             // SAFETY: an owned reason came from `keeping`; the node is going, and with it all borrowers.
             reason: unsafe { word.take() },
             callbacks: self.detached.take(),
             _calls: mem::replace(&mut self.calls, Waiters::new()),
-        };
-        let mut next = self.parent.take();
-        run_to_end(|| {
-            let Some(mut node) = next.take().and_then(Arc::into_inner) else { return false };
-            next = node.parent.take();
-            drop(node);
-            true
         });
-        if remains.are_foreign() {
+        if let Some(above) = self.parent.take().and_then(Arc::into_inner) {
+            drop_line(above);
+        }
+        if let Some(remains) = remains {
             drop_in_drop(remains);
         }
     }
+}
+
+/// Drops `node`, and the nodes above it that nobody else holds.
+#[cold]
+fn drop_line(node: Node) {
+    let mut next = Some(node);
+    run_to_end(|| {
+        let Some(mut node) = next.take() else { return false };
+        next = node.parent.take().and_then(Arc::into_inner);
+        drop(node);
+        true
+    });
 }
 
 /// A registration that nobody takes back, and its callback, which no delivery is the last to hold: that may be an
@@ -446,12 +457,6 @@ struct Remains {
     callbacks: Layers<Detached>,
     /// Where the callbacks are registered; dropped last.
     _calls: Waiters<Call>,
-}
-
-impl Remains {
-    fn are_foreign(&self) -> bool {
-        self.value.is_some() || self.reason.is_some() || !self.callbacks.is_empty()
-    }
 }
 
 impl Drop for Remains {

@@ -162,20 +162,16 @@ impl<S: Copy, T: AnyTask> Waiting<S, T> {
                 Announced::Parked(seen) => (Self::Parked(parked, seen), None),
             };
             let poll = if late.is_some() { Poll::Ready(()) } else { Poll::Pending };
-            let old = mem::replace(self, new);
+            let old = match mem::replace(self, new) {
+                Self::Parked(old, _) => Some(old),
+                Self::New { .. } | Self::Over => None,
+            };
             // The usual first poll leaves nothing to be done.
-            if late.is_some() || matches!(old, Self::Parked(..)) || !deferred.is_empty() {
-                Self::clear_up(deferred, old, late);
+            if late.is_some() || old.is_some() || !deferred.is_empty() {
+                clear_up(deferred, old, late);
             }
             return poll;
         }
-    }
-
-    /// Runs what the announcement has deferred. The old registration, and a new one that is not needed, go last:
-    /// dropping a waker is foreign code.
-    #[cold]
-    fn clear_up(deferred: Deferred, old: Self, late: Option<Parked<T>>) {
-        run_both(|| deferred.run(), || run_both(|| drop(old), || drop(late)));
     }
 
     #[inline]
@@ -184,6 +180,13 @@ impl<S: Copy, T: AnyTask> Waiting<S, T> {
         drop(mem::replace(self, Self::Over));
         Poll::Ready(())
     }
+}
+
+/// Runs what an announcement has deferred. The old registration, and a new one that is not needed, go last:
+/// dropping a waker is foreign code.
+#[cold]
+fn clear_up<T: Target>(deferred: Deferred, old: Option<Parked<T>>, late: Option<Parked<T>>) {
+    run_both(|| deferred.run(), || run_both(|| drop(old), || drop(late)));
 }
 
 /// What the shared forms need of a wait. Public only in name: nobody outside can reach it.

@@ -56,11 +56,17 @@ impl Word {
     ///
     /// The word came from `keeping`, and its box is taken once and used no more after that.
     pub(super) unsafe fn take(self) -> Option<Box<Reason>> {
-        if self.0.addr() & OWNED == 0 {
+        if !self.is_owned() {
             return None;
         }
         // SAFETY: marked as a box, and the caller's promise.
         Some(unsafe { Box::from_raw(self.reason()) })
+    }
+
+    /// Whether the reason is in a box of this node.
+    #[inline]
+    pub(super) fn is_owned(self) -> bool {
+        self.0.addr() & OWNED != 0
     }
 
     /// Null if open.
