@@ -91,6 +91,9 @@ impl<T: Target> Further<T> {
     }
 }
 
+/// Several threads are at one block.
+pub(super) struct Crowded;
+
 /// A pointer to a block, which may reach all of it. Blocks go with their list: whoever has one of these
 /// has the list, too.
 pub(super) struct Block<T: Target>(NonNull<Header<T>>);
@@ -206,6 +209,19 @@ impl<T: Target> Block<T> {
         // V: acquires what the last owner and the last delivery read there.
         let seat = self.step(Ordering::Acquire, |now| now.claim(number))?;
         Some(Place { block: self, seat })
+    }
+
+    /// [`claim`](Self::claim) in one attempt.
+    #[inline]
+    pub(super) fn claim_alone(self) -> Result<Option<Place<T>>, Crowded> {
+        let now = self.word();
+        let Some((next, seat)) = now.claim(self.number()) else { return Ok(None) };
+        let word = &self.header().word;
+        // V: as in `claim`.
+        match word.compare_exchange(now.0, next.0, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Ok(Some(Place { block: self, seat })),
+            Err(_) => Err(Crowded),
+        }
     }
 
     /// Takes the block to open it, if it is spent and half of it is free.

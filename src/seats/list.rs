@@ -10,15 +10,18 @@ use alloc::boxed::Box;
 use core::future::Future as _;
 use event_listener::{Event, EventListener, IntoNotification as _, Listener as _};
 
-use super::block::{Block, Front, Further, Header, Place};
+use super::block::{Block, Crowded, Front, Further, Header, Place};
 use super::word::OPENING;
 use super::{Due, Fired, Fires, Target};
 use crate::deferred::{Head, Stack};
-use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering};
+use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering, threads};
 
 /// How many blocks are fired in one go. Where event-listener's lock is a critical section, this bounds the time
 /// that interrupts are masked; elsewhere it keeps a long chain in the cache.
 pub(super) const BATCH: usize = if cfg!(feature = "std") { 16 } else { 1 };
+
+/// How many threads have a hint of their own, and may so sit apart.
+const HINTS: usize = if cfg!(all(feature = "std", not(loom))) { 16 } else { 1 };
 
 /// How many blocks a wait looks at for a seat while the chain may grow.
 const LOOKS: usize = 2;
@@ -57,9 +60,16 @@ impl<T: Target> List<T> {
     pub(super) unsafe fn claim(home: *const T::Home) -> Place<T> {
         // SAFETY: the caller's promise.
         let (front, rest) = unsafe { Self::of(home) };
-        match front.claim() {
-            Some(place) => place,
-            None => rest.get_or_make(|| Rest::new(home)).claim(),
+        // A crowd is easier to join than the front, which all look at.
+        let joined = rest.get().map_or(Ok(None), Rest::join);
+        let claimed = match joined {
+            Ok(None) => front.claim_alone(),
+            joined => joined,
+        };
+        match claimed {
+            Ok(Some(place)) => place,
+            Err(Crowded) if HINTS > 1 => rest.get_or_make(|| Rest::new(home)).claim_apart(),
+            _ => front.claim().unwrap_or_else(|| rest.get_or_make(|| Rest::new(home)).claim()),
         }
     }
 
@@ -146,8 +156,8 @@ pub(super) struct Rest<T: Target> {
     listening: AtomicUsize,
     /// The block that was made last; the chain only grows.
     newest: AtomicPtr<Header<T>>,
-    /// Where to look for a seat first: the block that was opened last, or that got room last.
-    hint: AtomicPtr<Header<T>>,
+    /// Where to look for a seat first, by thread: the block that it opened last, or that got room last.
+    hints: [AtomicPtr<Header<T>>; HINTS],
     /// How many blocks there are.
     blocks: Advice,
     /// Up to how many the chain grows before a wait looks at all of them.
@@ -171,7 +181,7 @@ impl<T: Target> Rest<T> {
             notified_blocks: Stack::new(),
             listening: AtomicUsize::new(0),
             newest: AtomicPtr::new(ptr::null_mut()),
-            hint: AtomicPtr::new(ptr::null_mut()),
+            hints: [(); HINTS].map(|()| AtomicPtr::new(ptr::null_mut())),
             blocks: Advice::new(0),
             limit: Advice::new(0),
             #[cfg(all(test, not(loom)))]
@@ -191,16 +201,46 @@ impl<T: Target> Rest<T> {
     #[inline]
     pub(super) fn has_room(&self, block: Block<T>) {
         // The load keeps the line where it is, when many seats of one block are freed.
-        if self.hint.load(Ordering::Relaxed) != block.as_ptr() {
+        let hint = self.hint();
+        if hint.load(Ordering::Relaxed) != block.as_ptr() {
             // P: publishes the block, which this thread has acquired.
-            self.hint.store(block.as_ptr(), Ordering::Release);
+            hint.store(block.as_ptr(), Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn hint(&self) -> &AtomicPtr<Header<T>> {
+        &self.hints[threads::index() % HINTS]
+    }
+
+    #[inline]
+    fn hinted(&self) -> Option<Block<T>> {
+        // P: acquires the block.
+        Self::block(self.hint().load(Ordering::Acquire))
+    }
+
+    /// Claims a seat of the block that the hint leads to, if it is open.
+    #[inline]
+    fn join(&self) -> Result<Option<Place<T>>, Crowded> {
+        match self.hinted() {
+            Some(block) if !T::ORDERED => block.claim_alone(),
+            _ => Ok(None),
+        }
+    }
+
+    /// Claims a seat where fewer threads are: in a block that this thread has opened for itself.
+    #[cold]
+    fn claim_apart(&self) -> Place<T> {
+        if self.blocks.load(Ordering::Relaxed) < HINTS {
+            self.open(self.grow())
+        } else {
+            self.claim()
         }
     }
 
     /// Claims a seat in some block.
     fn claim(&self) -> Place<T> {
-        // P: acquires the block.
-        let hint = Self::block(self.hint.load(Ordering::Acquire));
+        let hint = self.hinted();
         if let Some(place) = hint.and_then(|hint| self.claim_in(hint)) {
             return place;
         }
