@@ -20,7 +20,7 @@ use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Order
 /// that interrupts are masked; elsewhere it keeps a long chain in the cache.
 pub(super) const BATCH: usize = if cfg!(feature = "std") { 16 } else { 1 };
 
-/// How many threads have a hint of their own, and may so sit apart.
+/// How many threads have a hint of their own, and may so sit apart. A power of two.
 const HINTS: usize = if cfg!(all(feature = "std", not(loom))) { 16 } else { 1 };
 
 /// How many blocks a wait looks at for a seat while the chain may grow.
@@ -60,16 +60,24 @@ impl<T: Target> List<T> {
     pub(super) unsafe fn claim(home: *const T::Home) -> Place<T> {
         // SAFETY: the caller's promise.
         let (front, rest) = unsafe { Self::of(home) };
-        // A crowd is easier to join than the front, which all look at.
-        let joined = rest.get().map_or(Ok(None), Rest::join);
-        let claimed = match joined {
+        let place = if HINTS > 1 { Self::join(front, rest.get()) } else { Ok(None) };
+        match place {
+            Ok(Some(place)) => place,
+            Ok(None) => {
+                front.claim().unwrap_or_else(|| rest.get_or_make(|| Rest::new(home)).claim())
+            }
+            Err(Crowded) => rest.get_or_make(|| Rest::new(home)).claim_apart(),
+        }
+    }
+
+    /// Claims a seat in this thread's own block, if it has one that is open, or else in the front: unless other
+    /// threads are there.
+    #[inline]
+    fn join(front: Block<T>, rest: Option<&Rest<T>>) -> Result<Option<Place<T>>, Crowded> {
+        let hinted = rest.and_then(Rest::hinted).filter(|_| !T::ORDERED);
+        match hinted.map_or(Ok(None), Block::claim_alone) {
             Ok(None) => front.claim_alone(),
             joined => joined,
-        };
-        match claimed {
-            Ok(Some(place)) => place,
-            Err(Crowded) if HINTS > 1 => rest.get_or_make(|| Rest::new(home)).claim_apart(),
-            _ => front.claim().unwrap_or_else(|| rest.get_or_make(|| Rest::new(home)).claim()),
         }
     }
 
@@ -210,22 +218,13 @@ impl<T: Target> Rest<T> {
 
     #[inline]
     fn hint(&self) -> &AtomicPtr<Header<T>> {
-        &self.hints[threads::index() % HINTS]
+        &self.hints[threads::index() & (HINTS - 1)]
     }
 
     #[inline]
     fn hinted(&self) -> Option<Block<T>> {
         // P: acquires the block.
         Self::block(self.hint().load(Ordering::Acquire))
-    }
-
-    /// Claims a seat of the block that the hint leads to, if it is open.
-    #[inline]
-    fn join(&self) -> Result<Option<Place<T>>, Crowded> {
-        match self.hinted() {
-            Some(block) if !T::ORDERED => block.claim_alone(),
-            _ => Ok(None),
-        }
     }
 
     /// Claims a seat where fewer threads are: in a block that this thread has opened for itself.
