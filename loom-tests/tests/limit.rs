@@ -10,7 +10,7 @@ use loom::thread;
 use winddown::Refused;
 use winddown_loom_tests::{
     Arrival, Turns, Work, assert_full_or_free, check, check_within, leave_a_mark, lend, limited,
-    nonzero, poll, queued, unexplored,
+    make_queue, nonzero, poll, queued, unexplored,
 };
 
 /// A wait for room gets it, whether it comes to the queue before or after a task leaves.
@@ -121,6 +121,7 @@ fn a_wait_that_passed_room_on_is_next() {
         let group = limited(2);
         // SAFETY: the threads are joined below.
         let group = unsafe { lend(&group) };
+        make_queue(group);
         let [one, other] = [(), ()].map(|()| group.guard().unwrap());
         let late = thread::spawn(move || Arrival::at(group));
         let leaver = thread::spawn(move || drop(one));

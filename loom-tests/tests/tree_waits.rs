@@ -10,7 +10,7 @@ use loom::thread;
 use winddown::{CancelScope, Reason};
 use winddown_loom_tests::line::{LEAF, Line, MIDDLE, ROOT, below};
 use winddown_loom_tests::{
-    Wakes, alone_and_in_a_crowd, check, check_within, crowd, from_each_height, lend, poll,
+    Wakes, alone_and_in_a_crowd, check, check_within, crowd, from_each_height, lend, parked, poll,
     unexplored,
 };
 
@@ -239,11 +239,13 @@ alone_and_in_a_crowd!(a_registration_that_is_taken_up_is_woken);
 /// Mutants: `kept-replace-does-not-acquire`, `kept-replace-does-not-release`,
 /// `kept-taken-up-by-anybody`.
 fn a_handle_may_be_shared(crowded: bool) {
-    check(move || {
+    check_within(2, move || {
         let line = Line::new();
         // SAFETY: the threads are joined below.
         let line = unsafe { lend(&line) };
         let _crowd = crowded.then(|| crowd(|| line.token(LEAF).clone().cancelled_owned()));
+        // The line is hooked up, and the list there.
+        drop(parked(line.token(LEAF).clone().cancelled_owned(), Waker::noop()));
         let wakes = [Wakes::new(), Wakes::new()];
         let turns = |waker: Waker| {
             let _ = poll(&mut line.token(LEAF).cancelled(), &waker);
