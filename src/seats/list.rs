@@ -14,13 +14,13 @@ use super::block::{Block, Crowded, Front, Further, Header, Place};
 use super::word::OPENING;
 use super::{Due, Fired, Fires, Target};
 use crate::deferred::{Head, Stack};
-use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering, threads};
+use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering};
 
 /// How many blocks are fired in one go. Where event-listener's lock is a critical section, this bounds the time
 /// that interrupts are masked; elsewhere it keeps a long chain in the cache.
 pub(super) const BATCH: usize = if cfg!(feature = "std") { 16 } else { 1 };
 
-/// How many threads have a hint of their own, and may so sit apart. A power of two.
+/// How many threads have a hint of their own, and may so sit apart.
 const HINTS: usize = if cfg!(all(feature = "std", not(loom))) { 16 } else { 1 };
 
 /// How many blocks a wait looks at for a seat while the chain may grow.
@@ -222,7 +222,11 @@ impl<T: Target> Rest<T> {
 
     #[inline]
     fn hint(&self) -> &AtomicPtr<Header<T>> {
-        &self.hints[threads::index() & (HINTS - 1)]
+        #[cfg(all(feature = "std", not(loom)))]
+        let index = crate::sync::threads::index() % HINTS;
+        #[cfg(not(all(feature = "std", not(loom))))]
+        let index = 0;
+        &self.hints[index]
     }
 
     #[inline]
