@@ -208,6 +208,12 @@ impl<J: Job> Batch<J> {
         self.jobs.is_empty()
     }
 
+    /// The head of the job that is behind all others.
+    #[inline]
+    pub(crate) fn last(&self) -> Option<*mut Head> {
+        (!self.is_empty()).then_some(self.jobs.last)
+    }
+
     /// Puts `job` behind all others.
     pub(crate) fn push(&mut self, job: J) {
         self.jobs.push(job.into_head());

@@ -11,29 +11,52 @@ use crate::sync::{Arc, run_to_end};
 /// Blocks that were fired, to be deferred.
 pub(crate) type Fired<T> = Batch<Due<T>>;
 
-/// A block that was fired, and what of it is still to be run. Holds a reference to the home of its list.
+/// A block that was fired, and what of it is still to be run. The last one of a delivery holds a reference to the home
+/// of the list: they are run in their order, one after the other.
 pub(crate) struct Due<T: Target> {
     block: Block<T>,
+    holds: bool,
 }
+
+/// In the mask of a block: its `Due` holds the home. No seat has this bit.
+const HOLDS: usize = 1 << (usize::BITS - 1);
 
 impl<T: Target> Due<T> {
     /// # Safety
     ///
-    /// The caller fired the block, with this mask, and the home is alive. A reference to it that is `lent` is
-    /// taken over.
+    /// The caller fired the block, with this mask, and then calls [`hold`](Self::hold) for all that it has fired.
     #[inline]
-    pub(super) unsafe fn new(block: Block<T>, mask: usize, lent: bool) -> Self {
+    pub(super) unsafe fn new(block: Block<T>, mask: usize) -> Self {
         block.set_mask(mask);
-        if !lent {
+        Self { block, holds: false }
+    }
+
+    /// Sees to it that the home stays until all of `fired` were run. If the caller `lends` its reference to it, that
+    /// may be taken over, which is said then.
+    ///
+    /// # Safety
+    ///
+    /// The home is alive.
+    #[inline]
+    pub(super) unsafe fn hold(fired: &Fired<T>, lends: &mut bool) {
+        let Some(last) = fired.last() else { return };
+        // SAFETY: the head of a `Due` that is in there.
+        let block = unsafe { Block::<T>::from_head(last) };
+        if !mem::take(lends) {
             // SAFETY: the home is alive, and a list is only in an `Arc`.
             unsafe { Arc::increment_strong_count(block.home()) };
         }
-        Self { block }
+        block.set_mask(block.mask() | HOLDS);
+    }
+
+    /// The seats that are still to be run.
+    fn seats(&self) -> Seats {
+        Seats(self.block.mask() & !HOLDS)
     }
 
     fn settle_each(&self, deferred: &mut Deferred) {
         let mut left = self.block.mask();
-        for seat in Seats(left) {
+        for seat in self.seats() {
             // SAFETY: fired; used as a target here, or, if its bits are as they were, by `run`.
             match T::settle(unsafe { self.block.copy(seat) }, deferred) {
                 Settled::Runs(target) => mem::forget(target),
@@ -46,7 +69,7 @@ impl<T: Target> Due<T> {
     /// The one target that was fired, and nothing else.
     #[inline]
     pub(crate) fn take_one(&self) -> Option<T> {
-        let seat = Seats(self.block.mask()).next()?;
+        let seat = self.seats().next()?;
         // SAFETY: fired and not taken yet, as the mask says, which nobody reads after this.
         let target = unsafe { self.block.copy(seat) };
         self.block.delivered();
@@ -56,8 +79,10 @@ impl<T: Target> Due<T> {
 
 impl<T: Target> Drop for Due<T> {
     fn drop(&mut self) {
-        // SAFETY: the reference that `new` counted.
-        drop(unsafe { Arc::from_raw(self.block.home()) });
+        if self.holds {
+            // SAFETY: the reference that `hold` counted, or took over.
+            drop(unsafe { Arc::from_raw(self.block.home()) });
+        }
     }
 }
 
@@ -68,8 +93,9 @@ unsafe impl<T: Target> Job for Due<T> {
     }
 
     unsafe fn from_head(head: *mut Head) -> Self {
-        // SAFETY: it came from `into_head`, whose reference keeps the block.
-        Self { block: unsafe { Block::from_head(head) } }
+        // SAFETY: it came from `into_head`, and the home is held by this, or by one that comes later.
+        let block = unsafe { Block::<T>::from_head(head) };
+        Self { block, holds: block.mask() & HOLDS != 0 }
     }
 
     fn settle(self, deferred: &mut Deferred) {
@@ -85,13 +111,13 @@ unsafe impl<T: Target> Job for Due<T> {
 
     /// The home may go with this, behind all else.
     fn run(self) {
-        if self.block.mask().is_power_of_two() {
+        let mut left = self.seats();
+        if left.is_one() {
             // What a lone wait costs.
             return self.take_one().map_or((), T::run);
         }
         // They are moved out first, and the block opened, so that waits that come back find it.
         let mut targets = [const { MaybeUninit::<T>::uninit() }; SEATS];
-        let mut left = Seats(self.block.mask());
         for seat in left.clone() {
             // SAFETY: fired and not taken yet, as the mask says, which nobody reads after this.
             targets[seat].write(unsafe { self.block.copy(seat) });

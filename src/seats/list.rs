@@ -1,7 +1,7 @@
 //! The blocks of a list: the front, and the chain behind it, which listens.
 
 use core::marker::PhantomData;
-use core::mem::{self, offset_of};
+use core::mem::offset_of;
 use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, RawWaker, RawWakerVTable, Waker};
@@ -14,13 +14,13 @@ use super::block::{Block, Crowded, Front, Further, Header, Place};
 use super::word::OPENING;
 use super::{Due, Fired, Fires, Target};
 use crate::deferred::{Head, Stack};
-use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering, threads};
+use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering};
 
 /// How many blocks are fired in one go. Where event-listener's lock is a critical section, this bounds the time
 /// that interrupts are masked; elsewhere it keeps a long chain in the cache.
 pub(super) const BATCH: usize = if cfg!(feature = "std") { 16 } else { 1 };
 
-/// How many threads have a hint of their own, and may so sit apart. A power of two.
+/// How many threads have a hint of their own, and may so sit apart.
 const HINTS: usize = if cfg!(all(feature = "std", not(loom))) { 16 } else { 1 };
 
 /// How many blocks a wait looks at for a seat while the chain may grow.
@@ -95,12 +95,14 @@ impl<T: Target> List<T> {
         // SAFETY: the caller's promise.
         let (front, rest) = unsafe { Self::of(home) };
         if let Some(mask) = front.fire_front() {
-            // SAFETY: as above, and fired here; what was lent is taken once.
-            fired.push(unsafe { Due::new(front, mask, mem::take(lends)) });
+            // SAFETY: fired here, and held below.
+            fired.push(unsafe { Due::new(front, mask) });
         }
         if let Some(rest) = rest.get() {
             rest.fire(&mut fired);
         }
+        // SAFETY: the caller's promise.
+        unsafe { Due::hold(&fired, lends) };
         fired
     }
 
@@ -118,6 +120,8 @@ impl<T: Target> List<T> {
         if let Some(rest) = rest.get() {
             rest.fire_one(&mut fired);
         }
+        // SAFETY: the caller's promise.
+        unsafe { Due::hold(&fired, &mut false) };
         fired
     }
 }
@@ -218,7 +222,11 @@ impl<T: Target> Rest<T> {
 
     #[inline]
     fn hint(&self) -> &AtomicPtr<Header<T>> {
-        &self.hints[threads::index() & (HINTS - 1)]
+        #[cfg(all(feature = "std", not(loom)))]
+        let index = crate::sync::threads::index() % HINTS;
+        #[cfg(not(all(feature = "std", not(loom))))]
+        let index = 0;
+        &self.hints[index]
     }
 
     #[inline]
@@ -393,17 +401,19 @@ impl<T: Target> Rest<T> {
 
     /// Fires the blocks whose listeners were used up, by this thread or by another.
     fn take_notified(&self, fired: &mut Fired<T>) {
+        let mut number = 0;
         for head in self.notified_blocks.take() {
             // SAFETY: `waker_of` pushed it, and the list is alive.
             let block = unsafe { Block::<T>::from_head(head) };
             // The link was read; behind this step the block may be opened, and on the stack, again.
             let mask = block.fire();
-            self.listening.fetch_sub(1, Ordering::Relaxed);
+            number += 1;
             if mask != 0 {
-                // SAFETY: fired here.
-                fired.push(unsafe { Due::new(block, mask, false) });
+                // SAFETY: fired here, and held by the callers.
+                fired.push(unsafe { Due::new(block, mask) });
             }
         }
+        self.listening.fetch_sub(number, Ordering::Relaxed);
     }
 }
 

@@ -54,6 +54,12 @@ pub(super) const fn bits(seat: usize) -> usize {
 #[derive(Clone)]
 pub(super) struct Seats(pub(super) usize);
 
+impl Seats {
+    pub(super) fn is_one(&self) -> bool {
+        self.0.is_power_of_two()
+    }
+}
+
 impl Iterator for Seats {
     type Item = usize;
 
