@@ -142,6 +142,16 @@ impl<'a> Arrival<'a> {
         }
     }
 
+    /// Whether it has been decided by now. Also while calls are on their way.
+    pub fn looks(&mut self) -> bool {
+        if self.early.is_none()
+            && let Poll::Ready(entered) = poll(&mut self.wait, &self.wakes.waker())
+        {
+            self.early = Some(entered);
+        }
+        self.early.is_some()
+    }
+
     /// Whether it is in the queue still, undecided. To be called when no call is on its way any more.
     pub fn is_queued(&mut self) -> bool {
         if self.early.is_some() {
