@@ -246,19 +246,20 @@ fn a_handle_may_be_shared(crowded: bool) {
         let token = scope.token();
         let _crowd = crowded.then(|| crowd(|| token.clone().cancelled_owned()));
         let wakes = [Wakes::new(), Wakes::new()];
-        let turns = |waker: Waker| {
-            let _ = poll(&mut token.cancelled(), &waker);
+        let kept = wakes[1].waker();
+        unexplored(|| assert!(poll(&mut token.cancelled(), &kept).is_pending()));
+        let wait = |waker: Waker| {
             let mut wait = token.cancelled();
-            let early = poll(&mut wait, &waker).is_ready();
-            (wait, early)
+            assert!(poll(&mut wait, &waker).is_pending());
+            wait
         };
         let other = thread::spawn({
             let waker = wakes[0].waker();
-            move || turns(waker)
+            move || wait(waker)
         });
-        let (_mine, early) = turns(wakes[1].waker());
-        let (_theirs, other_early) = other.join().unwrap();
-        assert!(!early && !other_early);
+        drop(wait(kept.clone()));
+        let _mine = wait(kept);
+        let _theirs = other.join().unwrap();
         unexplored(|| assert!(scope.cancel()));
         assert!(wakes.iter().all(|wakes| wakes.count() > 0));
     });
@@ -273,7 +274,7 @@ alone_and_in_a_crowd!(a_handle_may_be_shared);
 ///
 /// Mutants: `node-step-does-not-release`, `slot-kept-by-the-dead`.
 fn a_kept_registration_goes_while_the_scope_is_cancelled(crowded: bool) {
-    check(move || {
+    check_within(2, move || {
         let line = Line::new();
         // SAFETY: the thread is joined below.
         let line = unsafe { lend(&line) };
