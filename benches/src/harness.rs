@@ -274,11 +274,11 @@ pub(crate) fn contend(
 
 /// Runs `f` on a thread of its own, on the round's first core. All measured code runs beside a main
 /// thread that waits, so allocators and locks know that there are threads.
-pub(crate) fn alone<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+pub(crate) fn alone<R: Send>(f: impl FnMut() -> R + Send) -> R {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             pin(0);
-            f()
+            undisturbed(f)
         });
         thread.join().expect("a measured thread")
     })
@@ -286,9 +286,37 @@ pub(crate) fn alone<R: Send>(f: impl FnOnce() -> R + Send) -> R {
 
 /// Runs `f` on the main thread. Big trees live there: the C library gives the memory of other threads
 /// back to the system whatever it is told, and the next tree would pay for getting it again.
-pub(crate) fn on_main<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn on_main<R>(f: impl FnMut() -> R) -> R {
     pin(0);
+    undisturbed(f)
+}
+
+/// Repeats a short batch in which the system took this thread off its core, up to three times: what
+/// else runs there takes milliseconds, which is as long as the whole batch.
+fn undisturbed<R>(mut f: impl FnMut() -> R) -> R {
+    const SHORT: Duration = Duration::from_millis(50);
+    for _ in 0..3 {
+        let (before, begin) = (preemptions(), Instant::now());
+        let result = f();
+        if preemptions() == before || begin.elapsed() > SHORT {
+            return result;
+        }
+    }
     f()
+}
+
+/// How often this thread was taken off its core; always the same where the system does not tell.
+pub(crate) fn preemptions() -> i64 {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: all zeros is a value of this struct of numbers.
+        let mut usage: libc::rusage = unsafe { core::mem::zeroed() };
+        // SAFETY: the kernel writes the struct that it is given.
+        unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) };
+        usage.ru_nivcsw as i64
+    }
+    #[cfg(not(target_os = "linux"))]
+    0
 }
 
 /// Gives the next objects other places in memory: two words of one object that share a cache line

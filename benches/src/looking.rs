@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use winddown::{Canceller, Signal, TaskGroup};
 
 use crate::floors::Line;
-use crate::harness::{Family, Scale, THREADS, contend, on_main, pin};
+use crate::harness::{Family, Scale, THREADS, contend, on_main, pin, preemptions};
 use crate::results::{FLOOR, thousands};
 use crate::subjects::{Event, Token, Tree, Triggered, Waits};
 use crate::trees::{chain, fan};
@@ -178,20 +178,6 @@ fn one_cancel<T: Tree>(children: usize, ask: impl Fn(&[T]) -> bool + Sync) -> (f
     });
     assert!(waits.are_over(), "nobody is left behind");
     longest
-}
-
-/// How often this thread was taken off its core; always the same where the system does not tell.
-fn preemptions() -> i64 {
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: all zeros is a value of this struct of numbers.
-        let mut usage: libc::rusage = unsafe { core::mem::zeroed() };
-        // SAFETY: the kernel writes the struct that it is given.
-        unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) };
-        usage.ru_nivcsw as i64
-    }
-    #[cfg(not(target_os = "linux"))]
-    0
 }
 
 /// How often a turn of the loop asks. What a turn costs by itself, and `black_box` with its way

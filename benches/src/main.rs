@@ -16,9 +16,11 @@ mod crowd;
 mod draining;
 mod floors;
 mod harness;
+mod http;
 mod looking;
 mod machine;
 mod memory;
+mod report;
 mod results;
 mod rounds;
 mod rows;
@@ -29,7 +31,7 @@ mod trees;
 mod tsv;
 mod waiting;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
@@ -55,10 +57,18 @@ struct Args {
     /// Writes every number as tab-separated lines too, for `--report`.
     #[arg(long)]
     tsv: Option<PathBuf>,
+    /// Runs nothing: renders such files, one a machine, as docs/benchmarks.md, its plots and the
+    /// README's rows, below the working directory.
+    #[arg(long, num_args = 1.., value_name = "TSV")]
+    report: Vec<PathBuf>,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    if !args.report.is_empty() {
+        let runs = args.report.iter().map(|path| tsv::read(path)).collect::<Result<Vec<_>>>()?;
+        return report::write(Path::new("."), &runs);
+    }
     memory::keep();
     let results = measure(&args)?;
     table::print_header(&results);

@@ -31,17 +31,17 @@ pub(crate) fn beside_old_waits(scale: Scale) -> Family {
         "A round beside old waits",
         "ns per round",
         "So many waits of one group were polled once, and were woken by the end of its first round; \
-         nobody has polled or dropped them since. Timed: a further round: one piece of work begins, a \
-         fresh wait is polled, pending, the work ends, the wait is polled, ready, and dropped. The old \
-         waits are dropped after the clock. `wg` forbids this: its rounds begin when all waits have \
-         returned. `TaskTracker` is reopened to begin and closed to end. \
-         Floor: an uncontended mutex, a vector of one waker, and its call, made anew each round.",
+         nobody has polled or dropped them since. Timed: a further round: one piece of work begins, \
+         two fresh waits are polled, pending, the work ends, the two are polled, ready, and dropped. \
+         The old waits are dropped after the clock. `wg` forbids this: its rounds begin when all waits \
+         have returned. `TaskTracker` is reopened to begin and closed to end. Floor: a vector of two \
+         wakers under a mutex, made anew each round.",
     )
     .along("old waits");
     for old in [0].into_iter().chain(scale.decades(1, 100_000)) {
         let heading = format!("{} old", thousands(old));
         let column = family.column_at(&heading, (old > 0).then_some(old as f64));
-        let rounds = scale.ops(if old < 10_000 { 500 } else { 50 });
+        let rounds = scale.ops(500);
         family.add(FLOOR, column, move || floor(rounds));
         add::<WaitGroup>(&mut family, column, old, rounds);
         add::<TaskTracker>(&mut family, column, old, rounds);
@@ -54,11 +54,13 @@ fn floor(rounds: usize) -> f64 {
     alone(|| {
         let spent = clock(|| {
             for _ in 0..rounds {
-                let wakers = Wakers::new(1);
-                let mut wait = pin!(wakers.wait());
-                assert!(poll(wait.as_mut()).is_pending());
+                let wakers = Wakers::new(2);
+                let (mut first, mut second) = (pin!(wakers.wait()), pin!(wakers.wait()));
+                assert!(poll(first.as_mut()).is_pending());
+                assert!(poll(second.as_mut()).is_pending());
                 wakers.end();
-                assert!(poll(wait).is_ready());
+                assert!(poll(first).is_ready());
+                assert!(poll(second).is_ready());
             }
         });
         spent.as_nanos() as f64 / rounds as f64
@@ -82,10 +84,12 @@ fn add<R: Rounds>(family: &mut Family, column: usize, old: usize, rounds: usize)
 
 fn round<R: Rounds>(group: &R) {
     group.begin();
-    let mut wait = pin!(group.wait());
-    assert!(poll(wait.as_mut()).is_pending());
+    let (mut first, mut second) = (pin!(group.wait()), pin!(group.wait()));
+    assert!(poll(first.as_mut()).is_pending());
+    assert!(poll(second.as_mut()).is_pending());
     group.end();
-    assert!(poll(wait).is_ready());
+    assert!(poll(first).is_ready());
+    assert!(poll(second).is_ready());
 }
 
 impl Rounds for WaitGroup {

@@ -1,10 +1,10 @@
 //! All rows, in the order in which they are shown.
 
 use crate::harness::{Family, Scale};
-use crate::{blocking, counting, crowd, draining, looking, rounds, tasks, trees, waiting};
+use crate::{blocking, counting, crowd, draining, http, looking, rounds, tasks, trees, waiting};
 
 pub(crate) fn all(scale: Scale) -> Vec<Family> {
-    let chapters: [(&str, Vec<Family>); 5] = [
+    let chapters: [(&str, Vec<Family>); 6] = [
         (
             "Groups and their tasks",
             [counting::enter_and_leave(scale)]
@@ -34,13 +34,15 @@ pub(crate) fn all(scale: Scale) -> Vec<Family> {
                 blocking::two_cores(scale),
             ],
         ),
+        ("A whole server", vec![http::throughput(scale), http::drain(scale)]),
         ("Children", vec![trees::make_and_drop_a_child(scale), trees::collapse(scale)]),
         ("Deep trees", vec![looking::ask_a_deep_token(scale)]),
     ];
-    let [groups, asking, waiting, children, deep] = chapters.map(|(chapter, families)| {
+    let [groups, asking, waiting, server, children, deep] = chapters.map(|(chapter, families)| {
         families.into_iter().map(|family| family.in_chapter(chapter)).collect::<Vec<_>>()
     });
     let crowds = crowd::crowds(scale);
     let (fans, chains) = (trees::fans(scale), trees::chains(scale));
-    [groups, asking, waiting, crowds, children, fans, deep, chains].into_iter().flatten().collect()
+    let all = [groups, asking, waiting, crowds, children, fans, deep, chains, server];
+    all.into_iter().flatten().collect()
 }
