@@ -27,7 +27,8 @@ pub(crate) fn ask_an_open_signal(scale: Scale) -> Family {
     for threads in THREADS {
         let column = family.column_of(threads);
         let mut add = |contender, batch| family.add(contender, column, batch);
-        let ops = scale.each(threads, 100_000);
+        // Not fewer with more threads: the start of a thread takes as long as thousands of loads.
+        let ops = scale.ops(100_000);
         add(FLOOR, asked(threads, ops, Line::default, Line::is_set));
         add(Signal::NAME, asked(threads, ops, Signal::new, Signal::is_closed));
         let closed = |it: &TaskGroup| it.is_closed();
@@ -53,7 +54,7 @@ pub(crate) fn ask_an_open_token(scale: Scale) -> Family {
     .along("threads");
     for threads in THREADS {
         let column = family.column_of(threads);
-        add_depth(&mut family, column, (threads, scale.each(threads, 100_000)), 1);
+        add_depth(&mut family, column, (threads, scale.ops(100_000)), 1);
     }
     family
 }

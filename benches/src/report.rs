@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::results::{Results, Table};
+use crate::results::{Results, Table, distinct};
 
 /// One run in a report, under a letter.
 #[derive(Clone, Copy)]
@@ -63,13 +63,7 @@ fn remove_plots(docs: &Path) -> Result<()> {
 
 /// Each once, in the order of their first tables.
 fn chapters(results: &Results) -> Vec<&str> {
-    let mut chapters: Vec<&str> = Vec::new();
-    for table in &results.tables {
-        if !chapters.contains(&&*table.chapter) {
-            chapters.push(&table.chapter);
-        }
-    }
-    chapters
+    distinct(results.tables.iter().map(|table| &*table.chapter))
 }
 
 /// The tables of a chapter that have an axis, and two places on it.
@@ -84,4 +78,51 @@ fn drawn<'a>(results: &'a Results, chapter: &str) -> Vec<&'a Table> {
 fn plot_file(machine: Machine<'_>, chapter: &str) -> String {
     let letter = machine.letter.to_ascii_lowercase();
     format!("bench-{letter}-{}.svg", chapter.to_lowercase().replace(' ', "-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Cell;
+
+    fn run(contenders: &[(&str, f64)]) -> Results {
+        let mut table = Table {
+            chapter: "Groups".to_owned(),
+            title: "Enter and leave a group".to_owned(),
+            unit: "ns".to_owned(),
+            axis: Some("threads".to_owned()),
+            ..Table::default()
+        };
+        for (heading, x) in [("1 thread", 1.0), ("2 threads", 2.0)] {
+            let column = table.column(heading, Some(x));
+            for (contender, time) in contenders {
+                let (contender, samples) = ((*contender).to_owned(), vec![*time; 3]);
+                table.cells.push(Cell { contender, column, samples });
+            }
+        }
+        Results { machine: vec![("cores".to_owned(), "2".to_owned())], tables: vec![table] }
+    }
+
+    #[test]
+    fn two_machines_fill_the_document_the_plots_and_the_readme() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        let readme = root.path().join("README.md");
+        fs::create_dir(root.path().join("docs"))?;
+        fs::write(&readme, format!("before\n{}old\n{}after\n", readme::BEGIN, readme::END))?;
+
+        let one = run(&[("floor", 5.0), ("winddown TaskGroup", 20.0), ("TaskTracker", 10.0)]);
+        let other = run(&[("floor", 5.0), ("winddown TaskGroup", 6.0), ("TaskTracker", 10.0)]);
+        write(root.path(), &[one, other])?;
+
+        let text = fs::read_to_string(root.path().join("docs/benchmarks.md"))?;
+        let behind = "| Enter and leave a group | TaskGroup | 1 thread: TaskTracker ×2.00";
+        assert_eq!(text.matches(behind).count(), 1, "on the first machine alone:\n{text}");
+        for plot in ["bench-a-groups.svg", "bench-b-groups.svg", "bench-readme.svg"] {
+            assert!(fs::read_to_string(root.path().join("docs").join(plot))?.contains("<svg"));
+        }
+        let readme = fs::read_to_string(readme)?;
+        assert!(readme.starts_with("before\n") && readme.ends_with("after\n"));
+        assert!(readme.contains("| 5.00 | 20.0 ×4.00 | TaskTracker: 10.0 ×2.00 |"), "{readme}");
+        Ok(())
+    }
 }

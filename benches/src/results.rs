@@ -78,13 +78,7 @@ impl Table {
 
     /// Each name once, in the order of their first cells.
     pub(crate) fn contenders(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for cell in &self.cells {
-            if !names.contains(&cell.contender.as_str()) {
-                names.push(&cell.contender);
-            }
-        }
-        names
+        distinct(self.cells.iter().map(|cell| &*cell.contender))
     }
 
     /// The columns in which there is a cell.
@@ -158,6 +152,17 @@ pub(crate) fn ratios(cell: &Cell, unit: &Cell) -> Option<Summary> {
 /// The median of [`ratios`].
 pub(crate) fn ratio(cell: &Cell, unit: &Cell) -> Option<f64> {
     ratios(cell, unit).map(|it| it.median)
+}
+
+/// Each once, in the order of their first.
+pub(crate) fn distinct<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut distinct = Vec::new();
+    for one in all {
+        if !distinct.contains(&one) {
+            distinct.push(one);
+        }
+    }
+    distinct
 }
 
 /// Three digits that count.

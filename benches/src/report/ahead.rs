@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn what_the_rounds_do_not_agree_about_is_level() {
-        let (ours, rival) =
-            (cell("winddown", &[20.0, 10.0, 20.0]), cell("rival", &[10.0, 20.0, 10.0]));
+        let ours = cell("winddown", &[20.0, 10.0, 10.0, 20.0]);
+        let rival = cell("rival", &[10.0, 20.0, 20.0, 10.0]);
         assert_eq!(standing(&ours, &rival), Some(Standing::Level));
         assert_eq!(standing(&ours, &ours), Some(Standing::Level));
     }

@@ -1,7 +1,7 @@
 //! `docs/benchmarks.md`.
 
 use crate::report::{Machine, ahead, chapters, drawn, growth, plot_file};
-use crate::results::{FLOOR, Side, Table, digits, ratios};
+use crate::results::{FLOOR, Side, Table, digits, distinct, ratios};
 use crate::table;
 
 const HEAD: &str = "\
@@ -51,8 +51,7 @@ pub(super) fn text(machines: &[Machine<'_>]) -> String {
     for machine in machines {
         text += &format!("\n**{}**\n\n{}", machine.name(), ahead::list(machine.results));
     }
-    // A later run may lack chapters of the first, but has no others.
-    for chapter in chapters(machines[0].results) {
+    for chapter in distinct(machines.iter().flat_map(|it| chapters(it.results))) {
         text += &format!("\n## {chapter}\n");
         text += &chapter_text(machines, chapter);
     }
@@ -77,18 +76,27 @@ fn chapter_text(machines: &[Machine<'_>], chapter: &str) -> String {
         let file = plot_file(*machine, chapter);
         text += &format!("\n![{chapter}, machine {}]({file})\n", machine.letter);
     }
-    let tables = machines[0].results.tables.iter().filter(|table| table.chapter == chapter);
-    for first in tables {
-        text += &format!("\n### {} ({})\n\n{}\n", first.title, first.unit, first.what);
-        for machine in machines {
-            let Some(table) = machine.results.table(&first.title) else { continue };
-            if machines.len() > 1 {
-                text += &format!("\n**{}**\n", machine.name());
-            }
-            text += &format!("\n{}", table::markdown(table));
-            text += &lost(table);
-            text += &grows(table);
+    let tables = machines.iter().flat_map(|it| &it.results.tables);
+    let titles = tables.filter(|table| table.chapter == chapter).map(|table| &*table.title);
+    for title in distinct(titles) {
+        text += &table_text(machines, title);
+    }
+    text
+}
+
+fn table_text(machines: &[Machine<'_>], title: &str) -> String {
+    let mut text = String::new();
+    for machine in machines {
+        let Some(table) = machine.results.table(title) else { continue };
+        if text.is_empty() {
+            text += &format!("\n### {title} ({})\n\n{}\n", table.unit, table.what);
         }
+        if machines.len() > 1 {
+            text += &format!("\n**{}**\n", machine.name());
+        }
+        text += &format!("\n{}", table::markdown(table));
+        text += &lost(table);
+        text += &grows(table);
     }
     text
 }

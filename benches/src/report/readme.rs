@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, anyhow};
 use crate::report::{Machine, plot};
 use crate::results::{Cell, FLOOR, Side, Summary, Table, digits, ratio};
 
-const BEGIN: &str = "<!-- written by `cargo xtask bench --report`: begin -->\n";
-const END: &str = "<!-- end -->\n";
+pub(super) const BEGIN: &str = "<!-- written by `cargo xtask bench --report`: begin -->\n";
+pub(super) const END: &str = "<!-- end -->\n";
 
 /// What a row is called, its table, its column, and which of ours is shown.
 const ROWS: [[&str; 4]; 10] = [
