@@ -6,7 +6,9 @@
 //! quartiles; a ratio to the floor is the median of the ratios inside each round. That wants a
 //! harness of its own, [`harness`]; everything else here is rows.
 //!
-//! The numbers are printed and never judged: a slow machine fails nothing.
+//! The numbers are printed and never judged: a slow machine fails nothing. They can be kept in a file,
+//! [`tsv`], from which [`report`] makes the document in `docs/`; so a run can be made on a machine that
+//! has no compiler, by a static binary.
 
 extern crate alloc;
 

@@ -106,8 +106,9 @@ impl Counts {
         Self { bytes: table("Bytes", "bytes"), allocations: table("Allocations", "calls") }
     }
 
-    fn inline(&mut self, contender: &str, heading: &str, size: usize) {
-        self.bytes.record(contender, heading, size as f64);
+    /// What stands on the heap, and what the program keeps elsewhere.
+    fn whole(&mut self, contender: &str, heading: &str, inline: usize, heap: Heap) {
+        self.bytes.record(contender, heading, inline as f64 + heap.bytes);
     }
 
     fn heap(&mut self, contender: &str, heading: &str, heap: Heap) {
@@ -124,8 +125,8 @@ pub(crate) fn tables() -> Vec<Table> {
 
 fn objects() -> Counts {
     let what = "Unwaited use: entering, leaving, asking and ending one while nobody waits. Waits are \
-         made and polled once; the place of the future itself is the column \"a wait, inline\". A lone \
-         wait is the first of its object; in a crowd, the mean of 10,000 more of that object.";
+         made and polled once. A lone wait is the first of its object; in a crowd, the mean of 10,000 \
+         more of that object.";
     let mut counts = Counts::new("objects and waits", what);
     event(&mut counts, |it: &Signal| {
         black_box(it.is_closed());
@@ -173,9 +174,7 @@ fn objects() -> Counts {
 }
 
 fn event<E: Event>(counts: &mut Counts, unwaited: impl FnOnce(&E)) {
-    let other = group(counts, E::NAME, || E::new(0), unwaited);
-    drop(other);
-    counts.inline(E::NAME, "a wait, inline", size_of::<E::Wait<'_>>());
+    drop(group(counts, E::NAME, || E::new(0), unwaited));
 
     let event = E::new(0);
     let mut waits = Waits::<E>::with_capacity(1 + CROWD);
@@ -183,6 +182,8 @@ fn event<E: Event>(counts: &mut Counts, unwaited: impl FnOnce(&E)) {
     let ((), more) = count(CROWD, || (0..CROWD).for_each(|_| waits.park(&event)));
     counts.heap(E::NAME, "heap of a lone wait", lone);
     counts.heap(E::NAME, "heap of a wait in a crowd", more);
+    counts.whole(E::NAME, "a lone wait with its future", size_of::<E::Wait<'_>>(), lone);
+    counts.whole(E::NAME, "a wait in a crowd with its future", size_of::<E::Wait<'_>>(), more);
 }
 
 /// What every contender has; also for groups whose waits are not futures, or take the group.
@@ -194,8 +195,8 @@ fn group<G>(
 ) -> G {
     let (group, made) = count(1, make);
     let ((), used) = count(1, || unwaited(&group));
-    counts.inline(contender, "inline", size_of::<G>());
-    counts.heap(contender, "heap when made", made);
+    counts.whole(contender, "an object, inline and heap", size_of::<G>(), made);
+    counts.allocations.record(contender, "an object", made.allocations);
     counts.heap(contender, "heap by unwaited use", used);
     group
 }
@@ -221,10 +222,10 @@ fn tree<T: Tree>(counts: &mut Counts) {
     let ((), wait) = count(CHILDREN, || children.iter().for_each(|child| waits.park(child)));
     let waited =
         Heap { allocations: child.allocations + wait.allocations, bytes: child.bytes + wait.bytes };
-    counts.inline(T::NAME, "a handle, inline", size_of::<T>());
-    counts.heap(T::NAME, "a root", made);
-    counts.heap(T::NAME, "an idle child", child);
-    counts.heap(T::NAME, "a child with one waiter", waited);
+    counts.whole(T::NAME, "a handle", size_of::<T>(), Heap { allocations: 0.0, bytes: 0.0 });
+    counts.heap(T::NAME, "heap of a root", made);
+    counts.heap(T::NAME, "heap of an idle child", child);
+    counts.heap(T::NAME, "heap of a child with one waiter", waited);
 }
 
 /// The bytes of the blocks that an idle child is. Counted once, by a thread that runs alone.

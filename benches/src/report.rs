@@ -115,7 +115,8 @@ mod tests {
         write(root.path(), &[one, other])?;
 
         let text = fs::read_to_string(root.path().join("docs/benchmarks.md"))?;
-        let behind = "| Enter and leave a group | TaskGroup | 1 thread: TaskTracker ×2.00";
+        let behind =
+            "| Enter and leave a group | TaskGroup | 1 thread to 2 threads: TaskTracker ×2.00";
         assert_eq!(text.matches(behind).count(), 1, "on the first machine alone:\n{text}");
         for plot in ["bench-a-groups.svg", "bench-b-groups.svg", "bench-readme.svg"] {
             assert!(fs::read_to_string(root.path().join("docs").join(plot))?.contains("<svg"));

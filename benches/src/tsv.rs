@@ -6,8 +6,8 @@
 //! cell     <heading of its column>  <place on the axis, or nothing>  <contender>  <numbers, by spaces>
 //! ```
 //!
-//! A cell belongs to the last table before it. A line may be added at the end, so sizes that are
-//! found by a build and not by a run are appended.
+//! A cell belongs to the last table before it, and a table takes the place of an earlier one with its
+//! title: so what was found later, by a build or by another run, is appended.
 
 use std::fs;
 use std::path::Path;
@@ -68,14 +68,17 @@ fn parse(results: &mut Results, line: &str) -> Result<()> {
     let fields: Vec<&str> = line.split('\t').collect();
     match *fields {
         ["machine", name, value] => results.machine.push((name.to_owned(), value.to_owned())),
-        ["table", title, unit, axis, chapter, what] => results.tables.push(Table {
-            chapter: chapter.to_owned(),
-            title: title.to_owned(),
-            unit: unit.to_owned(),
-            axis: Some(axis.to_owned()).filter(|axis| !axis.is_empty()),
-            what: what.to_owned(),
-            ..Table::default()
-        }),
+        ["table", title, unit, axis, chapter, what] => {
+            results.tables.retain(|table| table.title != title);
+            results.tables.push(Table {
+                chapter: chapter.to_owned(),
+                title: title.to_owned(),
+                unit: unit.to_owned(),
+                axis: Some(axis.to_owned()).filter(|axis| !axis.is_empty()),
+                what: what.to_owned(),
+                ..Table::default()
+            });
+        }
         ["cell", heading, x, contender, samples] => {
             let table = results.tables.last_mut().ok_or_else(|| anyhow!("a cell of no table"))?;
             let x = if x.is_empty() { None } else { Some(x.parse()?) };

@@ -9,13 +9,14 @@ use crate::code_size;
 /// What a run has, and what becomes of it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Few rounds of small batches: shows that everything runs, not how fast. No code size.
+    /// Few rounds of small batches: shows that everything runs, not how fast. Builds nothing for code size.
     #[arg(long)]
     quick: bool,
     /// How many rounds; every contender runs once in each.
     #[arg(long)]
     rounds: Option<usize>,
-    /// Only the rows whose table or column has this in its title. No code size.
+    /// Only the rows whose table or column has this in its title. "Code size" runs nothing, and adds
+    /// the sizes to the file of an earlier run.
     #[arg(long, default_value = "")]
     filter: String,
     /// Writes every number as JSON too.
@@ -34,8 +35,11 @@ pub(crate) fn bench(sh: &Shell, args: &BenchArgs) -> Result<()> {
     match &args.report {
         Some(files) if !files.is_empty() => report(sh, files),
         wanted => {
-            run(sh, args)?;
-            if !args.quick && args.filter.is_empty() {
+            let sizes = code_size::TITLE.contains(&args.filter) && !args.quick;
+            if args.filter.is_empty() || !sizes {
+                run(sh, args)?;
+            }
+            if sizes {
                 code_size::append(sh, &args.tsv)?;
             }
             if wanted.is_some() { report(sh, &[&args.tsv]) } else { Ok(()) }

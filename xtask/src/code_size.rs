@@ -23,6 +23,8 @@ const PROGRAMS: [(&str, &str); 7] = [
 
 const WITHOUT: (&str, &str) = ("empty", "floor: the program without it");
 
+pub(crate) const TITLE: &str = "Code size";
+
 const WHAT: &str = "The programs of `benches/size`, built for the machine of this run with opt-level \
     \"s\", fat LTO, one codegen unit, panic = \"abort\", stripped. Each makes one object, polls a wait of \
     it, pending, ends it, and polls the wait again. Sizes are those of `.text` and `.rodata`, less those \
@@ -30,9 +32,10 @@ const WHAT: &str = "The programs of `benches/size`, built for the machine of thi
     the program has no standard library, its allocator is the C library's, and winddown is built with \
     no feature; tokio-util needs the standard library.";
 
-/// Appends a table to the file of a run. Its lines are those of `benches/src/tsv.rs`.
+/// Appends a table to the file of a run, where it takes the place of an earlier one. Its lines are those
+/// of `benches/src/tsv.rs`.
 pub(crate) fn append(sh: &Shell, tsv: &Path) -> Result<()> {
-    let mut lines = vec![["table", "Code size", "bytes", "", "Code size", WHAT].join("\t")];
+    let mut lines = vec![["table", TITLE, "bytes", "", TITLE, WHAT].join("\t")];
     for (heading, features) in [("with `std`", Some("rivals")), ("without `std`", None)] {
         lines.extend(cells(sh, heading, features)?);
     }
@@ -42,7 +45,7 @@ pub(crate) fn append(sh: &Shell, tsv: &Path) -> Result<()> {
         println!("{}, {}: {}", fields[3], fields[1], fields[4]);
     }
     let path = root().join(tsv);
-    let open = OpenOptions::new().append(true).open(&path);
+    let open = OpenOptions::new().create(true).append(true).open(&path);
     let mut file = open.with_context(|| format!("opening {}", path.display()))?;
     Ok(writeln!(file, "{}", lines.join("\n"))?)
 }

@@ -25,23 +25,41 @@ fn standing(ours: &Cell, rival: &Cell) -> Option<Standing> {
     })
 }
 
-/// One of ours in one column, beside the rivals that are ahead of it there.
+/// Columns that follow one another, in which the same rival is furthest ahead of one of ours.
 struct Behind<'a> {
-    heading: &'a str,
-    ours: &'a Cell,
-    /// The one that is furthest ahead.
-    best: &'a Cell,
+    headings: Vec<&'a str>,
+    best: &'a str,
+    /// By how much, least and most.
+    by: [f64; 2],
+    /// How many more are ahead, at most.
     others: usize,
 }
 
-impl Behind<'_> {
+impl<'a> Behind<'a> {
+    /// Appends `next`, or gives it back if another rival is ahead there.
+    fn join(&mut self, next: Behind<'a>) -> Option<Behind<'a>> {
+        if self.best != next.best {
+            return Some(next);
+        }
+        self.headings.extend(next.headings);
+        self.by = [self.by[0].min(next.by[0]), self.by[1].max(next.by[1])];
+        self.others = self.others.max(next.others);
+        None
+    }
+
     fn text(&self) -> String {
-        let by = match ratios(self.ours, self.best) {
-            Some(it) if it.median.is_finite() => format!("×{}", digits(it.median)),
-            _ => "0 there".to_owned(),
+        let times = |by: f64| {
+            if by.is_finite() { format!("×{}", digits(by)) } else { "0 there".to_owned() }
         };
+        let [least, most] = self.by.map(times);
+        let by = if least == most { least } else { format!("{least} to {most}") };
         let more = if self.others == 0 { String::new() } else { format!(" (+{})", self.others) };
-        format!("{}: {} {by}{more}", self.heading, self.best.contender)
+        let columns = match *self.headings {
+            [only] => only.to_owned(),
+            [first, .., last] => format!("{first} to {last}"),
+            [] => String::new(),
+        };
+        format!("{columns}: {} {by}{more}", self.best)
     }
 }
 
@@ -52,24 +70,42 @@ fn rivals(table: &Table, column: usize) -> impl Iterator<Item = &Cell> {
 
 fn behind<'a>(table: &'a Table, ours: &'a Cell) -> Option<Behind<'a>> {
     let is_ahead = |rival: &&Cell| standing(ours, rival) == Some(Standing::Behind);
-    let mut ahead: Vec<&Cell> = rivals(table, ours.column).filter(is_ahead).collect();
-    let by = |rival: &Cell| ratios(ours, rival).map_or(0.0, |it| it.median);
-    ahead.sort_by(|one, other| by(other).total_cmp(&by(one)));
-    let (best, others) = (*ahead.first()?, ahead.len() - 1);
-    Some(Behind { heading: &table.columns[ours.column].heading, ours, best, others })
+    let ahead = rivals(table, ours.column).filter(is_ahead);
+    let mut ahead: Vec<(f64, &Cell)> =
+        ahead.filter_map(|rival| Some((ratios(ours, rival)?.median, rival))).collect();
+    ahead.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let ((by, best), others) = (*ahead.first()?, ahead.len() - 1);
+    let headings = vec![&*table.columns[ours.column].heading];
+    Some(Behind { headings, best: &best.contender, by: [by; 2], others })
+}
+
+/// All columns of one of ours, from left to right.
+fn all_behind<'a>(table: &'a Table, contender: &str) -> Vec<Behind<'a>> {
+    let mut all: Vec<Behind<'a>> = Vec::new();
+    // A range ends where nobody is ahead, and where the columns have no order.
+    let mut adjacent = false;
+    for column in table.used_columns() {
+        let next = table.cell(contender, column).and_then(|cell| behind(table, cell));
+        let is_behind = next.is_some();
+        let is_placed = table.columns[column].x.is_some();
+        let rest = match (next, all.last_mut().filter(|_| adjacent && is_placed)) {
+            (Some(next), Some(last)) => last.join(next),
+            (next, _) => next,
+        };
+        all.extend(rest);
+        adjacent = is_behind;
+    }
+    all
 }
 
 /// A line for each of ours in each table, if a rival is ahead of it in any column.
 pub(super) fn list(results: &Results) -> String {
-    let mut text =
-        "| table | of winddown | where: which rival, and how many times as much ours takes |\n\
+    let mut text = "| table | of winddown | rivals ahead |\n\
          |---|---|---|\n"
-            .to_owned();
+        .to_owned();
     for table in &results.tables {
         for contender in ours(table) {
-            let cells = table.cells.iter().filter(|cell| cell.contender == contender);
-            let all: Vec<String> =
-                cells.filter_map(|cell| Some(behind(table, cell)?.text())).collect();
+            let all: Vec<String> = all_behind(table, contender).iter().map(Behind::text).collect();
             if !all.is_empty() {
                 let name = contender.trim_start_matches("winddown ");
                 text += &format!("| {} | {name} | {} |\n", table.title, all.join("; "));
@@ -129,6 +165,19 @@ mod tests {
         let rival = cell("rival", &[10.0, 20.0, 20.0, 10.0]);
         assert_eq!(standing(&ours, &rival), Some(Standing::Level));
         assert_eq!(standing(&ours, &ours), Some(Standing::Level));
+    }
+
+    #[test]
+    fn columns_with_the_same_rival_are_told_once() {
+        let mut table = Table::default();
+        for (heading, ours, rival) in [("1", 20.0, 10.0), ("2", 30.0, 10.0), ("4", 10.0, 10.0)] {
+            let column = table.column(heading, Some(ours));
+            for (contender, time) in [("winddown", ours), ("rival", rival)] {
+                table.cells.push(Cell { column, ..cell(contender, &[time]) });
+            }
+        }
+        let texts: Vec<String> = all_behind(&table, "winddown").iter().map(Behind::text).collect();
+        assert_eq!(texts, ["1 to 2: rival ×2.00 to ×3.00"]);
     }
 
     #[test]

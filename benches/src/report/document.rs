@@ -21,6 +21,28 @@ In the plots ours are the thick lines, rivals the thin ones, floors are dashed; 
 logarithmic.
 ";
 
+const COMMANDS: &str = "\
+## How to make it
+
+```console
+$ cargo xtask bench                        # about eight minutes; every sample is in target/benchmarks.tsv
+$ cargo xtask bench --report               # the same, and writes this document from it
+$ cargo xtask bench --report a.tsv b.tsv   # runs nothing: writes it from saved runs, one a machine
+$ cargo xtask bench --filter waiters       # some rows; see --help
+```
+
+For another machine, one file that needs nothing beside it, not even a C library:
+
+```console
+$ RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release -p winddown-benches \\
+      --target x86_64-unknown-linux-gnu
+$ target/x86_64-unknown-linux-gnu/release/winddown-benches --tsv b.tsv     # over there
+```
+
+`CARGO_PROFILE_RELEASE_LTO=fat` before any of these builds with link-time optimisation; the table of
+machines says how each was built.
+";
+
 const SCORE: &str = "\
 One of our contenders in one column counts once, against the best rival there. Ahead and behind mean
 by more than 5 % in the median of the ratios inside each round, and in three of four rounds; what is
@@ -30,7 +52,8 @@ closed group, a list without a flag.
 
 const AHEAD: &str = "\
 Every column in which any rival is ahead of any of our contenders, by the rule above. The rival that is
-furthest ahead is named; (+2) says that two more are ahead as well.
+furthest ahead is named, with how many times as much ours takes, from the least to the most where it
+is several columns that follow one another; (+2) says that up to two more are ahead as well.
 ";
 
 const GROWTH: &str = "\
@@ -39,8 +62,7 @@ axis does; the step is the steepest from one column to the next.
 ";
 
 pub(super) fn text(machines: &[Machine<'_>]) -> String {
-    let mut text = HEAD.to_owned();
-    text += "\n## Machines\n\n";
+    let mut text = format!("{HEAD}\n{COMMANDS}\n## Machines\n\n");
     text += &about(machines);
     text += &format!("\n## At a glance\n\n{SCORE}");
     for machine in machines {

@@ -54,10 +54,13 @@ fn panel(area: &Area<'_>, table: &Table) -> Result<(), Box<dyn core::error::Erro
     let base = if axis == "threads" { 2.0 } else { 10.0 };
     let x = range(points().map(|it| it.0)).log_scale().base(base);
     let y = decades(range(points().map(|it| it.1))).log_scale();
+    // A caption of the chart's would be centred, and cut off at the left if it is long.
+    let title = ("sans-serif", LETTERS + 2, FontStyle::Bold, &INK).into_text_style(area);
+    area.draw(&Text::new(&*table.title, (8, 6), title))?;
     let mut chart = ChartBuilder::on(area)
         .margin(6)
+        .margin_top(26)
         .margin_right(NAMES)
-        .caption(&table.title, ("sans-serif", LETTERS + 2, FontStyle::Bold, &INK))
         .x_label_area_size(34)
         .y_label_area_size(50)
         .build_cartesian_2d(x, y)?;
