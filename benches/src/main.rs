@@ -73,11 +73,12 @@ fn main() -> Result<()> {
     }
     memory::keep();
     let results = measure(&args)?;
-    table::print_header(&results);
-    results.tables.iter().for_each(table::print_table);
+    // Before the tables: a reader that closes its end of the pipe ends the program.
     if let Some(path) = &args.tsv {
         tsv::write(path, &results)?;
     }
+    table::print_header(&results);
+    results.tables.iter().for_each(table::print_table);
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&table::json(&results.tables))?;
         std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;

@@ -169,7 +169,9 @@ pub(crate) fn distinct<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 pub(crate) fn digits(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),
-        0.0..10.0 => format!("{value:.2}"),
+        f64::INFINITY => "∞".to_owned(),
+        0.0..0.01 => format!("{value:.4}"),
+        0.01..10.0 => format!("{value:.2}"),
         10.0..100.0 => format!("{value:.1}"),
         _ => thousands(value.round() as usize),
     }

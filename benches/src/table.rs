@@ -9,7 +9,7 @@ pub(crate) fn print_header(results: &Results) {
     println!("{}, {} cores, {}.", about("processor"), about("cores"), about("system"));
     println!("{}; winddown at {}; {}.", about("compiler"), about("revision"), about("date"));
     println!(
-        "{} rounds; median (quartiles) and, after ×, the ratio to the floor. Load {} before, {} \
+        "Rounds: {}. Median (quartiles) and, after ×, the ratio to the floor. Load {} before, {} \
          after.",
         about("rounds"),
         about("load before"),

@@ -58,9 +58,9 @@ fn line(fields: &[&str]) -> String {
     clean.join("\t") + "\n"
 }
 
-/// A thousandth of a nanosecond is less than a sample knows.
+/// A thousandth of a nanosecond is less than a sample knows, but for what is divided by a million.
 fn number(value: f64) -> String {
-    let text = format!("{value:.3}");
+    let text = if value < 1.0 { format!("{value:.6}") } else { format!("{value:.3}") };
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
