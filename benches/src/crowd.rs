@@ -65,9 +65,7 @@ fn add<E: Event>(families: &mut [Family; 4], waiters: usize, scale: Scale) {
     let dropped = parts(move || repeat(waiters, scale, dropped::<E>));
     for (family, batch) in families.iter_mut().zip(woken.into_iter().chain(dropped)) {
         let column = family.column_of(waiters);
-        if waiters >= BIG {
-            family.seldom(column);
-        }
+        family.makes(column, waiters);
         family.add(E::NAME, column, batch);
     }
 }

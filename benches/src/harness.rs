@@ -62,8 +62,8 @@ pub(crate) fn parts<const N: usize>(life: impl FnMut() -> [f64; N] + 'static) ->
     })
 }
 
-/// Columns whose batches take long run in each so many rounds.
-const SELDOM: usize = 5;
+/// Columns whose batches take long run in each so many rounds, by what is in a batch.
+const SELDOM: [(usize, usize); 3] = [(1_000_000, 10), (100_000, 5), (0, 1)];
 
 /// One table while it is measured.
 pub(crate) struct Family {
@@ -111,9 +111,11 @@ impl Family {
         column
     }
 
-    /// This column takes long: it runs in every fifth round.
-    pub(crate) fn seldom(&mut self, column: usize) {
-        self.every[column] = SELDOM;
+    /// A batch of this column makes so many objects: with a hundred thousand it runs in every fifth
+    /// round, with a million in every tenth.
+    pub(crate) fn makes(&mut self, column: usize, objects: usize) {
+        let (_, every) = SELDOM.iter().find(|(least, _)| objects >= *least).expect("the last");
+        self.every[column] = *every;
     }
 
     pub(crate) fn add(

@@ -35,7 +35,7 @@ pub(crate) fn throughput(scale: Scale) -> Family {
          that what tracking takes stands out. Floor: the same server without tracking.",
     );
     // TCP takes ten times as long.
-    let requests = [scale.ops(12_800), scale.ops(64_000), scale.ops(12_800)];
+    let requests = [scale.ops(12_800), scale.ops(32_000), scale.ops(12_800)];
     let workers = cores().max(2);
     let tcp = family.column(&format!("TCP, {workers} workers"));
     let pipes = family.column(&format!("pipes, {workers} workers"));

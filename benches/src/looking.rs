@@ -28,7 +28,7 @@ pub(crate) fn ask_an_open_signal(scale: Scale) -> Family {
         let column = family.column_of(threads);
         let mut add = |contender, batch| family.add(contender, column, batch);
         // Not fewer with more threads: the start of a thread takes as long as thousands of loads.
-        let ops = scale.ops(100_000);
+        let ops = scale.ops(50_000);
         add(FLOOR, asked(threads, ops, Line::default, Line::is_set));
         add(Signal::NAME, asked(threads, ops, Signal::new, Signal::is_closed));
         let closed = |it: &TaskGroup| it.is_closed();
@@ -54,7 +54,7 @@ pub(crate) fn ask_an_open_token(scale: Scale) -> Family {
     .along("threads");
     for threads in THREADS {
         let column = family.column_of(threads);
-        add_depth(&mut family, column, (threads, scale.ops(100_000)), 1);
+        add_depth(&mut family, column, (threads, scale.ops(50_000)), 1);
     }
     family
 }
@@ -72,9 +72,7 @@ pub(crate) fn ask_a_deep_token(scale: Scale) -> Family {
         // The plot's axis is logarithmic, and has no zero.
         let x = (depth > 0).then_some(depth as f64);
         let column = family.column_at(&format!("depth {}", thousands(depth)), x);
-        if depth >= 10_000 {
-            family.seldom(column);
-        }
+        family.makes(column, depth);
         add_depth(&mut family, column, (1, scale.ops(100_000) / (1 + depth / 10)), depth);
     }
     family

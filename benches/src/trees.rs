@@ -172,9 +172,7 @@ impl Steps {
         let mut all = all.map(Some);
         for (step, family) in &mut self.steps {
             let column = family.column_of(size);
-            if size >= 100_000 {
-                family.seldom(column);
-            }
+            family.makes(column, size);
             family.add(T::NAME, column, all[step.index()].take().expect("each step once"));
         }
     }

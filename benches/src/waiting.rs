@@ -47,7 +47,7 @@ pub(crate) fn poll_a_pending_wait_again(scale: Scale) -> Family {
         "Each thread has one wait for the one object, polled once before the clock starts. Timed: a \
          loop that polls it. Floor: one load of a word that nobody writes.",
     );
-    each_event(family.along("threads"), scale, 100_000, Again, Line::load)
+    each_event(family.along("threads"), scale, 50_000, Again, Line::load)
 }
 
 pub(crate) fn a_turn_of_select(scale: Scale, own: bool) -> Family {
@@ -77,7 +77,7 @@ pub(crate) fn poll_a_token_again(scale: Scale) -> Family {
         "Each thread has a clone of the token and one wait, polled once before the clock starts. \
          Timed: a loop that polls it. Floor: one load of a line that the thread has to itself.",
     );
-    each_token(family.along("threads"), scale, 100_000, true, Again, Line::load)
+    each_token(family.along("threads"), scale, 50_000, true, Again, Line::load)
 }
 
 fn each_token(
