@@ -296,7 +296,7 @@ pub(crate) fn on_main<R>(f: impl FnMut() -> R) -> R {
 /// Repeats a short batch in which the system took this thread off its core, up to three times: what
 /// else runs there takes milliseconds, which is as long as the whole batch.
 fn undisturbed<R>(mut f: impl FnMut() -> R) -> R {
-    const SHORT: Duration = Duration::from_millis(50);
+    const SHORT: Duration = Duration::from_millis(20);
     for _ in 0..3 {
         let (before, begin) = (preemptions(), Instant::now());
         let result = f();

@@ -25,11 +25,13 @@ const COMMANDS: &str = "\
 ## How to make it
 
 ```console
-$ cargo xtask bench                        # about eight minutes; every sample is in target/benchmarks.tsv
+$ cargo xtask bench                        # six minutes, on a busy machine up to twelve
 $ cargo xtask bench --report               # the same, and writes this document from it
 $ cargo xtask bench --report a.tsv b.tsv   # runs nothing: writes it from saved runs, one a machine
 $ cargo xtask bench --filter waiters       # some rows; see --help
 ```
+
+A run leaves every sample in `target/benchmarks.tsv`, or where `--tsv` says.
 
 For another machine, one file that needs nothing beside it, not even a C library:
 
