@@ -9,7 +9,7 @@ use crate::results::Side;
 pub(super) const INK: RGBColor = RGBColor(0x7a, 0x80, 0x88);
 
 /// Ours are blue to violet, and thick; floors are grey; each rival has another colour.
-const COLORS: [(&str, RGBColor); 22] = [
+const COLORS: [(&str, RGBColor); 21] = [
     ("winddown Signal", RGBColor(0x2f, 0x81, 0xe8)),
     ("winddown WaitGroup", RGBColor(0x0e, 0x8f, 0xb3)),
     ("winddown WaitGroup, Arc", RGBColor(0x2e, 0x8a, 0x9e)),
