@@ -437,10 +437,12 @@ impl Drop for Node {
 /// Drops `node`, and the nodes above it that nobody else holds.
 #[cold]
 fn drop_line(node: Node) {
-    let mut next = Some(node);
+    let (mut first, mut above) = (Some(node), None);
     run_to_end(|| {
-        let Some(mut node) = next.take() else { return false };
-        next = node.parent.take().and_then(Arc::into_inner);
+        let next = first.take().or_else(|| above.take().and_then(Arc::into_inner));
+        let Some(mut node) = next else { return false };
+        // Held until the node is gone, which leaves its seat in there.
+        above = node.parent.take();
         drop(node);
         true
     });

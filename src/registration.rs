@@ -77,8 +77,9 @@ impl Registration {
     }
 
     fn take_back(&mut self) -> bool {
-        let (parked, callback, _node) = match mem::replace(&mut self.state, State::Over) {
-            State::Registered(parked, callback, node) => (parked, callback, node),
+        // The node is dropped last: the registration is in its list.
+        let (_node, callback, parked) = match mem::replace(&mut self.state, State::Over) {
+            State::Registered(parked, callback, node) => (node, callback, parked),
             State::Never => return true,
             State::Over => return false,
         };

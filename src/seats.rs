@@ -35,6 +35,8 @@
 //! * **S** (seat): a target is published by the arm of its seat to the notifier that fires it.
 //! * **V** (vacant): that an owner is done with a seat, a delivery with a block, or an opener with a listener, is
 //!   published by the step that gives it up, to whoever claims, opens or fires next.
+//! * **I** (in use): that the event was touched is published by the count of listening blocks to notifiers, which may
+//!   be interrupts, and so must not be the first to touch it: that allocates.
 //! * **F** (fired): publishes a block on the stack, with its link, to the taker of the stack.
 //! * **L** (event-listener's lock): a block whose listener is in the event's list when a notifier takes the lock is
 //!   notified. That the listener of a wait that announced itself is in there is the word's business (`announce`

@@ -248,7 +248,8 @@ impl<T> Signal<T> {
     }
 
     /// Opens the signal again and gives the value that it was closed with. Only whoever has the
-    /// signal alone can do this, so nobody can be waiting.
+    /// signal alone can do this, so nobody can be waiting. If somebody has waited before the close, later waits
+    /// do not find the seats for a few any more, and share a block at once.
     ///
     /// # Availability
     ///

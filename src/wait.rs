@@ -176,9 +176,64 @@ impl<S: Copy, T: AnyTask> Waiting<S, T> {
 
     #[inline]
     fn become_over(&mut self) -> Poll<()> {
+        self.leave();
+        Poll::Ready(())
+    }
+
+    /// Gives up what is registered. Each wait calls it in a `Drop` of its own, which also keeps the drop checker
+    /// from letting what it borrows go first:
+    ///
+    /// ```compile_fail,E0597
+    /// let mut wait;
+    /// let signal = winddown::Signal::new();
+    /// wait = signal.closed();
+    /// ```
+    ///
+    /// ```compile_fail,E0597
+    /// let mut wait;
+    /// let signal = winddown::Signal::<u8>::typed();
+    /// wait = signal.value();
+    /// ```
+    ///
+    /// ```compile_fail,E0597
+    /// let mut wait;
+    /// let group = winddown::WaitGroup::new();
+    /// wait = group.wait();
+    /// ```
+    ///
+    /// ```compile_fail,E0597
+    /// let mut wait;
+    /// let group = winddown::TaskGroup::new();
+    /// wait = group.closed();
+    /// ```
+    ///
+    /// ```compile_fail,E0597
+    /// let mut wait;
+    /// let group = winddown::TaskGroup::new();
+    /// wait = group.drained();
+    /// ```
+    ///
+    /// ```compile_fail,E0597
+    /// let mut wait;
+    /// let group = winddown::TaskGroup::new();
+    /// wait = group.shutdown(std::future::ready(()));
+    /// ```
+    ///
+    /// ```compile_fail,E0597
+    /// let mut wait;
+    /// let scope = winddown::CancelScope::new();
+    /// wait = scope.token().cancelled();
+    /// ```
+    ///
+    /// ```compile_fail,E0597
+    /// let mut wait;
+    /// let group = winddown::TaskGroup::new();
+    /// wait = group.guard_when_room();
+    /// ```
+    #[inline]
+    pub(crate) fn leave(&mut self) {
         // Over first, then the foreign waker is dropped.
         drop(mem::replace(self, Self::Over));
-        Poll::Ready(())
     }
 }
 

@@ -664,3 +664,20 @@ mod reentry {
         assert!(look(&mut wait).is_ready());
     }
 }
+
+/// Rule 19: the last that holds a scope may be the registration of a callback that ran. (An address sanitizer
+/// sees what it touches; so does a model.)
+#[test]
+fn a_registration_may_be_the_last_to_hold_its_scope() {
+    for runs in [false, true] {
+        let (scope, log) = (CancelScope::new(), Log::default());
+        let registration = scope.token().on_cancel(log.note(1));
+        let scope = scope.detach();
+        if runs {
+            scope.cancel();
+        }
+        drop(scope);
+        assert_eq!(registration.deregister(), !runs);
+        assert_eq!((log.taken().len(), log.holders()), (usize::from(runs), 0));
+    }
+}

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use common::{Bell, look, panic_of, panic_quietly, poll};
+use common::{Bell, Foreign, look, panic_of, panic_quietly, poll};
 use futures_util::future::FusedFuture;
 use winddown::Signal;
 use winddown::future::WaitClosed;
@@ -168,6 +168,7 @@ fn exclusive_access_changes_takes_and_opens_again() {
     assert!(poll(&mut wait, &bell.waker()).is_pending());
     signal.close_with(3).unwrap();
     assert_eq!((bell.rings(), look(&mut wait)), (1, Poll::Ready(&3)));
+    drop(wait);
     assert_eq!(signal.into_inner(), Some(3));
     assert_eq!(Signal::<u8>::typed().into_inner(), None);
 }
@@ -186,7 +187,30 @@ fn a_signal_that_forgot_waits_works_after_a_reset() {
         assert!(signal.close());
         assert_eq!((forgotten.rings(), bell.rings()), (1, 1), "round {round}");
         assert!(look(&mut wait).is_ready());
+        drop(wait);
         assert_eq!(signal.reset(), Some(()));
+    }
+}
+
+/// Rule 19: what forgotten waits have left goes with the signal, also if one of it panics. In the front, and in
+/// the blocks behind it.
+#[test]
+fn what_forgotten_waits_have_left_is_dropped_though_one_panics() {
+    const WAITS: usize = 80;
+    for at in [0, 3, 4, 20, 50, WAITS - 1] {
+        let signal = Signal::new();
+        let others = Foreign::new().share();
+        let panics = Foreign::new().on_drop(|| panic_quietly("drop")).share();
+        for number in 0..WAITS {
+            let waker = if number == at { panics.waker() } else { others.waker() };
+            let mut lost = signal.closed();
+            assert!(poll(&mut lost, &waker).is_pending());
+            forget(lost);
+            if number == at { forget(waker) } else { drop(waker) }
+        }
+        assert_eq!(others.alive(), WAITS - 1);
+        assert_eq!(panic_of(|| drop(signal)), "drop");
+        assert_eq!(others.alive(), 0, "{at}");
     }
 }
 

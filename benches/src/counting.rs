@@ -8,20 +8,22 @@ use tokio_util::task::TaskTracker;
 use winddown::{TaskGroup, WaitGroup};
 
 use crate::floors::Line;
-use crate::harness::{FLOOR, Family, Scale, contend};
+use crate::harness::{Family, Scale, THREADS, contend};
+use crate::results::FLOOR;
 
 pub(crate) fn enter_and_leave(scale: Scale) -> Family {
     let mut family = Family::new(
         "Enter and leave a group",
         "ns per enter and leave",
         "All threads use one group; nobody waits. Timed: a loop that counts one piece of work in \
-         and out again, each contender by its own guard. `winddown` stands in the group by \
-         reference (`guard`), `winddown Arc` holds a pointer to it in each guard as the others do \
-         (`guard_in`). `TaskGroup` also has a door; `TaskGroup child` is one level below another; \
-         threads that contend for either come to count on a line for each core. Floor: two \
-         read-modify-writes of one word; `own line` is those on a line for each thread.",
-    );
-    for threads in [1, 2, 4, 8, 16] {
+         and out again, each contender by its own guard. A guard of `WaitGroup` \
+         borrows the group (`guard`), one of `WaitGroup, Arc` holds a pointer to it as the others do \
+         (`guard_in`). `TaskGroup` also refuses late work; `TaskGroup, child` is one level below \
+         another; threads that contend for either come to count on a line for each core. Floor: two \
+         read-modify-writes of one word; `floor, own line` is those on a line for each thread.",
+    )
+    .along("threads");
+    for threads in THREADS {
         column(&mut family, threads, scale);
     }
     family
@@ -37,8 +39,7 @@ fn add<G: Sync>(
     make: impl Fn() -> G + 'static,
     turn: impl Fn(&G) + Sync + 'static,
 ) {
-    let plural = if threads == 1 { "" } else { "s" };
-    let column = family.column(&format!("{threads} thread{plural}"));
+    let column = family.column_of(threads);
     // About as much work in all, so that threads which share a core still meet.
     let ops = scale.ops(if threads <= 2 { 50_000 } else { 200_000 / threads });
     family.add(contender, column, move || {
@@ -56,16 +57,16 @@ fn child() -> (TaskGroup, TaskGroup) {
 fn column(family: &mut Family, threads: usize, scale: Scale) {
     add(family, FLOOR, threads, scale, || Box::new(Line::default()), |line| line.two_rmws());
     own_line(family, threads, scale);
-    add(family, "winddown", threads, scale, Box::<WaitGroup>::default, |group| {
+    add(family, "winddown WaitGroup", threads, scale, Box::<WaitGroup>::default, |group| {
         drop(black_box(group.guard()));
     });
-    add(family, "winddown Arc", threads, scale, Arc::<WaitGroup>::default, |group| {
+    add(family, "winddown WaitGroup, Arc", threads, scale, Arc::<WaitGroup>::default, |group| {
         drop(black_box(WaitGroup::guard_in(Arc::clone(group))));
     });
     add(family, "winddown TaskGroup", threads, scale, TaskGroup::new, |group| {
         drop(black_box(group.guard()));
     });
-    add(family, "winddown TaskGroup child", threads, scale, child, |(_, group)| {
+    add(family, "winddown TaskGroup, child", threads, scale, child, |(_, group)| {
         drop(black_box(group.guard()));
     });
     add(family, "TaskTracker", threads, scale, TaskTracker::new, |tracker| {
@@ -90,5 +91,5 @@ fn own_line(family: &mut Family, threads: usize, scale: Scale) {
     std::thread_local! {
         static LINE: Line = Line::default();
     }
-    add(family, "own line", threads, scale, || (), |()| LINE.with(Line::two_rmws));
+    add(family, "floor, own line", threads, scale, || (), |()| LINE.with(Line::two_rmws));
 }

@@ -4,6 +4,8 @@ use alloc::sync::Arc;
 use core::future::Future;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use async_executor::Executor;
@@ -13,7 +15,8 @@ use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 use winddown::{ErrGroup, TaskGroup};
 
-use crate::harness::{FLOOR, Family, Scale, alone};
+use crate::harness::{Family, Scale, alone, cores};
+use crate::results::FLOOR;
 
 /// How many tasks one batch has.
 const TASKS: usize = 10_000;
@@ -24,17 +27,51 @@ pub(crate) fn spawn_and_drain(scale: Scale) -> Family {
         "ns per task",
         "10,000 tasks that end at their first poll. Timed: spawning them all, each tracked, and the \
          wait until the last has gone. Floor: a counter that the tasks count down, and one \
-         notification by the last.",
+         notification by the last. A runtime is built for each batch, before the clock starts.",
     );
-    let tasks = scale.ops(TASKS);
-    on_tokio(&mut family, "tokio, current thread", tasks, Builder::new_current_thread);
-    on_tokio(&mut family, "tokio, 2 workers", tasks, || {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(2);
-        builder
-    });
-    on_smol(&mut family, tasks);
+    let work = Work { tasks: scale.ops(TASKS), turns: 1 };
+    let workers = |count| move || built(Builder::new_multi_thread().worker_threads(count));
+    let column = family.column("tokio, current thread");
+    on_tokio(&mut family, column, work, one_thread);
+    let column = family.column("tokio, 2 workers");
+    on_tokio(&mut family, column, work, workers(2));
+    if cores() > 2 {
+        let column = family.column(&format!("tokio, {} workers", cores()));
+        on_tokio(&mut family, column, work, workers(cores()));
+    }
+    on_smol(&mut family, work);
     family
+}
+
+pub(crate) fn by_tasks(scale: Scale) -> Family {
+    let mut family = Family::new(
+        "Spawn tracked tasks and drain, by their number",
+        "ns per task",
+        "As above, on tokio's current thread. Few tasks are spawned and drained again and again.",
+    )
+    .along("tasks");
+    for tasks in scale.decades(10, 1_000_000) {
+        let column = family.column_of(tasks);
+        family.makes(column, tasks);
+        on_tokio(&mut family, column, Work { tasks, turns: (1000 / tasks).max(1) }, one_thread);
+    }
+    family
+}
+
+/// What one batch does.
+#[derive(Clone, Copy)]
+struct Work {
+    tasks: usize,
+    /// How often all of it is spawned and drained.
+    turns: usize,
+}
+
+fn one_thread() -> Runtime {
+    built(&mut Builder::new_current_thread())
+}
+
+fn built(builder: &mut Builder) -> Runtime {
+    builder.build().expect("a runtime")
 }
 
 /// Spawns `tasks` futures and waits for them, by some way to count them.
@@ -115,72 +152,109 @@ impl Tracking for TaskTracker {
     }
 }
 
-/// The nanoseconds of one task.
-async fn time<T: Tracking>(tasks: usize, spawn: impl Fn(&T, usize)) -> f64 {
-    let tracking = T::default();
-    let begin = Instant::now();
-    for index in 0..tasks {
-        spawn(&tracking, index);
+/// Its wait takes the group.
+struct Waitgroup(Mutex<Option<waitgroup::WaitGroup>>);
+
+impl Default for Waitgroup {
+    fn default() -> Self {
+        Self(Mutex::new(Some(waitgroup::WaitGroup::new())))
     }
-    tracking.drain().await;
-    begin.elapsed().as_nanos() as f64 / tasks as f64
 }
 
-fn on_tokio(family: &mut Family, heading: &str, tasks: usize, make: fn() -> Builder) {
-    let column = family.column(heading);
-    tracked_on_tokio::<Counter>(family, column, tasks, make);
-    tracked_on_tokio::<TaskGroup>(family, column, tasks, make);
-    tracked_on_tokio::<ErrGroup<()>>(family, column, tasks, make);
-    tracked_on_tokio::<TaskTracker>(family, column, tasks, make);
+impl Tracking for Waitgroup {
+    const NAME: &'static str = "waitgroup";
+
+    fn track(&self, index: usize) -> impl Future<Output = ()> + Send + 'static {
+        let group = self.0.lock().expect("no panic inside");
+        let worker = group.as_ref().expect("not drained").worker();
+        async move {
+            work(index).await;
+            drop(worker);
+        }
+    }
+
+    async fn drain(&self) {
+        let group = self.0.lock().expect("no panic inside").take();
+        group.expect("drained once").wait().await;
+    }
+}
+
+/// The nanoseconds of one task.
+async fn time<T: Tracking>(of: Work, spawn: impl Fn(&T, usize)) -> f64 {
+    let mut spent = Duration::ZERO;
+    for _ in 0..of.turns {
+        let tracking = T::default();
+        let begin = Instant::now();
+        for index in 0..of.tasks {
+            spawn(&tracking, index);
+        }
+        tracking.drain().await;
+        spent += begin.elapsed();
+    }
+    spent.as_nanos() as f64 / (of.turns * of.tasks) as f64
+}
+
+fn on_tokio(
+    family: &mut Family,
+    column: usize,
+    of: Work,
+    make: impl Fn() -> Runtime + Copy + 'static,
+) {
+    tracked_on_tokio::<Counter>(family, column, of, make);
+    tracked_on_tokio::<TaskGroup>(family, column, of, make);
+    tracked_on_tokio::<ErrGroup<()>>(family, column, of, make);
+    tracked_on_tokio::<TaskTracker>(family, column, of, make);
+    tracked_on_tokio::<Waitgroup>(family, column, of, make);
     family.add("JoinSet", column, move || {
-        let runtime = built(make);
-        alone(|| runtime.block_on(join_set(tasks)))
+        let runtime = make();
+        alone(|| runtime.block_on(join_set(of)))
     });
-}
-
-fn built(make: fn() -> Builder) -> Runtime {
-    make().build().expect("a runtime")
 }
 
 fn tracked_on_tokio<T: Tracking>(
     family: &mut Family,
     column: usize,
-    tasks: usize,
-    make: fn() -> Builder,
+    of: Work,
+    make: impl Fn() -> Runtime + 'static,
 ) {
     family.add(T::NAME, column, move || {
-        let runtime = built(make);
+        let runtime = make();
         alone(|| {
-            runtime.block_on(time::<T>(tasks, |tracking, index| {
+            runtime.block_on(time::<T>(of, |tracking, index| {
                 drop(tokio::spawn(tracking.track(index)));
             }))
         })
     });
 }
 
-async fn join_set(tasks: usize) -> f64 {
-    let mut set = JoinSet::new();
-    let begin = Instant::now();
-    for index in 0..tasks {
-        set.spawn(work(index));
+async fn join_set(of: Work) -> f64 {
+    let mut spent = Duration::ZERO;
+    for _ in 0..of.turns {
+        let mut set = JoinSet::new();
+        let begin = Instant::now();
+        for index in 0..of.tasks {
+            set.spawn(work(index));
+        }
+        while set.join_next().await.is_some() {}
+        spent += begin.elapsed();
     }
-    while set.join_next().await.is_some() {}
-    begin.elapsed().as_nanos() as f64 / tasks as f64
+    spent.as_nanos() as f64 / (of.turns * of.tasks) as f64
 }
 
-fn on_smol(family: &mut Family, tasks: usize) {
+fn on_smol(family: &mut Family, of: Work) {
     let column = family.column("smol, one thread");
-    tracked_on_smol::<Counter>(family, column, tasks);
-    tracked_on_smol::<TaskGroup>(family, column, tasks);
-    tracked_on_smol::<ErrGroup<()>>(family, column, tasks);
-    tracked_on_smol::<TaskTracker>(family, column, tasks);
+    tracked_on_smol::<Counter>(family, column, of);
+    tracked_on_smol::<TaskGroup>(family, column, of);
+    tracked_on_smol::<ErrGroup<()>>(family, column, of);
+    tracked_on_smol::<TaskTracker>(family, column, of);
+    tracked_on_smol::<Waitgroup>(family, column, of);
 }
 
-fn tracked_on_smol<T: Tracking>(family: &mut Family, column: usize, tasks: usize) {
+fn tracked_on_smol<T: Tracking>(family: &mut Family, column: usize, of: Work) {
     family.add(T::NAME, column, move || {
         let executor = Executor::new();
         alone(|| {
-            let timed = time::<T>(tasks, |tracking, index| {
+            let timed = time::<T>(of, |tracking, index| {
                 executor.spawn(tracking.track(index)).detach();
             });
             futures_lite::future::block_on(executor.run(timed))

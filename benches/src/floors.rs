@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use core::hint::black_box;
+use core::marker::PhantomData;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
@@ -9,6 +10,7 @@ use std::sync::Mutex;
 use std::thread::{self, Thread};
 
 use crate::memory;
+use crate::results::FLOOR;
 use crate::subjects::{Blocking, Event, Tree};
 
 /// The bit that is asked for.
@@ -23,7 +25,17 @@ impl Line {
     /// A count up and a count down, as any counter must do.
     #[inline]
     pub(crate) fn two_rmws(&self) {
+        self.up();
+        self.down();
+    }
+
+    #[inline]
+    pub(crate) fn up(&self) {
         black_box(self.0.fetch_add(1, Ordering::Relaxed));
+    }
+
+    #[inline]
+    pub(crate) fn down(&self) {
         black_box(self.0.fetch_sub(1, Ordering::Release));
     }
 
@@ -51,7 +63,7 @@ pub(crate) struct InWakers<'a> {
 }
 
 impl Event for Wakers {
-    const NAME: &'static str = crate::harness::FLOOR;
+    const NAME: &'static str = FLOOR;
     type Wait<'a> = InWakers<'a>;
 
     fn new(waiters: usize) -> Self {
@@ -106,39 +118,41 @@ impl Drop for InWakers<'_> {
     }
 }
 
-/// A tree that is none: each scope is a written block of the size of `winddown`'s, and a count of
-/// what it is under, which all of them share; those who wait are in one vector.
-pub(crate) struct Blocks {
-    shared: Arc<Wakers>,
+/// A tree that is none: each scope is a written block of the size of an idle child of `T`, and a
+/// count of what it is under, which all of them share; those who wait are in one vector.
+pub(crate) struct Blocks<T> {
+    shared: Arc<(Wakers, usize)>,
     _block: Vec<u8>,
+    of: PhantomData<fn() -> T>,
 }
 
-impl Blocks {
+impl<T> Blocks<T> {
     #[inline]
-    fn under(shared: Arc<Wakers>) -> Self {
-        Self { shared, _block: black_box(vec![1; memory::size_of_a_child()]) }
+    fn under(shared: Arc<(Wakers, usize)>) -> Self {
+        let block = black_box(vec![1; shared.1]);
+        Self { shared, _block: block, of: PhantomData }
     }
 }
 
-impl Event for Blocks {
-    const NAME: &'static str = crate::harness::FLOOR;
+impl<T: Tree> Event for Blocks<T> {
+    const NAME: &'static str = FLOOR;
     type Wait<'a> = InWakers<'a>;
 
     fn new(waiters: usize) -> Self {
-        Self::under(Arc::new(Wakers::new(waiters)))
+        Self::under(Arc::new((Wakers::new(waiters), memory::size_of_a_child::<T>())))
     }
 
     #[inline]
     fn wait(&self) -> InWakers<'_> {
-        self.shared.wait()
+        self.shared.0.wait()
     }
 
     fn end(&self) {
-        self.shared.end();
+        self.shared.0.end();
     }
 }
 
-impl Tree for Blocks {
+impl<T: Tree> Tree for Blocks<T> {
     #[inline]
     fn child(&self) -> Self {
         Self::under(Arc::clone(&self.shared))
@@ -151,7 +165,7 @@ pub(crate) struct Futex(AtomicU32);
 
 #[cfg(target_os = "linux")]
 impl Blocking for Futex {
-    const NAME: &'static str = crate::harness::FLOOR;
+    const NAME: &'static str = FLOOR;
 
     fn new() -> Self {
         Self(AtomicU32::new(0))

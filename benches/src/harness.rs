@@ -2,15 +2,16 @@
 
 use core::hint::{black_box, spin_loop};
 use core::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::RefCell;
 use std::io::IsTerminal as _;
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
 
-/// The contender that all others are compared with: what the hardware asks for at least.
-pub(crate) const FLOOR: &str = "floor";
+use crate::results::{Cell, Table, thousands};
 
 /// How much work one batch is.
 #[derive(Clone, Copy, Debug)]
@@ -27,87 +28,149 @@ impl Scale {
     pub(crate) fn ops(self, full: usize) -> usize {
         (full / self.divisor).max(1)
     }
+
+    /// What each of `threads` does, `full` if there are one or two: about as much work in all, so
+    /// that a batch with many threads takes no longer.
+    pub(crate) fn each(self, threads: usize, full: usize) -> usize {
+        self.ops(if threads <= 2 { full } else { 2 * full / threads })
+    }
+
+    /// The sizes up to `most`, tenfold from one to the next; a quick run stops at 1,000.
+    pub(crate) fn decades(self, least: usize, most: usize) -> impl Iterator<Item = usize> {
+        let most = if self.divisor == 1 { most } else { most.min(1000) };
+        core::iter::successors(Some(least), |size| Some(size * 10))
+            .take_while(move |it| *it <= most)
+    }
 }
 
 /// Runs one batch and gives the nanoseconds of one operation.
-type Batch = Box<dyn FnMut() -> f64>;
+pub(crate) type Batch = Box<dyn FnMut() -> f64>;
 
-/// One cell of a table: one contender in one setting.
-pub(crate) struct Cell {
-    pub(crate) contender: &'static str,
-    pub(crate) column: usize,
-    batch: Batch,
-    /// One number a round.
-    pub(crate) samples: Vec<f64>,
+/// Batches of one life: the first of them that a round asks runs it, and each takes its own part. So
+/// a crowd is built once for all that is measured of it.
+pub(crate) fn parts<const N: usize>(life: impl FnMut() -> [f64; N] + 'static) -> [Batch; N] {
+    let shared = Rc::new(RefCell::new((life, [None; N])));
+    core::array::from_fn(|part| -> Batch {
+        let shared = Rc::clone(&shared);
+        Box::new(move || {
+            let (life, left) = &mut *shared.borrow_mut();
+            if left[part].is_none() {
+                *left = life().map(Some);
+            }
+            left[part].take().expect("just measured")
+        })
+    })
 }
 
-/// One table: an operation in several settings (columns), by several contenders.
+/// Columns whose batches take long run in each so many rounds, by what is in a batch.
+const SELDOM: [(usize, usize); 3] = [(1_000_000, 10), (100_000, 5), (0, 1)];
+
+/// One table while it is measured.
 pub(crate) struct Family {
-    pub(crate) title: &'static str,
-    /// What is inside the timed part, and what the floor is.
-    pub(crate) what: &'static str,
-    pub(crate) unit: &'static str,
-    pub(crate) columns: Vec<String>,
-    pub(crate) cells: Vec<Cell>,
+    table: Table,
+    /// One a cell of the table.
+    batches: Vec<Batch>,
+    /// In which rounds each column runs: in each so many.
+    every: Vec<usize>,
 }
 
 impl Family {
-    pub(crate) fn new(title: &'static str, unit: &'static str, what: &'static str) -> Self {
-        Self { title, what, unit, columns: Vec::new(), cells: Vec::new() }
+    pub(crate) fn new(title: &str, unit: &str, what: &str) -> Self {
+        let [title, unit, what] = [title, unit, what].map(str::to_owned);
+        let table = Table { title, unit, what, ..Table::default() };
+        Self { table, batches: Vec::new(), every: Vec::new() }
+    }
+
+    /// The columns count this.
+    pub(crate) fn along(mut self, axis: &str) -> Self {
+        self.table.axis = Some(axis.to_owned());
+        self
+    }
+
+    pub(crate) fn in_chapter(mut self, chapter: &str) -> Self {
+        self.table.chapter = chapter.to_owned();
+        self
     }
 
     /// The column with this heading, which is made if there is none.
     pub(crate) fn column(&mut self, heading: &str) -> usize {
-        self.find_column(heading).unwrap_or_else(|| {
-            self.columns.push(heading.to_owned());
-            self.columns.len() - 1
-        })
+        self.column_at(heading, None)
     }
 
-    pub(crate) fn find_column(&self, heading: &str) -> Option<usize> {
-        self.columns.iter().position(|it| it == heading)
+    /// The column of so many, in a family that goes [`along`](Self::along) something.
+    pub(crate) fn column_of(&mut self, number: usize) -> usize {
+        let axis = self.table.axis.as_deref().expect("an axis");
+        let noun = if number == 1 { axis.strip_suffix('s').unwrap_or(axis) } else { axis };
+        let heading = format!("{} {noun}", thousands(number));
+        self.column_at(&heading, Some(number as f64))
+    }
+
+    pub(crate) fn column_at(&mut self, heading: &str, x: Option<f64>) -> usize {
+        let column = self.table.column(heading, x);
+        self.every.resize(self.table.columns.len(), 1);
+        column
+    }
+
+    /// A batch of this column makes so many objects: with a hundred thousand it runs in every fifth
+    /// round, with a million in every tenth.
+    pub(crate) fn makes(&mut self, column: usize, objects: usize) {
+        let (_, every) = SELDOM.iter().find(|(least, _)| objects >= *least).expect("the last");
+        self.every[column] = *every;
     }
 
     pub(crate) fn add(
         &mut self,
-        contender: &'static str,
+        contender: &str,
         column: usize,
         batch: impl FnMut() -> f64 + 'static,
     ) {
-        self.cells.push(Cell { contender, column, batch: Box::new(batch), samples: Vec::new() });
+        let (contender, samples) = (contender.to_owned(), Vec::new());
+        self.table.cells.push(Cell { contender, column, samples });
+        self.batches.push(Box::new(batch));
     }
 
     /// Drops the cells that `filter` does not ask for.
     pub(crate) fn keep(&mut self, filter: &str) {
-        let (title, columns) = (self.title, &self.columns);
-        self.cells.retain(|cell| format!("{title}: {}", columns[cell.column]).contains(filter));
+        let (title, columns) = (&self.table.title, &self.table.columns);
+        let wanted =
+            |cell: &Cell| format!("{title}: {}", columns[cell.column].heading).contains(filter);
+        let both = self.table.cells.drain(..).zip(self.batches.drain(..));
+        (self.table.cells, self.batches) = both.filter(|(cell, _)| wanted(cell)).collect();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.batches.is_empty()
     }
 
-    pub(crate) fn cell(&self, contender: &str, column: usize) -> Option<&Cell> {
-        self.cells.iter().find(|cell| cell.contender == contender && cell.column == column)
+    pub(crate) fn into_table(self) -> Table {
+        self.table
     }
 
     /// Runs each cell once. Contenders of one column follow one another, so that they meet the same
     /// machine; who goes first changes from round to round.
     fn round(&mut self, round: usize) {
-        for column in 0..self.columns.len() {
-            let mut cells: Vec<&mut Cell> =
-                self.cells.iter_mut().filter(|cell| cell.column == column).collect();
+        for column in 0..self.table.columns.len() {
+            let every = self.every[column];
+            // The first round is thrown away, and all of them warm up in it.
+            if round != 0 && round % every != 1 % every {
+                continue;
+            }
+            let both = self.table.cells.iter_mut().zip(&mut self.batches);
+            let mut cells: Vec<_> = both.filter(|(cell, _)| cell.column == column).collect();
             if cells.is_empty() {
                 continue;
             }
-            let first = round % cells.len();
+            let first = round / every % cells.len();
             cells.rotate_left(first);
-            for cell in cells {
+            for (cell, batch) in cells {
                 stir_heap();
-                let sample = (cell.batch)();
-                cell.samples.push(sample);
+                cell.samples.push(batch());
             }
         }
+    }
+
+    fn forget_samples(&mut self) {
+        self.table.cells.iter_mut().for_each(|cell| cell.samples.clear());
     }
 }
 
@@ -118,7 +181,7 @@ pub(crate) fn run(families: &mut [Family], rounds: usize) {
         for family in families.iter_mut() {
             family.round(round);
             if round == 0 {
-                family.cells.iter_mut().for_each(|cell| cell.samples.clear());
+                family.forget_samples();
             }
         }
         if std::io::stderr().is_terminal() {
@@ -145,6 +208,9 @@ pub(crate) fn cores() -> usize {
     core_ids().len().max(1)
 }
 
+/// How many threads contended rows have.
+pub(crate) const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
+
 /// Binds this thread to a core, counted from the round's first.
 pub(crate) fn pin(nth: usize) {
     let cores = core_ids();
@@ -152,12 +218,6 @@ pub(crate) fn pin(nth: usize) {
         let nth = nth + FIRST_CORE.load(Ordering::Relaxed);
         core_affinity::set_for_current(cores[nth % cores.len()]);
     }
-}
-
-/// The load averages, where the system tells them.
-pub(crate) fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
 /// Where the threads of a batch meet after their preparations.
@@ -216,11 +276,11 @@ pub(crate) fn contend(
 
 /// Runs `f` on a thread of its own, on the round's first core. All measured code runs beside a main
 /// thread that waits, so allocators and locks know that there are threads.
-pub(crate) fn alone<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+pub(crate) fn alone<R: Send>(f: impl FnMut() -> R + Send) -> R {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             pin(0);
-            f()
+            undisturbed(f)
         });
         thread.join().expect("a measured thread")
     })
@@ -228,15 +288,42 @@ pub(crate) fn alone<R: Send>(f: impl FnOnce() -> R + Send) -> R {
 
 /// Runs `f` on the main thread. Big trees live there: the C library gives the memory of other threads
 /// back to the system whatever it is told, and the next tree would pay for getting it again.
-pub(crate) fn on_main<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn on_main<R>(f: impl FnMut() -> R) -> R {
     pin(0);
+    undisturbed(f)
+}
+
+/// Repeats a short batch in which the system took this thread off its core, up to three times: what
+/// else runs there takes milliseconds, which is as long as the whole batch.
+fn undisturbed<R>(mut f: impl FnMut() -> R) -> R {
+    const SHORT: Duration = Duration::from_millis(20);
+    for _ in 0..3 {
+        let (before, begin) = (preemptions(), Instant::now());
+        let result = f();
+        if preemptions() == before || begin.elapsed() > SHORT {
+            return result;
+        }
+    }
     f()
+}
+
+/// How often this thread was taken off its core; always the same where the system does not tell.
+pub(crate) fn preemptions() -> i64 {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: all zeros is a value of this struct of numbers.
+        let mut usage: libc::rusage = unsafe { core::mem::zeroed() };
+        // SAFETY: the kernel writes the struct that it is given.
+        unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) };
+        usage.ru_nivcsw as i64
+    }
+    #[cfg(not(target_os = "linux"))]
+    0
 }
 
 /// Gives the next objects other places in memory: two words of one object that share a cache line
 /// in one place are on two lines in another, which changes the time of some contenders tenfold.
 fn stir_heap() {
-    use core::cell::RefCell;
     thread_local! {
         static BLOCKS: RefCell<(u64, Vec<Vec<u8>>)> = const { RefCell::new((1, Vec::new())) };
     }
@@ -255,30 +342,8 @@ fn stir_heap() {
     });
 }
 
-/// What the samples of a cell say.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Summary {
-    pub(crate) min: f64,
-    pub(crate) low: f64,
-    pub(crate) median: f64,
-    pub(crate) high: f64,
-    pub(crate) max: f64,
-}
-
-impl Summary {
-    /// `None` without samples.
-    pub(crate) fn of(samples: &[f64]) -> Option<Self> {
-        let mut sorted = samples.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let last = sorted.len().checked_sub(1)?;
-        let at = |part: f64| sorted[(last as f64 * part).round() as usize];
-        Some(Self { min: at(0.0), low: at(0.25), median: at(0.5), high: at(0.75), max: at(1.0) })
-    }
-}
-
-/// The median over the rounds of a contender's time in units of the floor's in that same round.
-pub(crate) fn ratio(cell: &Cell, floor: &Cell) -> Option<f64> {
-    let ratios: Vec<f64> =
-        cell.samples.iter().zip(&floor.samples).map(|(own, floor)| own / floor).collect();
-    Summary::of(&ratios).map(|it| it.median)
+pub(crate) fn clock(f: impl FnOnce()) -> Duration {
+    let begin = Instant::now();
+    f();
+    begin.elapsed()
 }

@@ -7,12 +7,14 @@ use std::time::Instant;
 
 use futures_intrusive::sync::ManualResetEvent;
 use tokio_util::sync::CancellationToken;
-use winddown::{Canceller, Signal};
+use tokio_util::task::TaskTracker;
+use winddown::{Canceller, Signal, TaskGroup};
 
 use crate::floors::Line;
-use crate::harness::{FLOOR, Family, Scale, contend, on_main, pin};
+use crate::harness::{Family, Scale, THREADS, contend, on_main, pin, preemptions};
+use crate::results::{FLOOR, thousands};
 use crate::subjects::{Event, Token, Tree, Triggered, Waits};
-use crate::trees::{chain, fan, thousands};
+use crate::trees::{chain, fan};
 
 pub(crate) fn ask_an_open_signal(scale: Scale) -> Family {
     let mut family = Family::new(
@@ -20,15 +22,20 @@ pub(crate) fn ask_an_open_signal(scale: Scale) -> Family {
         "ns per question",
         "Timed: a loop that asks sixteen times a turn and counts the answers. Floor: one \
          load of a word that nobody writes.",
-    );
-    for (threads, heading) in [(1, "1 thread"), (2, "2 threads")] {
-        let column = family.column(heading);
+    )
+    .along("threads");
+    for threads in THREADS {
+        let column = family.column_of(threads);
         let mut add = |contender, batch| family.add(contender, column, batch);
-        let ops = scale.ops(100_000);
+        // Not fewer with more threads: the start of a thread takes as long as thousands of loads.
+        let ops = scale.ops(50_000);
         add(FLOOR, asked(threads, ops, Line::default, Line::is_set));
         add(Signal::NAME, asked(threads, ops, Signal::new, Signal::is_closed));
+        let closed = |it: &TaskGroup| it.is_closed();
+        add("winddown TaskGroup", asked(threads, ops, TaskGroup::new, closed));
         let cancelled = CancellationToken::is_cancelled;
         add(CancellationToken::NAME, asked(threads, ops, CancellationToken::new, cancelled));
+        add(TaskTracker::NAME, asked(threads, ops, TaskTracker::new, TaskTracker::is_closed));
         let triggered = |it: &Triggered| it.listener.is_triggered();
         add(Triggered::NAME, asked(threads, ops, || <Triggered as Event>::new(0), triggered));
         let set = ManualResetEvent::is_set;
@@ -39,31 +46,51 @@ pub(crate) fn ask_an_open_signal(scale: Scale) -> Family {
 
 pub(crate) fn ask_an_open_token(scale: Scale) -> Family {
     let mut family = Family::new(
-        "Ask an open token by its depth",
+        "Ask an open token, one level below the root",
         "ns per question",
-        "A chain of scopes, the last of which is asked; timed as above. Floor: a load of a word in \
-         each of as many lines, which nobody writes.",
-    );
-    let ops = scale.ops(100_000);
-    for (threads, plural) in [(1, ""), (2, "s")] {
-        for depth in [0, 1, 3, 10] {
-            let column = family.column(&format!("depth {depth}, {threads} thread{plural}"));
-            let lines = move || (0..=depth).map(|_| Line::default()).collect::<Vec<_>>();
-            let any = |lines: &Vec<Line>| lines.iter().any(Line::is_set);
-            family.add(FLOOR, column, asked(threads, ops, lines, any));
-            add_depth::<Canceller>(&mut family, column, threads, depth, ops);
-            add_depth::<CancellationToken>(&mut family, column, threads, depth, ops);
-        }
+        "All threads ask one child of a root; timed as above. Floor: a load of a word in each of two \
+         lines, which nobody writes.",
+    )
+    .along("threads");
+    for threads in THREADS {
+        let column = family.column_of(threads);
+        add_depth(&mut family, column, (threads, scale.ops(50_000)), 1);
     }
     family
 }
 
-fn add_depth<T: Token>(
+pub(crate) fn ask_a_deep_token(scale: Scale) -> Family {
+    let mut family = Family::new(
+        "Ask an open token by its depth",
+        "ns per question",
+        "A chain of scopes, the last of which is asked, on one thread; timed as above. Floor: a load \
+         of a word in each of as many lines, which nobody writes.",
+    )
+    .along("levels");
+    let depths = [0, 1, 3].into_iter().chain(scale.decades(10, 100_000));
+    for depth in depths {
+        // The plot's axis is logarithmic, and has no zero.
+        let x = (depth > 0).then_some(depth as f64);
+        let column = family.column_at(&format!("depth {}", thousands(depth)), x);
+        family.makes(column, depth);
+        add_depth(&mut family, column, (1, scale.ops(100_000) / (1 + depth / 10)), depth);
+    }
+    family
+}
+
+fn add_depth(family: &mut Family, column: usize, (threads, ops): (usize, usize), depth: usize) {
+    let lines = move || (0..=depth).map(|_| Line::default()).collect::<Vec<_>>();
+    let any = |lines: &Vec<Line>| lines.iter().any(Line::is_set);
+    family.add(FLOOR, column, asked(threads, ops, lines, any));
+    add_token::<Canceller>(family, column, (threads, ops), depth);
+    add_token::<CancellationToken>(family, column, (threads, ops), depth);
+}
+
+fn add_token<T: Token>(
     family: &mut Family,
     column: usize,
-    threads: usize,
+    (threads, ops): (usize, usize),
     depth: usize,
-    ops: usize,
 ) {
     // The asked one first; all handles live, as those of a program's own scopes do.
     let scopes = move || chain(T::new(0), depth).into_iter().rev().collect::<Vec<T>>();
@@ -77,8 +104,8 @@ pub(crate) fn longest_answer(scale: Scale) -> Family {
         "A root with children, each waited on. One thread cancels the root; meanwhile another asks \
          `is_cancelled`, each question between two readings of the clock; the longest of a round is \
          its number. A try in which the system took the asking thread off its core is repeated, \
-         up to eight times; if all were, the shortest counts. Floor: a load of a word in place of the question, while our tree is \
-         cancelled: what the clock and the machine add.",
+         up to eight times; if all were, the shortest counts. Floor: a load of a word in \
+         place of the question, while our tree is cancelled: what the clock and the machine add.",
     );
     let children = scale.ops(100_000);
     for (heading, of_root) in [("asking the children in turn", false), ("asking the root", true)] {
@@ -150,20 +177,6 @@ fn one_cancel<T: Tree>(children: usize, ask: impl Fn(&[T]) -> bool + Sync) -> (f
     });
     assert!(waits.are_over(), "nobody is left behind");
     longest
-}
-
-/// How often this thread was taken off its core; always the same where the system does not tell.
-fn preemptions() -> i64 {
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: all zeros is a value of this struct of numbers.
-        let mut usage: libc::rusage = unsafe { core::mem::zeroed() };
-        // SAFETY: the kernel writes the struct that it is given.
-        unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) };
-        usage.ru_nivcsw as i64
-    }
-    #[cfg(not(target_os = "linux"))]
-    0
 }
 
 /// How often a turn of the loop asks. What a turn costs by itself, and `black_box` with its way

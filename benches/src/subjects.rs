@@ -11,7 +11,7 @@ use futures_intrusive::sync::{ManualResetEvent, WaitForEventFuture};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerWaitFuture;
-use winddown::{CancelScope, CancelToken, Canceller, Signal, WaitGroup};
+use winddown::{CancelScope, CancelToken, Canceller, Signal, TaskGroup, WaitGroup};
 
 /// Something that ends once and can be waited for by tasks. A wait that is made before the end is
 /// pending until then.
@@ -55,42 +55,70 @@ pub(crate) fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Waits side by side in memory that is allocated beforehand, so that neither its allocation nor a
-/// box for each wait is measured.
-pub(crate) struct Waits<'a, E: Event + 'a> {
-    waits: Vec<E::Wait<'a>>,
+/// Futures side by side in memory that is allocated beforehand, so that neither its allocation nor a
+/// box for each future is measured.
+pub(crate) struct Parked<F> {
+    futures: Vec<F>,
 }
 
-impl<'a, E: Event> Waits<'a, E> {
+impl<F: Future<Output = ()>> Parked<F> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { waits: Vec::with_capacity(capacity) }
+        Self { futures: Vec::with_capacity(capacity) }
     }
 
-    /// Makes a wait and polls it once; it is pending.
+    /// Polls it once; it is pending.
     #[inline]
-    pub(crate) fn park(&mut self, event: &'a E) {
-        assert!(self.waits.len() < self.waits.capacity(), "a wait must not move");
-        self.waits.push(event.wait());
-        let wait = self.waits.last_mut().expect("just pushed");
+    pub(crate) fn park(&mut self, future: F) {
+        assert!(self.futures.len() < self.futures.capacity(), "a future must not move");
+        self.futures.push(future);
+        let future = self.futures.last_mut().expect("just pushed");
         // SAFETY: the vector never grows, nothing is taken out of it, and `clear` drops what it
         //   holds in its place.
-        let wait = unsafe { Pin::new_unchecked(wait) };
-        assert!(poll(wait).is_pending());
+        let future = unsafe { Pin::new_unchecked(future) };
+        assert!(poll(future).is_pending());
     }
 
     /// Whether the end has reached all of them.
+    #[inline]
     pub(crate) fn are_over(&mut self) -> bool {
-        self.waits.iter_mut().all(|wait| {
+        self.futures.iter_mut().all(|future| {
             // SAFETY: as above.
-            let wait = unsafe { Pin::new_unchecked(wait) };
-            poll(wait).is_ready()
+            let future = unsafe { Pin::new_unchecked(future) };
+            poll(future).is_ready()
         })
     }
 
     /// Drops them, first made first.
     #[inline]
     pub(crate) fn clear(&mut self) {
-        self.waits.clear();
+        self.futures.clear();
+    }
+}
+
+/// The waits of an event.
+pub(crate) struct Waits<'a, E: Event + 'a> {
+    parked: Parked<E::Wait<'a>>,
+}
+
+impl<'a, E: Event> Waits<'a, E> {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self { parked: Parked::with_capacity(capacity) }
+    }
+
+    /// Makes a wait and polls it once; it is pending.
+    #[inline]
+    pub(crate) fn park(&mut self, event: &'a E) {
+        self.parked.park(event.wait());
+    }
+
+    #[inline]
+    pub(crate) fn are_over(&mut self) -> bool {
+        self.parked.are_over()
+    }
+
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.parked.clear();
     }
 }
 
@@ -196,6 +224,104 @@ impl Token for Canceller {
     #[inline]
     fn is_cancelled(&self) -> bool {
         self.token().is_cancelled()
+    }
+}
+
+/// The door of a group: its wait is over when the group is closed.
+pub(crate) struct Door(pub(crate) TaskGroup);
+
+impl Event for Door {
+    const NAME: &'static str = "winddown TaskGroup, closed";
+    type Wait<'a> = winddown::future::WaitDoor<&'a TaskGroup>;
+
+    fn new(_: usize) -> Self {
+        Self(TaskGroup::new())
+    }
+
+    fn wait(&self) -> Self::Wait<'_> {
+        self.0.closed()
+    }
+
+    fn end(&self) {
+        assert!(self.0.close());
+    }
+}
+
+/// The drain of a group that is empty and open: the close is what drains it.
+pub(crate) struct Drain(TaskGroup);
+
+impl Event for Drain {
+    const NAME: &'static str = "winddown TaskGroup, drained";
+    type Wait<'a> = winddown::future::WaitDrained<&'a TaskGroup>;
+
+    fn new(_: usize) -> Self {
+        Self(TaskGroup::new())
+    }
+
+    fn wait(&self) -> Self::Wait<'_> {
+        self.0.drained()
+    }
+
+    fn end(&self) {
+        assert!(self.0.close());
+    }
+}
+
+/// A group as a scope of a tree: its end is its cancellation. The drop of its last handle closes it.
+impl Event for TaskGroup {
+    const NAME: &'static str = "winddown TaskGroup";
+    type Wait<'a> = winddown::future::WaitCancelled<&'a CancelToken>;
+
+    fn new(_: usize) -> Self {
+        Self::new()
+    }
+
+    #[inline]
+    fn wait(&self) -> Self::Wait<'_> {
+        self.token().cancelled()
+    }
+
+    fn end(&self) {
+        assert!(self.cancel());
+    }
+}
+
+impl Tree for TaskGroup {
+    #[inline]
+    fn child(&self) -> Self {
+        self.child().expect("an open group")
+    }
+}
+
+/// What stands for a group in tokio-util. A tracker has no children, so the parent does not wait for
+/// the tasks of its children.
+pub(crate) struct TrackerAndToken {
+    _tracker: TaskTracker,
+    token: CancellationToken,
+}
+
+impl Event for TrackerAndToken {
+    const NAME: &'static str = "TaskTracker + CancellationToken";
+    type Wait<'a> = WaitForCancellationFuture<'a>;
+
+    fn new(_: usize) -> Self {
+        Self { _tracker: TaskTracker::new(), token: CancellationToken::new() }
+    }
+
+    #[inline]
+    fn wait(&self) -> Self::Wait<'_> {
+        self.token.cancelled()
+    }
+
+    fn end(&self) {
+        self.token.cancel();
+    }
+}
+
+impl Tree for TrackerAndToken {
+    #[inline]
+    fn child(&self) -> Self {
+        Self { _tracker: TaskTracker::new(), token: self.token.child_token() }
     }
 }
 

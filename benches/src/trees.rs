@@ -4,33 +4,38 @@ use core::hint::black_box;
 use core::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use winddown::{CancelScope, Canceller};
+use winddown::{CancelScope, Canceller, TaskGroup};
 
-use crate::crowd::clock;
 use crate::floors::Blocks;
-use crate::harness::{FLOOR, Family, Scale, contend, on_main};
-use crate::subjects::{Event as _, Tree, Waits};
+use crate::harness::{Family, Scale, THREADS, clock, contend, on_main, parts};
+use crate::results::FLOOR;
+use crate::subjects::{Event as _, TrackerAndToken, Tree, Waits};
 
 pub(crate) fn make_and_drop_a_child(scale: Scale) -> Family {
     let mut family = Family::new(
         "Make and drop a child",
         "ns per child",
         "Timed: a loop that makes a child and drops it; all threads under one parent. \
-         `winddown CancelScope` is cancelled by its drop, `winddown CancelToken` and \
-         `CancellationToken` are not. Floor: a written block of `winddown`'s size and two \
+         A `CancelScope` is cancelled by its drop, a `CancelToken` and a \
+         `CancellationToken` are not; a `TaskGroup` is closed by it. `TaskTracker + CancellationToken` \
+         is a child token and a tracker that the parent does not know. Floor: a written block of `winddown`'s size and two \
          read-modify-writes of one count.",
-    );
-    let ops = scale.ops(20_000);
-    for (threads, heading) in [(1, "1 thread"), (2, "2 threads")] {
-        let column = family.column(heading);
-        add_child(&mut family, FLOOR, column, (threads, ops), || Blocks::new(0), Tree::child);
+    )
+    .along("threads");
+    for threads in THREADS {
+        let column = family.column_of(threads);
+        let at = (threads, scale.each(threads, 20_000));
+        let floor = || Blocks::<Canceller>::new(0);
+        add_child(&mut family, FLOOR, column, at, floor, Tree::child);
         let scope = |parent: &CancelScope| parent.token().child();
-        let name = "winddown CancelScope";
-        add_child(&mut family, name, column, (threads, ops), CancelScope::new, scope);
-        let root = || Canceller::new(0);
-        add_child(&mut family, Canceller::NAME, column, (threads, ops), root, Tree::child);
+        add_child(&mut family, "winddown CancelScope", column, at, CancelScope::new, scope);
+        add_child(&mut family, Canceller::NAME, column, at, || Canceller::new(0), Tree::child);
         let (name, root) = (CancellationToken::NAME, CancellationToken::new);
-        add_child(&mut family, name, column, (threads, ops), root, Tree::child);
+        add_child(&mut family, name, column, at, root, Tree::child);
+        let group = |parent: &TaskGroup| parent.child().expect("an open group");
+        add_child(&mut family, "winddown TaskGroup", column, at, TaskGroup::new, group);
+        let (name, root) = (TrackerAndToken::NAME, || TrackerAndToken::new(0));
+        add_child(&mut family, name, column, at, root, Tree::child);
     }
     family
 }
@@ -50,7 +55,7 @@ fn add_child<P: Sync, C>(
 }
 
 /// How the scopes of a tree hang together.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// All of them below the root.
     Fan,
@@ -68,145 +73,204 @@ enum Waited {
     AtTheEnd,
 }
 
-/// Which part of a tree's life is on the clock.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Timed {
+#[derive(Clone, Copy)]
+struct Setting {
+    shape: Shape,
+    waited: Waited,
+    size: usize,
+}
+
+/// A part of a tree's life that is on the clock.
+#[derive(Clone, Copy)]
+enum Step {
     Build,
     Wait,
     Cancel,
-    /// With what waits there, and not cancelled.
     DropOpen,
     DropCancelled,
+    /// All of a life that is cancelled.
+    Life,
 }
 
-pub(crate) fn steps(scale: Scale) -> Vec<Family> {
-    let idle = [
-        (
-            "Build a tree",
-            Timed::Build,
-            "Timed: making the scopes, in a vector that is there already. Floor: a written block of \
-             `winddown`'s size, and one count.",
-        ),
-        (
-            "Cancel a tree, idle",
-            Timed::Cancel,
-            "Timed: `cancel` of the root; nobody waits anywhere. Floor: a mutex and a flag.",
-        ),
-        (
-            "Drop a tree, idle",
-            Timed::DropOpen,
-            "Timed: dropping the handles, first made first; nothing was cancelled and nobody waits. \
-             Floor: the block freed, and one count.",
-        ),
-    ];
-    let waited = [
-        (
-            "Wait in a tree",
-            Timed::Wait,
-            "Timed: making the waits, in memory that is there already, and polling each once. A wait \
-             on a chain asks all scopes above it, so a chain with a waiter on each scope is short \
-             here, and the long one has its one waiter at the end. Floor: a vector of wakers.",
-        ),
-        (
-            "Cancel a tree, waited on",
-            Timed::Cancel,
-            "Timed: `cancel` of the root, with wakers that do nothing. Floor: the vector taken, and a \
-             call each.",
-        ),
-        (
-            "Drop a tree, waited on",
-            Timed::DropOpen,
-            "Timed: dropping the waits and then the handles, first made first; nothing was cancelled. \
-             Floor: a mutex and a store for each wait, then the blocks.",
-        ),
-        ("Drop a tree, waited on and cancelled", Timed::DropCancelled, "The same after `cancel`."),
-    ];
-    let (few, many) = (scale.ops(50_000).min(1000), scale.ops(100_000));
-    let nowhere = Waited::Nowhere;
-    let idle = idle.map(|step| {
-        let sizes = [few, many].into_iter();
-        let both =
-            sizes.flat_map(|size| [(Shape::Fan, size, nowhere), (Shape::Chain, size, nowhere)]);
-        columns(step, both.collect(), scale)
-    });
-    let waited = waited.map(|step| {
-        let settings = vec![
-            (Shape::Fan, few, Waited::Everywhere),
-            (Shape::Chain, few, Waited::Everywhere),
-            (Shape::Fan, many, Waited::Everywhere),
-            (Shape::Chain, many, Waited::AtTheEnd),
-        ];
-        columns(step, settings, scale)
-    });
-    idle.into_iter().chain(waited).collect()
-}
-
-type Setting = (Shape, usize, Waited);
-
-fn columns(
-    (title, timed, what): (&'static str, Timed, &'static str),
-    settings: Vec<Setting>,
-    scale: Scale,
-) -> Family {
-    let mut family = Family::new(title, "ns per scope", what);
-    for setting in settings {
-        let (shape, size, waited) = setting;
-        let shape = match shape {
-            Shape::Fan => "fan",
-            Shape::Chain => "chain",
-        };
-        let end = if waited == Waited::AtTheEnd { ", one waiter" } else { "" };
-        let column = family.column(&format!("{shape} of {}{end}", thousands(size)));
-        add::<Blocks>(&mut family, column, setting, timed, scale);
-        add::<Canceller>(&mut family, column, setting, timed, scale);
-        add::<CancellationToken>(&mut family, column, setting, timed, scale);
+impl Step {
+    fn index(self) -> usize {
+        self as usize
     }
-    family
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Build => "Build",
+            Self::Wait => "Register the waits of",
+            Self::Cancel => "Cancel",
+            Self::DropOpen => "Drop, not cancelled,",
+            Self::DropCancelled => "Drop, cancelled,",
+            Self::Life => "The whole life of",
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::Build => {
+                "Timed: making the scopes, in a vector that is there already. Floor: a written block \
+                 of the size of `winddown`'s scope, and one count."
+            }
+            Self::Wait => {
+                "Timed: making the waits, in memory that is there already, and polling each once. \
+                 Floor: a vector of wakers."
+            }
+            Self::Cancel => {
+                "Timed: `cancel` of the root, with wakers that do nothing. Floor: the vector of \
+                 wakers taken, and a call each."
+            }
+            Self::DropOpen => {
+                "Timed: dropping the waits and then the handles, first made first; nothing was \
+                 cancelled. Floor: a mutex and a store for each wait, then the blocks freed."
+            }
+            Self::DropCancelled => {
+                "Timed: dropping the waits and then the handles, first made first, after `cancel`. \
+                 Floor: as before."
+            }
+            Self::Life => {
+                "Timed: building, registering, `cancel` of the root and dropping all, added up. Floor: \
+                 the same of the blocks and the vector."
+            }
+        }
+    }
 }
 
-fn add<T: Tree>(family: &mut Family, column: usize, setting: Setting, timed: Timed, scale: Scale) {
-    let size = setting.1;
-    let turns = (scale.ops(20_000) / size).max(1);
-    family.add(T::NAME, column, move || {
-        on_main(|| {
-            let spent: Duration = (0..turns).map(|_| life::<T>(setting, timed)).sum();
-            spent.as_nanos() as f64 / (turns * size) as f64
-        })
-    });
+/// Tables of the same trees, one for each step that is asked for.
+struct Steps {
+    steps: Vec<(Step, Family)>,
+    shape: Shape,
+    waited: Waited,
 }
 
-/// The whole life of a tree; gives the time of one part.
-fn life<T: Tree>((shape, size, waited): Setting, timed: Timed) -> Duration {
+impl Steps {
+    fn new(of: &str, unit: &str, shape: Shape, waited: Waited, steps: &[Step]) -> Self {
+        let axis = if shape == Shape::Fan { "children" } else { "levels" };
+        let family = |step: Step| {
+            let title = format!("{} {of}", step.name());
+            Family::new(&title, &format!("ns per {unit}"), step.what()).along(axis)
+        };
+        let steps = steps.iter().map(|step| (*step, family(*step))).collect();
+        Self { steps, shape, waited }
+    }
+
+    /// `per` is what the time is divided by.
+    fn add<T: Tree>(&mut self, size: usize, per: usize, scale: Scale) {
+        let turns = (scale.ops(20_000) / size).max(1);
+        let setting = Setting { shape: self.shape, waited: self.waited, size };
+        let all = parts(move || {
+            on_main(|| {
+                let mut spent = [Duration::ZERO; 6];
+                for _ in 0..turns {
+                    life::<T>(setting).into_iter().zip(&mut spent).for_each(|(it, sum)| *sum += it);
+                }
+                spent.map(|it| it.as_nanos() as f64 / (turns * per) as f64)
+            })
+        });
+        let mut all = all.map(Some);
+        for (step, family) in &mut self.steps {
+            let column = family.column_of(size);
+            family.makes(column, size);
+            family.add(T::NAME, column, all[step.index()].take().expect("each step once"));
+        }
+    }
+
+    fn families(self, chapter: &str) -> impl Iterator<Item = Family> {
+        self.steps.into_iter().map(|(_, family)| family.in_chapter(chapter))
+    }
+}
+
+/// Children of one root.
+pub(crate) fn fans(scale: Scale) -> Vec<Family> {
+    use Step::{Build, Cancel, DropCancelled, DropOpen, Life, Wait};
+    let idle = &[Build, Cancel, DropOpen];
+    let waited = &[Wait, Cancel, DropOpen, DropCancelled, Life];
+    let (nowhere, everywhere) = (Waited::Nowhere, Waited::Everywhere);
+    let mut scopes = [
+        Steps::new("idle children", "child", Shape::Fan, nowhere, idle),
+        Steps::new("children with a waiter each", "child", Shape::Fan, everywhere, waited),
+    ];
+    let mut groups = [
+        Steps::new("idle child groups", "group", Shape::Fan, nowhere, idle),
+        Steps::new("child groups with a waiter each", "group", Shape::Fan, everywhere, waited),
+    ];
+    for size in scale.decades(10, 1_000_000) {
+        for steps in &mut scopes {
+            steps.add::<Blocks<Canceller>>(size, size, scale);
+            steps.add::<Canceller>(size, size, scale);
+            steps.add::<CancellationToken>(size, size, scale);
+        }
+        for steps in &mut groups {
+            steps.add::<Blocks<TaskGroup>>(size, size, scale);
+            steps.add::<TaskGroup>(size, size, scale);
+            steps.add::<TrackerAndToken>(size, size, scale);
+        }
+    }
+    let scopes = scopes.into_iter().flat_map(|steps| steps.families("Children"));
+    scopes.chain(groups.into_iter().flat_map(|steps| steps.families("Child groups"))).collect()
+}
+
+/// Scopes each below the one before.
+pub(crate) fn chains(scale: Scale) -> Vec<Family> {
+    use Step::{Build, Cancel, DropCancelled, DropOpen, Wait};
+    let chain = Shape::Chain;
+    let (idle, waited) = (&[Build, Cancel, DropOpen], &[Wait, Cancel, DropOpen, DropCancelled]);
+    let mut idle = Steps::new("an idle chain", "scope", chain, Waited::Nowhere, idle);
+    let name = "a chain with one waiter at its end";
+    let mut deep = Steps::new(name, "chain", chain, Waited::AtTheEnd, waited);
+    let name = "a chain with a waiter on each scope";
+    let mut full = Steps::new(name, "scope", chain, Waited::Everywhere, waited);
+    for size in scale.decades(1, 100_000) {
+        add_chain::<Blocks<Canceller>>([&mut idle, &mut deep, &mut full], size, scale);
+        add_chain::<Canceller>([&mut idle, &mut deep, &mut full], size, scale);
+        add_chain::<CancellationToken>([&mut idle, &mut deep, &mut full], size, scale);
+    }
+    [idle, deep, full].into_iter().flat_map(|steps| steps.families("Deep trees")).collect()
+}
+
+fn add_chain<T: Tree>([idle, deep, full]: [&mut Steps; 3], size: usize, scale: Scale) {
+    idle.add::<T>(size, size, scale);
+    deep.add::<T>(size, 1, scale);
+    // A wait asks all scopes above it, so that a longer one would take as long as all the rest.
+    if size <= 1000 {
+        full.add::<T>(size, size, scale);
+    }
+}
+
+/// The whole lives of two trees, of which one is cancelled, by [`Step::index`].
+fn life<T: Tree>(setting: Setting) -> [Duration; 6] {
+    let [_, _, _, open] = half_a_life::<T>(setting, false);
+    let [build, wait, cancel, cancelled] = half_a_life::<T>(setting, true);
+    [build, wait, cancel, open, cancelled, build + wait + cancel + cancelled]
+}
+
+/// Build, wait, cancel if it is asked for, drop.
+fn half_a_life<T: Tree>(setting: Setting, cancel: bool) -> [Duration; 4] {
+    let size = setting.size;
     let root = T::new(size);
     let mut scopes = Vec::new();
     let built = clock(|| {
-        scopes = match shape {
+        scopes = match setting.shape {
             Shape::Fan => fan(root, size),
             Shape::Chain => chain(root, size),
         }
     });
     let mut waits = Waits::<T>::with_capacity(size);
-    let waiting = match waited {
+    let waiting = match setting.waited {
         Waited::Nowhere => &[],
         Waited::Everywhere => &scopes[1..],
         Waited::AtTheEnd => &scopes[size..],
     };
     let parked = clock(|| waiting.iter().for_each(|scope| waits.park(scope)));
-    let cancel = |waits: &mut Waits<'_, T>| {
-        let cancelled = clock(|| scopes[0].end());
+    let mut cancelled = Duration::ZERO;
+    if cancel {
+        cancelled = clock(|| scopes[0].end());
         assert!(waits.are_over(), "nobody is left behind");
-        cancelled
-    };
-    match timed {
-        Timed::Build => return built,
-        Timed::Wait => return parked,
-        Timed::Cancel => return cancel(&mut waits),
-        Timed::DropOpen => {}
-        Timed::DropCancelled => {
-            cancel(&mut waits);
-        }
     }
-    clock(|| drop(waits)) + clock(|| drop(scopes))
+    let dropped = clock(|| drop(waits)) + clock(|| drop(scopes));
+    [built, parked, cancelled, dropped]
 }
 
 /// The root and so many children of it.
@@ -251,16 +315,8 @@ pub(crate) fn collapse(scale: Scale) -> Family {
         });
     }
     let depth = scale.ops(1000);
-    add::<Blocks>(&mut family, column, depth);
+    add::<Blocks<Canceller>>(&mut family, column, depth);
     add::<Canceller>(&mut family, column, depth);
     add::<CancellationToken>(&mut family, column, depth);
     family
-}
-
-/// The number with commas.
-pub(crate) fn thousands(number: usize) -> String {
-    match (number / 1000, number % 1000) {
-        (0, rest) => rest.to_string(),
-        (thousands, rest) => format!("{thousands},{rest:03}"),
-    }
 }

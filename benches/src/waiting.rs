@@ -9,88 +9,96 @@ use tokio_util::task::TaskTracker;
 use winddown::{Canceller, Signal, WaitGroup};
 
 use crate::floors::Line;
-use crate::harness::{FLOOR, Family, Gate, Scale, Span, contend, cores};
-use crate::subjects::{Event, Token, Triggered, Waits, poll};
-
-const THREADS: [(usize, &str); 2] = [(1, "1 thread"), (2, "2 threads")];
-const BESIDE: &str = "1 thread, beside a parked wait";
+use crate::harness::{Family, Gate, Scale, Span, THREADS, contend};
+use crate::results::FLOOR;
+use crate::subjects::{Door, Drain, Event, Token, Triggered, Waits, poll};
 
 pub(crate) fn poll_a_fresh_wait(scale: Scale) -> Family {
-    let mut family = Family::new(
+    let family = Family::new(
         "Poll a fresh wait once and drop it, pending",
         "ns per wait",
         "What a turn of a `select!` loop does. Timed: a loop that makes a wait, polls it once and \
          drops it; all threads wait for one object. In the last column another wait is parked all the \
          while. Floor: two read-modify-writes of one word.",
     );
+    let mut family = each_event(family.along("threads"), scale, 20_000, Fresh, Line::two_rmws);
+
     let ops = scale.ops(20_000);
-    for (threads, heading) in THREADS {
-        let column = family.column(heading);
-        floor(&mut family, column, threads, ops, Line::two_rmws);
-    }
-    let beside = family.column(BESIDE);
+    let beside = family.column("1 thread, beside a parked wait");
     floor(&mut family, beside, 1, ops, Line::two_rmws);
-    each_event(&mut family, ops, Fresh);
+    add_beside::<Signal>(&mut family, beside, ops);
+    add_beside::<WaitGroup>(&mut family, beside, ops);
+    add_beside::<Door>(&mut family, beside, ops);
+    add_beside::<Drain>(&mut family, beside, ops);
+    add_beside::<Canceller>(&mut family, beside, ops);
+    add_beside::<CancellationToken>(&mut family, beside, ops);
+    add_beside::<TaskTracker>(&mut family, beside, ops);
+    add_beside::<event_listener::Event>(&mut family, beside, ops);
+    add_beside::<wg::future::WaitGroup>(&mut family, beside, ops);
+    add_beside::<Triggered>(&mut family, beside, ops);
+    add_beside::<ManualResetEvent>(&mut family, beside, ops);
     family
 }
 
 pub(crate) fn poll_a_pending_wait_again(scale: Scale) -> Family {
-    let mut family = Family::new(
+    let family = Family::new(
         "Poll a pending wait again with the same waker",
         "ns per poll",
         "Each thread has one wait for the one object, polled once before the clock starts. Timed: a \
          loop that polls it. Floor: one load of a word that nobody writes.",
     );
-    let ops = scale.ops(50_000);
-    for (threads, heading) in THREADS {
-        let column = family.column(heading);
-        floor(&mut family, column, threads, ops, Line::load);
-    }
-    each_event(&mut family, ops, Again);
-    family
+    each_event(family.along("threads"), scale, 50_000, Again, Line::load)
 }
 
-pub(crate) fn a_turn_of_select(scale: Scale) -> Family {
-    let family = Family::new(
-        "A turn of `select!` over a token",
-        "ns per turn",
+pub(crate) fn a_turn_of_select(scale: Scale, own: bool) -> Family {
+    let (title, whose) = if own {
+        (
+            "A turn of `select!` over a token, a handle each",
+            "Every thread waits on a clone of its own, as tasks do.",
+        )
+    } else {
+        (
+            "A turn of `select!` over a token, one handle",
+            "All threads wait on the same by reference.",
+        )
+    };
+    let what = format!(
         "Timed: a loop that makes `token.cancelled()` anew, polls it once, pending, and drops it. \
-         With a handle each, every thread waits on a clone of its own, as tasks do; with one handle, \
-         all threads wait on the same by reference. Floor: two read-modify-writes of a line that the \
-         thread has to itself.",
+         {whose} Floor: two read-modify-writes of a line that the thread has to itself.",
     );
-    each_token(family, scale.ops(20_000), Fresh, Line::two_rmws)
+    let family = Family::new(title, "ns per turn", &what).along("threads");
+    each_token(family, scale, 20_000, own, Fresh, Line::two_rmws)
 }
 
 pub(crate) fn poll_a_token_again(scale: Scale) -> Family {
     let family = Family::new(
         "Poll a pending wait for a token again",
         "ns per poll",
-        "Each thread has one wait, polled once before the clock starts. Timed: a loop that polls it. \
-         Floor: one load of a line that the thread has to itself.",
+        "Each thread has a clone of the token and one wait, polled once before the clock starts. \
+         Timed: a loop that polls it. Floor: one load of a line that the thread has to itself.",
     );
-    each_token(family, scale.ops(50_000), Again, Line::load)
+    each_token(family.along("threads"), scale, 50_000, true, Again, Line::load)
 }
 
-fn each_token(mut family: Family, ops: usize, measure: impl Measure, op: fn(&Line)) -> Family {
-    for threads in [1, 2, 4, 8, 16].into_iter().filter(|it| *it <= cores().max(2)) {
-        let handles: &[(&str, bool)] = match threads {
-            1 => &[("1 thread", true)],
-            _ => &[(" threads, a handle each", true), (" threads, one handle", false)],
-        };
-        for (heading, own) in handles {
-            let heading =
-                if threads == 1 { (*heading).to_owned() } else { format!("{threads}{heading}") };
-            let column = family.column(&heading);
-            family.add(FLOOR, column, move || {
-                contend(threads, ops, |gate, ops| {
-                    let line = Box::new(Line::default());
-                    gate.time(ops, || op(&line))
-                })
-            });
-            add_token::<Canceller>(&mut family, column, threads, *own, ops, measure);
-            add_token::<CancellationToken>(&mut family, column, threads, *own, ops, measure);
-        }
+fn each_token(
+    mut family: Family,
+    scale: Scale,
+    full: usize,
+    own: bool,
+    measure: impl Measure,
+    op: fn(&Line),
+) -> Family {
+    for threads in THREADS {
+        let ops = scale.each(threads, full);
+        let column = family.column_of(threads);
+        family.add(FLOOR, column, move || {
+            contend(threads, ops, |gate, ops| {
+                let line = Box::new(Line::default());
+                gate.time(ops, || op(&line))
+            })
+        });
+        add_token::<Canceller>(&mut family, column, (threads, ops), own, measure);
+        add_token::<CancellationToken>(&mut family, column, (threads, ops), own, measure);
     }
     family
 }
@@ -98,9 +106,8 @@ fn each_token(mut family: Family, ops: usize, measure: impl Measure, op: fn(&Lin
 fn add_token<T: Token>(
     family: &mut Family,
     column: usize,
-    threads: usize,
+    (threads, ops): (usize, usize),
     own: bool,
-    ops: usize,
     measure: impl Measure,
 ) {
     family.add(T::NAME, column, move || {
@@ -147,33 +154,49 @@ impl Measure for Again {
     }
 }
 
-fn each_event(family: &mut Family, ops: usize, measure: impl Measure) {
-    add::<Signal>(family, ops, measure);
-    add::<WaitGroup>(family, ops, measure);
-    add::<Canceller>(family, ops, measure);
-    add::<CancellationToken>(family, ops, measure);
-    add::<TaskTracker>(family, ops, measure);
-    add::<event_listener::Event>(family, ops, measure);
-    add::<wg::future::WaitGroup>(family, ops, measure);
-    add::<Triggered>(family, ops, measure);
-    add::<ManualResetEvent>(family, ops, measure);
+fn each_event(
+    mut family: Family,
+    scale: Scale,
+    full: usize,
+    measure: impl Measure,
+    op: fn(&Line),
+) -> Family {
+    for threads in THREADS {
+        let ops = scale.each(threads, full);
+        let column = family.column_of(threads);
+        floor(&mut family, column, threads, ops, op);
+        let at = (column, threads, ops);
+        add::<Signal>(&mut family, at, measure);
+        add::<WaitGroup>(&mut family, at, measure);
+        add::<Door>(&mut family, at, measure);
+        add::<Drain>(&mut family, at, measure);
+        add::<Canceller>(&mut family, at, measure);
+        add::<CancellationToken>(&mut family, at, measure);
+        add::<TaskTracker>(&mut family, at, measure);
+        add::<event_listener::Event>(&mut family, at, measure);
+        add::<wg::future::WaitGroup>(&mut family, at, measure);
+        add::<Triggered>(&mut family, at, measure);
+        add::<ManualResetEvent>(&mut family, at, measure);
+    }
+    family
 }
 
-fn add<E: Event>(family: &mut Family, ops: usize, measure: impl Measure) {
-    for (threads, heading) in THREADS {
-        let column = family.column(heading);
-        family.add(E::NAME, column, move || {
-            let event = Box::new(E::new(0));
-            contend(threads, ops, |gate, ops| measure.thread(&*event, gate, ops))
-        });
-    }
-    // Only where the family has it.
-    if let Some(column) = family.find_column(BESIDE) {
-        family.add(E::NAME, column, move || {
-            let event = Box::new(E::new(0));
-            let mut parked = Waits::<E>::with_capacity(1);
-            parked.park(&event);
-            contend(1, ops, |gate, ops| measure.thread(&*event, gate, ops))
-        });
-    }
+fn add<E: Event>(
+    family: &mut Family,
+    (column, threads, ops): (usize, usize, usize),
+    measure: impl Measure,
+) {
+    family.add(E::NAME, column, move || {
+        let event = Box::new(E::new(0));
+        contend(threads, ops, |gate, ops| measure.thread(&*event, gate, ops))
+    });
+}
+
+fn add_beside<E: Event>(family: &mut Family, column: usize, ops: usize) {
+    family.add(E::NAME, column, move || {
+        let event = Box::new(E::new(0));
+        let mut parked = Waits::<E>::with_capacity(1);
+        parked.park(&event);
+        contend(1, ops, |gate, ops| Fresh.thread(&*event, gate, ops))
+    });
 }

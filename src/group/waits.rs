@@ -71,6 +71,13 @@ impl<P: Borrow<TaskGroup>> FusedFuture for WaitDoor<P> {
 
 wait_forms!([P: Borrow<TaskGroup>] WaitDoor<P>);
 
+impl<P: Borrow<TaskGroup>> Drop for WaitDoor<P> {
+    #[inline]
+    fn drop(&mut self) {
+        self.waiting.leave();
+    }
+}
+
 /// The handle is never pinned.
 impl<P: Borrow<TaskGroup>> Unpin for WaitDoor<P> {}
 impl<P: Borrow<TaskGroup>> UnwindSafe for WaitDoor<P> {}
@@ -145,6 +152,13 @@ impl<P: Borrow<TaskGroup>> FusedFuture for WaitDrained<P> {
 }
 
 wait_forms!([P: Borrow<TaskGroup>] WaitDrained<P>);
+
+impl<P: Borrow<TaskGroup>> Drop for WaitDrained<P> {
+    #[inline]
+    fn drop(&mut self) {
+        self.waiting.leave();
+    }
+}
 
 /// The handle is never pinned.
 impl<P: Borrow<TaskGroup>> Unpin for WaitDrained<P> {}

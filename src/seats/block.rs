@@ -9,7 +9,7 @@ use super::list::{List, Rest};
 use super::word::{FIRED, LEFT, MISSED, OPEN, OPENING, SPENT, Word, arms, bits};
 use super::{Fires, Target, word};
 use crate::deferred::Head;
-use crate::sync::{AtomicBool, AtomicUsize, Ordering, UnsafeCell};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering, UnsafeCell, run_to_end};
 
 /// Where a target is. Written by the owner of the seat between claim and arm, and read after that by the owner
 /// and by one delivery.
@@ -328,10 +328,16 @@ impl<T: Target> Block<T> {
     ///
     /// Nobody else has the block, and nobody uses it after this.
     pub(super) unsafe fn take_forgotten(self, mut each: impl FnMut(T)) {
-        for seat in word::Seats(self.word().armed()) {
+        let mut seats = word::Seats(self.word().armed());
+        if seats.is_empty() {
+            return;
+        }
+        run_to_end(|| {
+            let Some(seat) = seats.next() else { return false };
             // SAFETY: armed, so nobody took the target; and nobody will, as the caller promises.
             each(unsafe { self.copy(seat) });
-        }
+            true
+        });
     }
 }
 

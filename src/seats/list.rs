@@ -14,7 +14,9 @@ use super::block::{Block, Crowded, Front, Further, Header, Place};
 use super::word::OPENING;
 use super::{Due, Fired, Fires, Target};
 use crate::deferred::{Head, Stack};
-use crate::sync::{Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering};
+use crate::sync::{
+    Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering, run_both, run_to_end,
+};
 
 /// How many blocks are fired in one go. Where event-listener's lock is a critical section, this bounds the time
 /// that interrupts are masked; elsewhere it keeps a long chain in the cache.
@@ -337,13 +339,15 @@ impl<T: Target> Rest<T> {
         }
         // The event allocates when it is first touched. An interrupt that comes between the next line and
         // `listen` notifies, and must not be the first.
-        if self.listening.load(Ordering::Relaxed) == 0 {
+        // I: acquires that it was touched.
+        if self.listening.load(Ordering::Acquire) == 0 {
             self.event.notify(0.additional().relaxed());
         }
         let waker = waker_of(block);
         loop {
-            // Relaxed: the announcement in the word publishes it, together with the listener.
-            self.listening.fetch_add(1, Ordering::Relaxed);
+            // The announcement in the word publishes it, together with the listener. I: publishes that the event
+            // was touched, to notifiers that the announcement of another wait has led here.
+            self.listening.fetch_add(1, Ordering::Release);
             let mut listener = self.event.listen();
             if Pin::new(&mut listener).poll(&mut Context::from_waker(&waker)).is_pending() {
                 // SAFETY: as above.
@@ -366,10 +370,11 @@ impl<T: Target> Rest<T> {
     }
 
     fn fire(&self, fired: &mut Fired<T>) {
-        // Relaxed: a block counts itself before a wait in it announces itself, and the caller has acquired the
+        // A block counts itself before a wait in it announces itself, and the caller has acquired the
         // announcement; and each is counted down once, after it was counted up. So this is at least the number
         // of blocks whose waits announced themselves before the word changed, and that were not fired yet.
-        let mut left = self.listening.load(Ordering::Relaxed);
+        // I: acquires that the event was touched.
+        let mut left = self.listening.load(Ordering::Acquire);
         while left > 0 {
             let batch = left.min(BATCH);
             // L: they are in the list, in order of registration, and none of them is skipped: additional
@@ -385,7 +390,7 @@ impl<T: Target> Rest<T> {
         // As in `fire`. A listener that is notified before its block was registered, or whose wait leaves, is
         // passed by. So one notification may fire nobody; as many as there are listeners reach every wait that
         // announced itself.
-        let mut left = self.listening.load(Ordering::Relaxed);
+        let mut left = self.listening.load(Ordering::Acquire);
         while fired.is_empty() && left > 0 {
             self.notify(1);
             self.take_notified(fired);
@@ -418,19 +423,25 @@ impl<T: Target> Rest<T> {
 }
 
 impl<T: Target> Drop for Rest<T> {
+    /// All blocks go, also if the drop of what a forgotten wait has left panics.
     fn drop(&mut self) {
         let mut next = self.newest.replace_mut(ptr::null_mut());
-        while let Some(block) = Self::block(next) {
+        run_to_end(|| {
+            let Some(block) = Self::block(next) else { return false };
+            let further = next.cast::<Further<T>>();
+            next = block.further().after;
             // SAFETY: nobody else has the block: registrations and deliveries keep the list.
-            unsafe { block.take_forgotten(super::drop_forgotten) };
-            // SAFETY: it is of `Box::into_raw`, and used no more.
-            let further = unsafe { Box::from_raw(next.cast::<Further<T>>()) };
-            next = further.after;
-            // SAFETY: as above.
-            if let Some(listener) = unsafe { (*further.listener.write_ptr()).take() } {
-                listener.discard();
-            }
-        }
+            let take_forgotten = || unsafe { block.take_forgotten(super::drop_forgotten) };
+            run_both(take_forgotten, || {
+                // SAFETY: it is of `Box::into_raw`, and used no more.
+                let further = unsafe { Box::from_raw(further) };
+                // SAFETY: as above.
+                if let Some(listener) = unsafe { (*further.listener.write_ptr()).take() } {
+                    listener.discard();
+                }
+            });
+            true
+        });
     }
 }
 

@@ -55,6 +55,10 @@ pub(super) const fn bits(seat: usize) -> usize {
 pub(super) struct Seats(pub(super) usize);
 
 impl Seats {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
     pub(super) fn is_one(&self) -> bool {
         self.0.is_power_of_two()
     }

@@ -18,7 +18,6 @@ use crate::wait::{AnyWait, Waiting, wait_forms};
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitClosed<P = &'static Signal> {
-    // Dropped first: it may be in the list of the signal.
     pub(super) waiting: Waiting<(), Task>,
     pub(super) signal: P,
 }
@@ -51,6 +50,13 @@ impl<T, P: Deref<Target = Signal<T>>> FusedFuture for WaitClosed<P> {
 }
 
 wait_forms!([T, P: Deref<Target = Signal<T>>] WaitClosed<P>);
+
+impl<P> Drop for WaitClosed<P> {
+    #[inline]
+    fn drop(&mut self) {
+        self.waiting.leave();
+    }
+}
 
 /// The pointer is never pinned.
 impl<P> Unpin for WaitClosed<P> {}

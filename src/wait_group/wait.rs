@@ -19,7 +19,6 @@ use crate::wait::{AnyWait, Waiting, wait_forms};
 /// It is `Unpin` and fused, and ready again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct Wait<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
-    // Dropped first: it may be in the list of the group.
     pub(super) waiting: Waiting<Round, Task>,
     pub(super) group: P,
 }
@@ -52,6 +51,13 @@ impl<P: Deref<Target = WaitGroup>> FusedFuture for Wait<P> {
 }
 
 wait_forms!([P: Deref<Target = WaitGroup>] Wait<P>);
+
+impl<P: Deref<Target = WaitGroup>> Drop for Wait<P> {
+    #[inline]
+    fn drop(&mut self) {
+        self.waiting.leave();
+    }
+}
 
 /// The pointer is never pinned.
 impl<P: Deref<Target = WaitGroup>> Unpin for Wait<P> {}

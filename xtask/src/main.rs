@@ -1,6 +1,8 @@
 //! `cargo xtask …`: the checks of this repository, each under its own name.
 
+mod bench;
 mod checks;
+mod code_size;
 mod embedded;
 mod executors;
 mod features;
@@ -11,7 +13,7 @@ mod targets;
 
 use anyhow::Result;
 use clap::Parser;
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
 /// The checks of this repository.
 #[derive(Debug, Parser)]
@@ -37,12 +39,8 @@ enum Task {
     Embedded(embedded::EmbeddedArgs),
     /// Counts the instructions of each operation, and fails if one takes more than its baseline.
     Instructions(instructions::InstructionArgs),
-    /// The benchmark table.
-    Bench {
-        /// Passed on to the benchmark.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    /// The benchmark tables, and with `--report` what is shown of them.
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> Result<()> {
@@ -60,9 +58,7 @@ fn main() -> Result<()> {
         Task::Soak => checks::soak(&sh),
         Task::Embedded(args) => embedded::embedded(&sh, &args),
         Task::Instructions(args) => instructions::instructions(&sh, &args),
-        Task::Bench { args } => {
-            Ok(cmd!(sh, "cargo run --quiet --release -p winddown-benches -- {args...}").run()?)
-        }
+        Task::Bench(args) => bench::bench(&sh, &args),
     }
 }
 
