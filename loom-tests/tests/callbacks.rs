@@ -268,6 +268,31 @@ fn callbacks_run_in_the_order_of_their_registration() {
     });
 }
 
+/// Rule 10: the callbacks of a scope come before those of the scopes below it.
+///
+/// Edges: C, L, S.
+///
+/// Mutants: none yet.
+#[test]
+fn callbacks_of_a_scope_come_before_those_below() {
+    check(|| {
+        let pair = Pair::new();
+        // SAFETY: the thread is joined below.
+        let pair = unsafe { lend(&pair) };
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let register = |scope: &Canceller, place: usize| {
+            let order = Arc::clone(&order);
+            scope.token().on_cancel(move || order.lock().unwrap().push(place))
+        };
+        let _registrations = unexplored(|| [register(&pair.leaf, 2), register(&pair.root, 1)]);
+        let canceller = thread::spawn(move || pair.cancel());
+        pair.turns.take();
+        let _ = pair.leaf.token().reason();
+        canceller.join().unwrap();
+        assert_eq!(*order.lock().unwrap(), [1, 2]);
+    });
+}
+
 /// Rule 10: a callback runs on the thread whose call delivered the cancellation. A question, or a look,
 /// delivers nothing, though it finds the scope above cancelled.
 ///

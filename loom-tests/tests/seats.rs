@@ -109,15 +109,74 @@ impl Seats {
     }
 }
 
-/// Makes a test of a model for each of some [`Seats`].
-macro_rules! with_seats {
-    ($model:ident: $($name:ident $seats:ident),+) => {
-        mod $model {$(
+/// Makes a test of a model for each of [`Seats`].
+macro_rules! wherever_it_sits {
+    ($model:ident) => {
+        mod $model {
             #[test]
-            fn $name() {
-                super::$model(super::Seats::$seats);
+            fn in_the_front() {
+                super::$model(super::Seats::Front);
             }
-        )+}
+
+            #[test]
+            fn in_an_open_block() {
+                super::$model(super::Seats::Open);
+            }
+
+            #[test]
+            fn in_a_spent_block() {
+                super::$model(super::Seats::Spent);
+            }
+
+            #[test]
+            fn in_a_half_spent_block() {
+                super::$model(super::Seats::HalfSpent);
+            }
+
+            #[test]
+            fn in_a_new_block() {
+                super::$model(super::Seats::Nowhere);
+            }
+        }
+    };
+}
+
+/// As above, where a block is open.
+macro_rules! where_a_block_is_open {
+    ($model:ident) => {
+        mod $model {
+            #[test]
+            fn in_the_front() {
+                super::$model(super::Seats::Front);
+            }
+
+            #[test]
+            fn in_an_open_block() {
+                super::$model(super::Seats::Open);
+            }
+        }
+    };
+}
+
+/// As above, where a block is to be opened.
+macro_rules! where_no_block_is_open {
+    ($model:ident) => {
+        mod $model {
+            #[test]
+            fn in_a_spent_block() {
+                super::$model(super::Seats::Spent);
+            }
+
+            #[test]
+            fn in_a_half_spent_block() {
+                super::$model(super::Seats::HalfSpent);
+            }
+
+            #[test]
+            fn in_a_new_block() {
+                super::$model(super::Seats::Nowhere);
+            }
+        }
     };
 }
 
@@ -144,9 +203,7 @@ fn rounds_pass_beside_a_first_wait(seats: Seats) {
     });
 }
 
-with_seats!(rounds_pass_beside_a_first_wait:
-    in_the_front Front, in_an_open_block Open, in_a_spent_block Spent, in_a_half_spent_block HalfSpent,
-    in_a_new_block Nowhere);
+wherever_it_sits!(rounds_pass_beside_a_first_wait);
 
 /// Rule 7: two waits that find no seat grow the chain at once, or open a block again, and the thread of one of them
 /// then ends the round.
@@ -168,8 +225,7 @@ fn two_waits_find_no_seat(seats: Seats) {
     });
 }
 
-with_seats!(two_waits_find_no_seat:
-    in_a_spent_block Spent, in_a_half_spent_block HalfSpent, in_a_new_block Nowhere);
+where_no_block_is_open!(two_waits_find_no_seat);
 
 /// As above, with a third thread that ends the round.
 ///
@@ -219,7 +275,7 @@ fn two_rounds_end_at_once(seats: Seats) {
     });
 }
 
-with_seats!(two_rounds_end_at_once: in_the_front Front, in_an_open_block Open);
+where_a_block_is_open!(two_rounds_end_at_once);
 
 /// Rule 12: a wait is dropped beside the delivery that may have fired it, and another one comes, to the same seat
 /// or the one beside it: the one that stays is woken, and each waker is woken by the thread that fired it, and
@@ -248,7 +304,7 @@ fn a_wait_goes_beside_the_end_of_a_round(seats: Seats) {
     });
 }
 
-with_seats!(a_wait_goes_beside_the_end_of_a_round: in_the_front Front, in_an_open_block Open);
+where_a_block_is_open!(a_wait_goes_beside_the_end_of_a_round);
 
 /// Rule 7: a block that was fired is opened again, and notified, while the thread that has fired it is still to
 /// fire what was below it on the stack.
@@ -529,5 +585,71 @@ fn a_callback_that_is_taken_back_gives_its_place_to_nobody() {
         assert!(expected.eq(of_the_cancel));
         assert_eq!(order.iter().filter(|place| **place == 3).count(), 1);
         drop((early, late));
+    });
+}
+
+/// Rules 7 and 12: a wait opens a block again while an old one, which was fired there, frees its seat: the wait may
+/// get that seat, when the old one is done with it.
+///
+/// Edges: V.
+///
+/// Mutants: none yet.
+#[test]
+fn a_seat_is_freed_while_its_block_is_opened() {
+    check(|| {
+        let group = WaitGroup::new();
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        let mut held = Seats::HalfSpent.in_group(group);
+        let old = held.pop();
+        let goes = thread::spawn(move || drop(old));
+        let wait = Polled::new(group.wait());
+        goes.join().unwrap();
+        unexplored(|| group.done().unwrap());
+        wait.assert_woken();
+    });
+}
+
+/// Rule 12: a wait over a pointer of a foreign type, which is polled with another waker beside the end of its round,
+/// gives its old registration up, with the hold that it had of the list.
+///
+/// Edges: B, C, S, V.
+///
+/// Mutants: none yet.
+#[test]
+fn a_registration_that_is_replaced_goes() {
+    check(|| {
+        let group = Box::new(WaitGroup::new());
+        // SAFETY: the thread is joined below, before the group goes.
+        let lent = unsafe { lend(&*group) };
+        lent.add(1).unwrap();
+        let (before, after) = (Wakes::new(), Wakes::new());
+        let mut wait = parked(WaitGroup::wait_in(Lent(lent)), &before.waker());
+        let finisher = thread::spawn(move || lent.done().unwrap());
+        let pending = poll(&mut wait, &after.waker()).is_pending();
+        finisher.join().unwrap();
+        assert!(!pending || after.count() == 1);
+        assert!(poll(&mut wait, Waker::noop()).is_ready());
+    });
+}
+
+/// Rule 7: a child that sits down in a block of its parent which is being fired hears of the cancel by its own
+/// look, since it has acquired what led to the firing.
+///
+/// Edges: B, D, S.
+///
+/// Mutants: none yet.
+#[test]
+fn a_child_that_sits_down_too_late_hears_of_the_cancel() {
+    check(|| {
+        let root = CancelScope::new().detach();
+        // SAFETY: the thread is joined below.
+        let root = unsafe { lend(&root) };
+        let children = [(); 3].map(|()| root.token().child());
+        let _crowd = [0, 1].map(|at| parked(children[at].token().cancelled(), Waker::noop()));
+        let canceller = thread::spawn(move || assert!(root.cancel()));
+        let wait = Polled::new(children[2].token().cancelled());
+        canceller.join().unwrap();
+        wait.assert_woken();
     });
 }
