@@ -140,6 +140,14 @@ pub use waits::{Stopped, WaitDoor, WaitDrained, WaitShutdown};
 /// # });
 /// ```
 ///
+/// # Many cores
+///
+/// Entering and leaving cost one read-modify-write each, of one word. If threads get in each other's way there,
+/// a group without a limit spreads its count: from then on each core counts on a cache line of its own, so that
+/// entering and leaving take as long as on one thread. That happens by itself, once, to groups that are
+/// contended for: an entry then allocates 64 bytes for each core (for 8 at least, and 64 at most), the first
+/// close takes a step for each, and [`len`](Self::len) a load. It takes the feature `std`, and 64-bit pointers.
+///
 /// # Availability
 ///
 /// Handles may be cloned and dropped in an interrupt; dropping the last one is a [`close`](Self::close),
@@ -189,6 +197,9 @@ impl TaskGroup {
     ///
     /// Everywhere, interrupts included (not with the feature `holders`); it neither locks nor
     /// allocates. It takes a load for each group above, and for each scope of the token above those.
+    ///
+    /// With `std`, on targets with 64-bit pointers, one entry of a group without a limit may allocate, once:
+    /// see [`TaskGroup`]. So do not call it in a signal handler.
     ///
     /// # Examples
     ///
@@ -575,14 +586,23 @@ impl TaskGroup {
     /// How many tasks are inside: a snapshot. A child counts as one, however many tasks it has; so does a
     /// place that was granted to a wait for room and is not taken yet. A link does not count.
     ///
+    /// A task that enters or leaves during the call may be counted or not. After threads have contended (see
+    /// [`TaskGroup`]) that may hide another task that is inside all the time, and so may a first close that
+    /// another thread has not finished yet. [`is_drained`](Self::is_drained) and all waits are exact.
+    ///
     /// # Availability
     ///
-    /// Everywhere, interrupts included; one load, or one for each core if the group is sharded.
+    /// Everywhere, interrupts included; one load, or one for each core once threads have contended.
     pub fn len(&self) -> usize {
         self.shared.population.len()
     }
 
-    /// Whether nobody is inside, at this moment.
+    #[cfg(loom)]
+    pub(crate) fn spread(&self) {
+        self.shared.population.spread();
+    }
+
+    /// Whether [`len`](Self::len) is zero.
     ///
     /// # Availability
     ///

@@ -77,7 +77,13 @@ pub use wait_group::{Guard, WaitGroup};
 pub mod model {
     pub use crate::sync::model::{Arc, Weak};
 
-    /// Says which shard of a sharded group this thread counts on: 0 or 1.
+    /// Spreads the count of a group without a limit over its shards, as a thread does that lost its exchange
+    /// with the word.
+    pub fn spread(group: &crate::TaskGroup) {
+        group.spread();
+    }
+
+    /// Says which shard this thread counts on once a group is spread: 0, as at first, or 1.
     pub fn count_on_shard(index: usize) {
         crate::sync::threads::set_index(index);
     }

@@ -14,8 +14,13 @@
 //! * **D** (close to refused): what came before a close is seen by whoever is refused, and who sees
 //!   the door closed enters nowhere afterwards: one word has both.
 
+mod count;
 mod limited;
-mod sharded;
+#[cfg_attr(
+    not(all(feature = "std", target_pointer_width = "64")),
+    path = "population/unsharded.rs"
+)]
+mod shards;
 mod word;
 
 use core::fmt;
@@ -23,9 +28,8 @@ use core::num::NonZeroUsize;
 
 use crate::deferred::Deferred;
 use crate::error::Refused;
-use crate::sync::{Arc, AtomicUsize, Line, Ordering, fence};
-use sharded::Sharded;
-use word::{CLOSED, ONE, Word};
+use crate::sync::{Arc, Line};
+use count::Count;
 
 pub(crate) use limited::{GivenUp, Limited, Outcome, Queued};
 
@@ -36,13 +40,11 @@ pub(crate) struct Population {
 }
 
 enum Form {
-    /// All count in one word.
-    Plain(AtomicUsize),
-    /// All count in one word, up to a limit, and some wait for a place. By reference, for a server that
-    /// is still at work when the group is gone.
+    /// As many as come.
+    Unlimited(Count),
+    /// Up to a limit, and some wait for a place. By reference, for a server that is still at work when the
+    /// group is gone.
     Limited(Arc<Limited>),
-    /// Each core counts on its own line until the door closes.
-    Sharded(Sharded),
 }
 
 /// What a step out, or a close, has led to.
@@ -63,12 +65,10 @@ impl Exit {
 }
 
 impl Population {
-    pub(crate) fn new(limit: Option<NonZeroUsize>, is_sharded: bool) -> Self {
-        let sharded = if is_sharded && limit.is_none() { Sharded::new() } else { None };
-        let form = match (limit, sharded) {
-            (Some(limit), _) => Form::Limited(Arc::new(Limited::new(limit))),
-            (None, Some(sharded)) => Form::Sharded(sharded),
-            (None, None) => Form::Plain(AtomicUsize::new(Word::EMPTY.0)),
+    pub(crate) fn new(limit: Option<NonZeroUsize>) -> Self {
+        let form = match limit {
+            Some(limit) => Form::Limited(Arc::new(Limited::new(limit))),
+            None => Form::Unlimited(Count::new()),
         };
         Self { form: Line(form) }
     }
@@ -77,18 +77,16 @@ impl Population {
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         match &self.form.0 {
-            Form::Plain(word) => load(word).is_closed(),
+            Form::Unlimited(count) => count.is_closed(),
             Form::Limited(limited) => limited.is_closed(),
-            Form::Sharded(sharded) => load(&sharded.word).is_closed(),
         }
     }
 
     /// How many are inside: a snapshot.
     pub(crate) fn len(&self) -> usize {
         match &self.form.0 {
-            Form::Plain(word) => load(word).count(),
+            Form::Unlimited(count) => count.len(),
             Form::Limited(limited) => limited.count(),
-            Form::Sharded(sharded) => sharded.len(),
         }
     }
 
@@ -96,7 +94,7 @@ impl Population {
     pub(crate) fn limited(&self) -> Option<&Limited> {
         match &self.form.0 {
             Form::Limited(limited) => Some(limited),
-            Form::Plain(_) | Form::Sharded(_) => None,
+            Form::Unlimited(_) => None,
         }
     }
 
@@ -104,9 +102,8 @@ impl Population {
     #[inline]
     pub(crate) fn enter(&self) -> Result<(), Refused> {
         match &self.form.0 {
-            Form::Plain(word) => enter(word),
+            Form::Unlimited(count) => count.enter(),
             Form::Limited(limited) => limited.enter(),
-            Form::Sharded(sharded) => sharded.enter(),
         }
     }
 
@@ -114,12 +111,8 @@ impl Population {
     #[inline]
     pub(crate) fn join_in(&self) -> Result<(), Refused> {
         match &self.form.0 {
-            Form::Plain(word) => join_in(word),
+            Form::Unlimited(count) => count.join_in(),
             Form::Limited(limited) => limited.join_in(),
-            Form::Sharded(sharded) => {
-                sharded.join_in();
-                Ok(())
-            }
         }
     }
 
@@ -133,20 +126,15 @@ impl Population {
     pub(crate) unsafe fn leave(this: *const Self, deferred: &mut Deferred) -> Exit {
         // SAFETY: the caller's promise, here and below; each form works on a raw pointer.
         match unsafe { &(*this).form.0 } {
-            Form::Plain(word) => {
-                let word = &raw const *word;
+            Form::Unlimited(count) => {
+                let count = &raw const *count;
                 // SAFETY: as above.
-                unsafe { leave(word) }
+                unsafe { Count::leave(count) }
             }
             Form::Limited(limited) => {
                 let limited = Arc::as_ptr(limited);
                 // SAFETY: as above.
                 unsafe { Limited::leave(limited, deferred) }
-            }
-            Form::Sharded(sharded) => {
-                let sharded = &raw const *sharded;
-                // SAFETY: as above.
-                unsafe { Sharded::leave(sharded) }
             }
         }
     }
@@ -161,67 +149,18 @@ impl Population {
     /// nobody is inside.
     pub(crate) fn close(&self, deferred: &mut Deferred) -> Option<Exit> {
         match &self.form.0 {
-            Form::Plain(word) => close(word).map(last_if),
+            Form::Unlimited(count) => count.close(),
             Form::Limited(limited) => limited.close(deferred),
-            Form::Sharded(sharded) => sharded.close(),
         }
     }
-}
 
-#[inline]
-fn load(word: &AtomicUsize) -> Word {
-    // D: a closed word acquires what came before the close.
-    Word(word.load(Ordering::Acquire))
-}
-
-#[inline]
-fn enter(word: &AtomicUsize) -> Result<(), Refused> {
-    let mut now = load(word);
-    loop {
-        let next = now.enter()?;
-        // Relaxed: entering publishes nothing; a read-modify-write keeps the sequences of A.
-        match word.compare_exchange_weak(now.0, next.0, Ordering::Relaxed, Ordering::Acquire) {
-            Ok(_) => return Ok(()),
-            Err(other) => now = Word(other),
+    /// Has threads count on shards from now on, if there is no limit and no close.
+    #[cfg(loom)]
+    pub(crate) fn spread(&self) {
+        if let Form::Unlimited(count) = &self.form.0 {
+            count.spread();
         }
     }
-}
-
-#[inline]
-fn join_in(word: &AtomicUsize) -> Result<(), Refused> {
-    load(word).has_margin()?;
-    // Relaxed: as in `enter`. The count is above zero, since somebody is inside.
-    word.fetch_add(ONE, Ordering::Relaxed);
-    Ok(())
-}
-
-/// # Safety
-///
-/// The caller's own count keeps `word` until this gives it up.
-#[inline]
-unsafe fn leave(word: *const AtomicUsize) -> Exit {
-    // A: publishes what was done inside.
-    // SAFETY: the caller's promise; nothing is touched after it.
-    let before = unsafe { &*word }.fetch_sub(ONE, Ordering::Release);
-    last_if(Word(before - ONE))
-}
-
-/// The closed word, for the first who closes.
-fn close(word: &AtomicUsize) -> Option<Word> {
-    // D: publishes what came before, and acquires what came before the first close.
-    let before = Word(word.fetch_or(CLOSED, Ordering::AcqRel));
-    (!before.is_closed()).then_some(Word(before.0 | CLOSED))
-}
-
-/// What follows from a step that left `now` in the word.
-#[inline]
-fn last_if(now: Word) -> Exit {
-    if !now.is_over() {
-        return Exit::NotLast;
-    }
-    // A: acquires what all did who left before.
-    fence(Ordering::Acquire);
-    Exit::Last
 }
 
 impl fmt::Debug for Population {

@@ -131,12 +131,20 @@ impl<T> UnsafeCell<T> {
 pub(crate) struct Line<T>(pub(crate) T);
 
 /// How many threads are worth counting apart, and which of them this one is.
+///
+/// `index()` is below `count()`, which is a power of two and never changes. Unsafe code relies on that.
 #[cfg(all(feature = "std", not(loom)))]
 pub(crate) mod threads {
     use core::cell::Cell;
     use core::sync::atomic::{AtomicUsize, Ordering};
 
-    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    /// A thread that may run on one core only is told that there is one. And more than there are cores
+    /// lets fewer threads meet.
+    const LEAST: usize = 8;
+    /// More would take longer to add up than they save.
+    const MOST: usize = 64;
+
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
 
     std::thread_local! {
         // From 1 on; 0 is not assigned yet. Without a destructor, it is there until the thread is
@@ -144,32 +152,34 @@ pub(crate) mod threads {
         static INDEX: Cell<usize> = const { Cell::new(0) };
     }
 
+    /// The first call in a process asks the system, which takes tens of microseconds.
     pub(crate) fn count() -> usize {
-        // Asking the system takes tens of microseconds.
-        static COUNT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-        *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+        // 0 is not known yet.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        // Relaxed: a number, and nothing that goes with it.
+        let known = COUNT.load(Ordering::Relaxed);
+        if known != 0 {
+            return known;
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = cores.next_power_of_two().clamp(LEAST, MOST);
+        // The first answer stays, also if the system changes its mind meanwhile.
+        match COUNT.compare_exchange(0, count, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => count,
+            Err(first) => first,
+        }
     }
 
     #[inline]
     pub(crate) fn index() -> usize {
         let index = |it: &Cell<usize>| if it.get() == 0 { assign(it) } else { it.get() };
-        INDEX.try_with(index).unwrap_or(0)
+        INDEX.try_with(index).unwrap_or(1) - 1
     }
 
     #[cold]
     fn assign(cell: &Cell<usize>) -> usize {
-        cell.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        cell.set((NEXT.fetch_add(1, Ordering::Relaxed) & (count() - 1)) + 1);
         cell.get()
-    }
-}
-#[cfg(not(feature = "std"))]
-pub(crate) mod threads {
-    pub(crate) fn count() -> usize {
-        1
-    }
-
-    pub(crate) fn index() -> usize {
-        0
     }
 }
 /// A model says which thread counts where.
@@ -190,6 +200,7 @@ pub(crate) mod threads {
     }
 
     pub(crate) fn set_index(index: usize) {
+        assert!(index < count());
         INDEX.with(|it| it.set(index));
     }
 }

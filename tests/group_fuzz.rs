@@ -64,8 +64,7 @@ impl Run {
             tally.finalised.fetch_add(1, Ordering::Relaxed);
         });
         match self.below(4) {
-            0 => builder.sharded(),
-            1 => builder.limit(NonZeroUsize::new(1 + self.below(3)).unwrap()),
+            0 => builder.limit(NonZeroUsize::new(1 + self.below(3)).unwrap()),
             _ => builder,
         }
     }
@@ -211,7 +210,6 @@ fn random_errors_are_all_counted() {
         let mut random = Random::new(seed);
         let (threads, keep) = (1 + random.below(3), random.below(20));
         let builder = TaskGroup::builder().keep_errors(keep).cancel_on_error(seed % 2 == 0);
-        let builder = if random.below(2) == 0 { builder.sharded() } else { builder };
         let group: ErrGroup<u64> = builder.build_err();
         let recorded = AtomicUsize::new(0);
         thread::scope(|scope| {

@@ -144,10 +144,10 @@ mod with_the_feature {
         assert_eq!(unfinished.left, group.holders().len());
     }
 
-    /// Sharded or not: one list.
+    /// Whatever thread they enter on: one list.
     #[test]
-    fn a_sharded_group_knows_its_holders() {
-        let group = TaskGroup::builder().sharded().build();
+    fn a_group_knows_the_holders_of_all_threads() {
+        let group = TaskGroup::new();
         let guards: Vec<TaskGuard> = (0..4)
             .map(|_| {
                 let group = group.clone();

@@ -124,7 +124,7 @@ fn a_wait_that_gives_up_passes_its_place_on() {
 /// Limits: without a limit, or with room, it is ready at once.
 #[test]
 fn room_is_had_at_once_where_there_is_some() {
-    for group in [TaskGroup::new(), limited(1), TaskGroup::builder().sharded().build()] {
+    for group in [TaskGroup::new(), limited(1)] {
         let guard = seated(&mut group.guard_when_room());
         assert_eq!(group.len(), 1);
         drop(guard);
@@ -188,13 +188,13 @@ fn a_wait_for_room_may_have_a_limit() {
     assert!(group.is_empty());
 }
 
-/// A limit together with `sharded` is a limit; a limit and a finaliser below a parent, too.
+/// A group with a limit and a finaliser may be below a parent.
 #[test]
 fn a_limit_goes_with_everything_else() {
     let parent = TaskGroup::new();
     let ran = Arc::new(AtomicUsize::new(0));
     let here = Arc::clone(&ran);
-    let builder = TaskGroup::builder().sharded().limit(NonZeroUsize::MIN).finally(move || {
+    let builder = TaskGroup::builder().limit(NonZeroUsize::MIN).finally(move || {
         here.fetch_add(1, Ordering::Relaxed);
     });
     let child = parent.child_with(builder).unwrap();

@@ -171,9 +171,8 @@ mod a_join_in_a_callback {
 
     type Shape = (&'static str, fn(&CancelToken) -> Below);
 
-    const TREES: [Shape; 5] = [
+    const TREES: [Shape; 4] = [
         ("a group", |above| vec![builder(above).build()]),
-        ("a sharded group", |above| vec![builder(above).sharded().build()]),
         ("a group with a limit", |above| vec![builder(above).limit(NonZeroUsize::MIN).build()]),
         ("a child with a limit", |above| {
             let parent = builder(above).build();

@@ -56,12 +56,6 @@ impl Watch {
     }
 }
 
-/// The plain form, and one for each core.
-fn forms(watch: &Watch, round: usize) -> TaskGroup {
-    let builder = watch.builder();
-    if round % 2 == 0 { builder.build() } else { builder.sharded().build() }
-}
-
 /// Comes in until it is refused, with a clone now and then.
 fn comes_and_goes<'a>(group: &TaskGroup, watch: &'a Watch) -> Act<'a> {
     let group = group.clone();
@@ -89,9 +83,9 @@ fn waits(group: &TaskGroup, watch: &Watch) -> Act<'static> {
 /// Rules 4, 16: entries against a close, which is over the door for all once it has returned.
 #[test]
 fn entries_meet_a_close() {
-    for round in 0..ROUNDS {
+    for _ in 0..ROUNDS {
         let watch = Watch::default();
-        let group = forms(&watch, round);
+        let group = watch.builder().build();
         let closes = || -> Act<'_> {
             Box::new(|| {
                 group.close();
@@ -115,12 +109,12 @@ fn entries_meet_a_close() {
 fn the_last_guard_meets_the_last_handle() {
     for round in 0..ROUNDS {
         let watch = Watch::default();
-        let group = forms(&watch, round);
+        let group = watch.builder().build();
         let token = group.token().clone();
         let guards = [group.guard().unwrap(), group.guard().unwrap()];
         let mut acts: Vec<Act<'_>> = Vec::new();
         for (at, guard) in guards.into_iter().enumerate() {
-            acts.push(match (round / 2 + at) % 4 {
+            acts.push(match (round + at) % 4 {
                 0 => Box::new(move || drop(guard)),
                 1 => Box::new(move || drop(guard.clone().leave())),
                 2 => Box::new(move || drop(guard.leave())),
@@ -142,7 +136,7 @@ fn the_last_guard_meets_the_last_handle() {
 fn everybody_ends_the_group_at_once() {
     for round in 0..ROUNDS {
         let watch = Watch::default();
-        let group = &forms(&watch, round);
+        let group = &watch.builder().build();
         let guards = [(); 3].map(|()| group.guard().unwrap());
         let seen = || assert_eq!((watch.ends(), group.is_drained()), (1, true));
         let mut acts: Vec<Act<'_>> = vec![
@@ -226,9 +220,9 @@ fn children_meet_the_close_of_their_parent() {
 /// Links: groups are built on one that ends meanwhile; each ends after it, once.
 #[test]
 fn links_meet_the_end_of_what_they_point_to() {
-    for round in 0..ROUNDS {
+    for _ in 0..ROUNDS {
         let (target, linked) = (Watch::default(), Watch::default());
-        let group = forms(&target, round);
+        let group = target.builder().build();
         let guard = group.guard().unwrap();
         let builds = |handle: TaskGroup| -> Act<'_> {
             let (target, linked) = (&target, &linked);
@@ -256,9 +250,9 @@ fn links_meet_the_end_of_what_they_point_to() {
 /// Rule 12: waits of every kind are polled, moved and dropped while the group ends.
 #[test]
 fn waits_are_dropped_while_the_group_ends() {
-    for round in 0..ROUNDS {
+    for _ in 0..ROUNDS {
         let watch = Watch::default();
-        let group = forms(&watch, round);
+        let group = watch.builder().build();
         let guard = group.guard().unwrap();
         let bell = Bell::new();
         let gives_up = |handle: TaskGroup| -> Act<'_> {

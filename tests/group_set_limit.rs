@@ -182,8 +182,7 @@ fn a_new_limit_of_a_closed_group_lets_nobody_in() {
 #[test]
 fn a_group_without_a_limit_gets_none() {
     let parent = limited(3);
-    let without =
-        [TaskGroup::new(), TaskGroup::builder().sharded().build(), parent.child().unwrap()];
+    let without = [TaskGroup::new(), parent.child().unwrap()];
     for group in without {
         let error = group.set_limit(limit(1)).unwrap_err();
         assert!(error.to_string().contains("built without a limit"));
@@ -191,7 +190,7 @@ fn a_group_without_a_limit_gets_none() {
         group.close();
         assert_eq!(group.set_limit(limit(1)), Err(error));
     }
-    let child = parent.child_with(TaskGroup::builder().sharded().limit(limit(1))).unwrap();
+    let child = parent.child_with(TaskGroup::builder().limit(limit(1))).unwrap();
     child.set_limit(limit(2)).unwrap();
     assert_eq!((room_of(&child), room_of(&parent)), (2, 2), "each has its own");
 }

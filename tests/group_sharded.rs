@@ -1,4 +1,7 @@
-//! Groups that count on a line for each core: the same rules, whatever thread enters and leaves.
+//! Groups that have come to count on a line for each core: the same rules, whatever thread enters and leaves.
+//!
+//! Contention spreads a count, so on one core these groups may count in one word.
+//! `RUSTFLAGS="--cfg winddown_born_sharded" cargo test --test group_sharded` spreads all of them at birth.
 
 #![cfg(all(feature = "std", not(loom)))]
 
@@ -18,15 +21,31 @@ const ROUNDS: usize = if cfg!(debug_assertions) { 100 } else { 2000 };
 /// Comes only if somebody is lost.
 const LONG: Duration = Duration::from_secs(60);
 
+/// A group whose threads have contended.
 fn sharded() -> TaskGroup {
-    TaskGroup::builder().sharded().build()
+    contended(TaskGroup::new())
+}
+
+/// Has threads enter `group` and leave until they have lost many exchanges.
+fn contended(group: TaskGroup) -> TaskGroup {
+    let start = Barrier::new(2);
+    let contend = || {
+        start.wait();
+        (0..5_000).for_each(|_| drop(group.guard().unwrap()));
+    };
+    thread::scope(|threads| {
+        threads.spawn(contend);
+        contend();
+    });
+    assert!(group.is_empty());
+    group
 }
 
 /// A group, and how often its finaliser ran.
 fn counted() -> (TaskGroup, Arc<AtomicUsize>) {
     let ran = Arc::new(AtomicUsize::new(0));
     let here = Arc::clone(&ran);
-    let group = TaskGroup::builder().sharded().finally(move || {
+    let group = TaskGroup::builder().finally(move || {
         here.fetch_add(1, Ordering::Relaxed);
     });
     (group.build(), ran)
@@ -36,6 +55,7 @@ fn counted() -> (TaskGroup, Arc<AtomicUsize>) {
 #[test]
 fn tasks_may_leave_on_another_thread_than_they_entered() {
     let (group, ran) = counted();
+    let group = contended(group);
     let mut guards = Vec::new();
     for _ in 0..8 {
         let handle = group.clone();
@@ -111,12 +131,12 @@ fn nobody_enters_a_closed_group_on_any_thread() {
     assert!(group.is_drained());
 }
 
-/// All else is as in the plain form: children, links, errors, shutdown, the last handle.
+/// All else is as in a group without contention: children, links, errors, shutdown, the last handle.
 #[test]
-fn everything_else_is_as_in_the_plain_form() {
+fn everything_else_is_as_without_contention() {
     let parent = sharded();
-    let child = parent.child_with(TaskGroup::builder().sharded()).unwrap();
-    let linked = TaskGroup::builder().sharded().link(&parent).build();
+    let child = contended(parent.child().unwrap());
+    let linked = contended(TaskGroup::builder().link(&parent).build());
     let guard = child.guard().unwrap();
     assert_eq!((parent.len(), child.len(), linked.len()), (1, 1, 0));
     linked.close();
@@ -127,7 +147,8 @@ fn everything_else_is_as_in_the_plain_form() {
     drop(guard);
     assert_eq!(stop.block(), Stopped::Forced);
     assert!(linked.is_drained());
-    let errors: ErrGroup<u8> = TaskGroup::builder().sharded().build_err();
+    let errors: ErrGroup<u8> = TaskGroup::builder().build_err();
+    let _ = contended(errors.group().clone());
     assert!(look(&mut errors.try_track(ready(Err(7))).unwrap()).is_ready());
     assert_eq!(errors.join().block().unwrap_err().first(), Some(&7));
     let (group, ran) = counted();
@@ -138,12 +159,13 @@ fn everything_else_is_as_in_the_plain_form() {
     assert_eq!(ran.load(Ordering::Relaxed), 1);
 }
 
-/// Rules 4, 16: entries, exits and clones of several threads meet the fold and a second closer; the
-/// group drains once, and not before the last one has left.
+/// Rules 4, 16: entries, exits and clones of several threads meet the first spread or the fold, and a second
+/// closer; the group drains once, and not before the last one has left.
 #[test]
 fn the_fold_meets_everybody() {
     for round in 0..ROUNDS {
         let (group, ran) = counted();
+        let group = if round % 8 == 0 { contended(group) } else { group };
         let inside = Arc::new(AtomicUsize::new(0));
         let start = Barrier::new(4);
         let (give, given) = mpsc::channel::<TaskGuard>();
@@ -232,4 +254,35 @@ fn the_length_is_one_that_could_be() {
     assert_eq!(group.len(), 1);
     assert!(look(&mut group.join().until(pending::<()>())).is_pending());
     assert_eq!(group.len(), 1);
+}
+
+/// Rule 2: guards from before threads contend leave afterwards, and the other way round.
+#[test]
+fn guards_from_before_and_after_the_contention_are_counted_alike() {
+    let (group, ran) = counted();
+    let before = [(); 3].map(|()| group.guard().unwrap());
+    let start = Barrier::new(2);
+    let contend = || {
+        start.wait();
+        let mut kept = Vec::new();
+        for turn in 0..5_000 {
+            let guard = group.guard().unwrap();
+            if turn % 500 == 0 {
+                kept.push(guard.clone());
+            }
+        }
+        kept
+    };
+    let (one, other) = thread::scope(|threads| {
+        let other = threads.spawn(contend);
+        (contend(), other.join().unwrap())
+    });
+    assert_eq!(group.len(), 23);
+    thread::spawn(move || drop((before, other))).join().unwrap();
+    assert_eq!(group.len(), 10);
+    group.close();
+    assert_eq!((group.len(), ran.load(Ordering::Relaxed)), (10, 0));
+    drop(one);
+    assert!(group.is_drained());
+    assert_eq!((group.len(), ran.load(Ordering::Relaxed)), (0, 1));
 }

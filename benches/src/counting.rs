@@ -18,8 +18,8 @@ pub(crate) fn enter_and_leave(scale: Scale) -> Family {
          and out again, each contender by its own guard. `winddown` stands in the group by \
          reference (`guard`), `winddown Arc` holds a pointer to it in each guard as the others do \
          (`guard_in`). `TaskGroup` also has a door; `TaskGroup child` is one level below another; \
-         `TaskGroup sharded` counts each core on its own line. Floor: two read-modify-writes of one \
-         word; `own line` is those on a line for each thread.",
+         threads that contend for either come to count on a line for each core. Floor: two \
+         read-modify-writes of one word; `own line` is those on a line for each thread.",
     );
     for threads in [1, 2, 4, 8, 16] {
         column(&mut family, threads, scale);
@@ -53,10 +53,6 @@ fn child() -> (TaskGroup, TaskGroup) {
     (parent, child)
 }
 
-fn sharded() -> TaskGroup {
-    TaskGroup::builder().sharded().build()
-}
-
 fn column(family: &mut Family, threads: usize, scale: Scale) {
     add(family, FLOOR, threads, scale, || Box::new(Line::default()), |line| line.two_rmws());
     own_line(family, threads, scale);
@@ -70,9 +66,6 @@ fn column(family: &mut Family, threads: usize, scale: Scale) {
         drop(black_box(group.guard()));
     });
     add(family, "winddown TaskGroup child", threads, scale, child, |(_, group)| {
-        drop(black_box(group.guard()));
-    });
-    add(family, "winddown TaskGroup sharded", threads, scale, sharded, |group| {
         drop(black_box(group.guard()));
     });
     add(family, "TaskTracker", threads, scale, TaskTracker::new, |tracker| {

@@ -86,26 +86,6 @@ impl Tracking for TaskGroup {
     }
 }
 
-struct Sharded(TaskGroup);
-
-impl Default for Sharded {
-    fn default() -> Self {
-        Self(TaskGroup::builder().sharded().build())
-    }
-}
-
-impl Tracking for Sharded {
-    const NAME: &'static str = "winddown TaskGroup sharded";
-
-    fn track(&self, index: usize) -> impl Future<Output = ()> + Send + 'static {
-        self.0.track(work(index)).expect("an open group")
-    }
-
-    async fn drain(&self) {
-        self.0.join().await;
-    }
-}
-
 impl Tracking for ErrGroup<()> {
     const NAME: &'static str = "winddown ErrGroup";
 
@@ -150,7 +130,6 @@ fn on_tokio(family: &mut Family, heading: &str, tasks: usize, make: fn() -> Buil
     let column = family.column(heading);
     tracked_on_tokio::<Counter>(family, column, tasks, make);
     tracked_on_tokio::<TaskGroup>(family, column, tasks, make);
-    tracked_on_tokio::<Sharded>(family, column, tasks, make);
     tracked_on_tokio::<ErrGroup<()>>(family, column, tasks, make);
     tracked_on_tokio::<TaskTracker>(family, column, tasks, make);
     family.add("JoinSet", column, move || {
@@ -193,7 +172,6 @@ fn on_smol(family: &mut Family, tasks: usize) {
     let column = family.column("smol, one thread");
     tracked_on_smol::<Counter>(family, column, tasks);
     tracked_on_smol::<TaskGroup>(family, column, tasks);
-    tracked_on_smol::<Sharded>(family, column, tasks);
     tracked_on_smol::<ErrGroup<()>>(family, column, tasks);
     tracked_on_smol::<TaskTracker>(family, column, tasks);
 }

@@ -24,7 +24,6 @@ pub struct TaskGroupBuilder {
     pub(super) parent: Option<CancelToken>,
     pub(super) links: Vec<TaskGroup>,
     limit: Option<NonZeroUsize>,
-    is_sharded: bool,
     finaliser: Option<Callback>,
     pub(crate) seal: Option<Box<dyn Seal>>,
     pub(crate) keeps_going: bool,
@@ -69,19 +68,6 @@ impl TaskGroupBuilder {
     /// Everywhere.
     pub fn limit(self, limit: NonZeroUsize) -> Self {
         Self { limit: Some(limit), ..self }
-    }
-
-    /// Counts tasks on a cache line for each core, for groups that many threads enter and leave all
-    /// the time. It takes 64 bytes a core, closing takes a step for each, and
-    /// [`len`](TaskGroup::len) one more load.
-    ///
-    /// Without `std`, on one core, and together with a [`limit`](Self::limit), it changes nothing.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere; it is of use with the feature `std`.
-    pub fn sharded(self) -> Self {
-        Self { is_sharded: true, ..self }
     }
 
     /// Runs `finaliser` once, when the group is closed, empty, and all that it is linked to is
@@ -169,7 +155,7 @@ impl TaskGroupBuilder {
     /// A group whose door hangs below `above`.
     fn make(self, above: Option<Arc<Node>>, stop: CancelScope, links: usize) -> TaskGroup {
         let shared = Shared::new(Parts {
-            population: Population::new(self.limit, self.is_sharded),
+            population: Population::new(self.limit),
             door: Node::new(above, Traits::default()),
             stop,
             links,
@@ -186,7 +172,6 @@ impl fmt::Debug for TaskGroupBuilder {
             .field("parent", &self.parent)
             .field("links", &self.links)
             .field("limit", &self.limit)
-            .field("sharded", &self.is_sharded)
             .finish_non_exhaustive()
     }
 }

@@ -28,7 +28,8 @@ use crate::token::CancelToken;
 ///
 /// # Availability
 ///
-/// It may be taken, cloned, asked and dropped in an interrupt (not with the feature `holders`); the last
+/// It may be taken, cloned, asked and dropped in an interrupt (not with the feature `holders`; see
+/// [`TaskGroup::guard`] for signal handlers); the last
 /// one of a closed group only where the finaliser may run there, and while a handle lives. The drain of a
 /// group that is below another, or linked to, frees a block for each of those.
 #[must_use = "dropping it counts the task out"]

@@ -13,6 +13,9 @@
 //! | count < half | join in | count + 1, whatever the door  |
 //! | any          | leave   | count − 1                     |
 //! | any          | close   | `CLOSED`                      |
+//! | open         | fold    | `CLOSED`, count + `BIAS`      |
+//!
+//! The last row is a close of a count that is spread over shards, see `count.rs`.
 //!
 //! Only a task that is counted joins another one in. So `CLOSED` with a count of zero is reached by exactly
 //! one step, and is final.
@@ -32,8 +35,8 @@ const HALF: usize = usize::MAX / ONE / 2 + 1;
 #[cfg(winddown_small_word)]
 const HALF: usize = 8;
 
-/// Kept in the count of a sharded population until all shards are folded into it, so that it cannot
-/// reach zero too early.
+/// In the count from the close of a spread population until all its shards are folded into the word, so that
+/// the count cannot reach zero too early. It is below `HALF`, so nobody is refused for its sake.
 pub(super) const BIAS: usize = usize::MAX / ONE / 4;
 
 /// One value of a word.
@@ -42,7 +45,6 @@ pub(super) struct Word(pub(super) usize);
 
 impl Word {
     pub(super) const EMPTY: Self = Self(0);
-    pub(super) const BIASED: Self = Self(BIAS * ONE);
 
     pub(super) fn is_closed(self) -> bool {
         self.0 & CLOSED != 0
@@ -63,6 +65,25 @@ impl Word {
         }
         self.has_margin()?;
         Ok(Self(self.0 + ONE))
+    }
+
+    /// One task less.
+    pub(super) fn leave(self) -> Self {
+        Self(self.0 - ONE)
+    }
+
+    pub(super) fn close(self) -> Self {
+        Self(self.0 | CLOSED)
+    }
+
+    /// Closed, with shards that are still to be folded.
+    pub(super) fn fold(self) -> Self {
+        Self(self.0 + BIAS * ONE).close()
+    }
+
+    /// All shards are folded.
+    pub(super) fn folded(self) -> Self {
+        Self(self.0 - BIAS * ONE)
     }
 
     /// Whether one more may join in.
@@ -89,5 +110,7 @@ mod tests {
     fn only_a_closed_and_empty_word_is_over() {
         assert!(Word(CLOSED).is_over());
         assert!(!Word::EMPTY.is_over() && !Word(CLOSED | ONE).is_over());
+        assert!(!Word::EMPTY.fold().is_over() && Word::EMPTY.fold().folded().is_over());
+        assert_eq!(Word(2 * ONE).fold().folded(), Word(2 * ONE).close());
     }
 }

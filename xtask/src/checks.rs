@@ -25,7 +25,10 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
         cmd!(sh, "cargo doc --no-deps --quiet").run()?;
         Ok(cmd!(sh, "cargo doc --no-deps --quiet --features holders").run()?)
     })?;
-    step("limits, with small words", || small_words(sh))?;
+    step("limits, with small words", || with_cfg(sh, "small-word", &["limits"]))?;
+    step("groups that are born sharded", || {
+        with_cfg(sh, "born-sharded", &["group_races", "group_sharded", "group_trees"])
+    })?;
     step("models", || models::loom(sh, &models::LoomArgs::bounded()))?;
     step("mutants", || models::mutants(sh, &models::MutantArgs::bounded()))?;
     step("executors", || executors::executors(sh, &ExecutorArgs::default()))?;
@@ -52,13 +55,14 @@ pub(crate) fn soak(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "cargo test --release {tests...}").run()?)
 }
 
-/// The count and the round reach their limits by a few calls. In a package without heavy
-/// dependencies, since the flag rebuilds all of them.
-fn small_words(sh: &Shell) -> Result<()> {
-    let _flags = sh.push_env("RUSTFLAGS", "--cfg winddown_small_word");
+/// Runs `tests` with a cfg of the crate that brings into reach what otherwise takes many calls, or contention.
+/// In a package without heavy dependencies, since the flag rebuilds all of them; `feature` adds the tests to it.
+fn with_cfg(sh: &Shell, feature: &str, tests: &[&str]) -> Result<()> {
+    let _flags = sh.push_env("RUSTFLAGS", format!("--cfg winddown_{}", feature.replace('-', "_")));
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let _target = sh.push_env("CARGO_TARGET_DIR", std::path::Path::new(&target).join("small-word"));
-    Ok(cmd!(sh, "cargo test --quiet -p winddown-loom-tests --features small-word --test limits")
+    let _target = sh.push_env("CARGO_TARGET_DIR", std::path::Path::new(&target).join(feature));
+    let tests = tests.iter().flat_map(|test| ["--test", test]);
+    Ok(cmd!(sh, "cargo test --quiet -p winddown-loom-tests --features {feature} {tests...}")
         .run()?)
 }
 

@@ -1,0 +1,157 @@
+//! The shards of a count: a word for each core, each on its own cache line.
+//!
+//! Each has the layout of the central word: a count, and `CLOSED`. What lands on a closed shard counts for
+//! nothing.
+//!
+//! The pointer to them changes once, and then never again:
+//!
+//! | from | step   | to       | by                                                   |
+//! |------|--------|----------|------------------------------------------------------|
+//! | null | spread | shards   | threads that lost `PATIENCE` exchanges with the word |
+//! | null | seal   | `SEALED` | a closer, before it closes the word                  |
+//!
+//! Edge **S** (spread): the shards are published with the pointer, and acquired with it.
+
+use core::ptr;
+use core::slice;
+
+use alloc::boxed::Box;
+
+use super::word::CLOSED;
+use crate::sync::{AtomicPtr, AtomicUsize, Exclusive as _, Line, Ordering, threads};
+
+/// How many exchanges threads may lose before they spread the count. About as many as cost what it takes to
+/// make the shards and to fold them again, so it is never much worse than the better choice.
+#[cfg(not(loom))]
+const PATIENCE: usize = 32;
+/// In a model the first thread that loses an exchange spreads the count.
+#[cfg(loom)]
+const PATIENCE: usize = 1;
+
+/// The shards of a count, or none yet, or never any.
+pub(super) struct Shards {
+    /// See the module.
+    first: AtomicPtr<Line<AtomicUsize>>,
+    /// Lost exchanges. Written by a thread that lost one, which has the cache line to itself.
+    losses: AtomicUsize,
+}
+
+/// All shards of a count that has some: `threads::count()` of them, the first one here.
+#[derive(Clone, Copy)]
+pub(super) struct Lines(*const Line<AtomicUsize>);
+
+/// The pointer of a count that is never to have shards.
+const SEALED: *mut Line<AtomicUsize> = ptr::without_provenance_mut(1);
+
+impl Shards {
+    pub(super) fn new() -> Self {
+        // So that the system is asked here, and not by an entry.
+        threads::count();
+        Self { first: AtomicPtr::new(ptr::null_mut()), losses: AtomicUsize::new(0) }
+    }
+
+    /// The shards, if there are any.
+    #[inline]
+    pub(super) fn lines(&self) -> Option<Lines> {
+        // S: acquires the shards.
+        Lines::at(self.first.load(Ordering::Acquire))
+    }
+
+    /// Tells that an exchange with the word was lost. The shards, if there are any now.
+    #[cold]
+    pub(super) fn lost(&self) -> Option<Lines> {
+        // Relaxed: a number, and nothing that goes with it.
+        if self.losses.fetch_add(1, Ordering::Relaxed) + 1 < PATIENCE {
+            return self.lines();
+        }
+        self.spread()
+    }
+
+    /// The shards, which are made here if they may be.
+    #[cold]
+    pub(super) fn spread(&self) -> Option<Lines> {
+        // S: as in `lines`.
+        let first = self.first.load(Ordering::Acquire);
+        if !first.is_null() {
+            return Lines::at(first);
+        }
+        let new = Lines::make();
+        // S: publishes our shards; or acquires those of another thread that was faster.
+        match self.first.compare_exchange(first, new, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => Lines::at(new),
+            Err(other) => {
+                // SAFETY: it came from `make`, and nobody else has seen it.
+                unsafe { Lines::free(new) };
+                Lines::at(other)
+            }
+        }
+    }
+
+    /// Sees to it that there will be no shards, unless there are some.
+    pub(super) fn seal(&self) -> Option<Lines> {
+        // Relaxed: `SEALED` publishes nothing; a thread that reads it counts on the word. S: acquires the
+        // shards.
+        let null = ptr::null_mut();
+        match self.first.compare_exchange(null, SEALED, Ordering::Relaxed, Ordering::Acquire) {
+            Ok(_) => None,
+            Err(other) => Lines::at(other),
+        }
+    }
+}
+
+impl Drop for Shards {
+    fn drop(&mut self) {
+        let first = self.first.replace_mut(ptr::null_mut());
+        if Lines::at(first).is_some() {
+            // SAFETY: `spread` put it here, and it is freed nowhere else.
+            unsafe { Lines::free(first) };
+        }
+    }
+}
+
+impl Lines {
+    #[inline]
+    fn at(first: *mut Line<AtomicUsize>) -> Option<Self> {
+        (first.addr() > SEALED.addr()).then_some(Self(first))
+    }
+
+    fn make() -> *mut Line<AtomicUsize> {
+        let lines: Box<[_]> = (0..threads::count()).map(|_| Line(AtomicUsize::new(0))).collect();
+        Box::into_raw(lines).cast()
+    }
+
+    /// # Safety
+    ///
+    /// `first` came from `make`, and nobody uses or frees it any more.
+    unsafe fn free(first: *mut Line<AtomicUsize>) {
+        let lines = ptr::slice_from_raw_parts_mut(first, threads::count());
+        // SAFETY: the number is always the same; the rest is the caller's promise.
+        drop(unsafe { Box::from_raw(lines) });
+    }
+
+    /// Adds `step` on the shard of this thread; false if that was closed, which made nothing of it.
+    ///
+    /// # Safety
+    ///
+    /// The population is alive at the call; after a `step` that counts a task out it may be gone on `true`.
+    #[inline]
+    pub(super) unsafe fn add(self, step: usize) -> bool {
+        // SAFETY: an index is below the number of shards.
+        let shard = unsafe { self.0.add(threads::index()) };
+        // SAFETY: the caller's promise.
+        let shard = unsafe { &raw const (*shard).0 };
+        // A: a task that leaves publishes what was done inside. D: a task that is refused acquires what came
+        // before the close.
+        // SAFETY: alive until the addition.
+        let before = unsafe { &*shard }.fetch_add(step, Ordering::AcqRel);
+        before & CLOSED == 0
+    }
+
+    /// # Safety
+    ///
+    /// The population outlives the result.
+    pub(super) unsafe fn all<'a>(self) -> &'a [Line<AtomicUsize>] {
+        // SAFETY: so many were made; the caller's promise.
+        unsafe { slice::from_raw_parts(self.0, threads::count()) }
+    }
+}
