@@ -19,7 +19,7 @@ use core::task::{Poll, Waker};
 use loom::future::block_on;
 use loom::thread;
 use winddown::future::WaitRoom;
-use winddown::model::{Arc, count_on_shard};
+use winddown::model::{Arc, count_on_shard, spread};
 use winddown::{Refused, Signal, TaskGroup, WaitGroup};
 use winddown_loom_tests::{
     Finale, Work, alone_and_in_a_crowd, check, check_within, crowd, poll, unexplored,
@@ -31,6 +31,7 @@ enum Form {
     Plain,
     /// For so many tasks.
     Limited(usize),
+    /// On shards already.
     Sharded,
 }
 
@@ -42,9 +43,13 @@ impl Form {
         let group = match self {
             Self::Plain => builder,
             Self::Limited(places) => builder.limit(NonZeroUsize::new(places).unwrap()),
-            Self::Sharded => builder.sharded(),
+            Self::Sharded => builder,
         };
-        (group.build(), finale)
+        let group = group.build();
+        if let Self::Sharded = self {
+            spread(&group);
+        }
+        (group, finale)
     }
 }
 
@@ -85,7 +90,7 @@ fn queued(group: &TaskGroup) -> WaitRoom<'_> {
 /// Edges: A.
 ///
 /// Mutants: `plain-leave-looks-back`, `limit-leave-looks-back`, `shard-leave-looks-back`,
-/// `shard-late-leave-looks-back`, `hold-end-looks-back`, `guard-looks-back`.
+/// `hold-end-looks-back`, `guard-looks-back`.
 fn the_last_guard_goes_beside_the_last_handle(form: Form) {
     check(move || {
         let (group, finale) = form.group();
@@ -106,8 +111,7 @@ in_each_form!(the_last_guard_goes_beside_the_last_handle);
 ///
 /// Edges: A.
 ///
-/// Mutants: `plain-leave-looks-back`, `limit-leave-looks-back`, `shard-late-leave-looks-back`,
-/// `hold-end-looks-back`, `guard-looks-back`.
+/// Mutants: `plain-leave-looks-back`, `limit-leave-looks-back`, `hold-end-looks-back`, `guard-looks-back`.
 fn two_guards_without_a_handle_go_at_once(form: Form) {
     check(move || {
         let (group, finale) = form.group();
@@ -129,7 +133,7 @@ in_each_form!(two_guards_without_a_handle_go_at_once);
 ///
 /// Edges: A.
 ///
-/// Mutants: `shard-leave-looks-back`, `shard-late-leave-looks-back`.
+/// Mutants: `plain-leave-looks-back`, `shard-leave-looks-back`.
 #[test]
 fn two_guards_go_while_the_last_handle_folds_their_shards() {
     check_within(2, || {
