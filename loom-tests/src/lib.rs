@@ -14,6 +14,7 @@ mod quarantine;
 
 use alloc::sync::Arc;
 use alloc::task::Wake;
+use core::cell::Cell;
 use core::future::Future;
 use core::num::NonZeroUsize;
 use core::pin::Pin;
@@ -45,9 +46,17 @@ pub fn check_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static
 /// Runs `setup` in one way only, where its interleavings with the other threads do not matter. Not in
 /// two threads at once.
 pub fn unexplored<R>(setup: impl FnOnce() -> R) -> R {
+    std::thread_local! {
+        // loom runs all threads of a model on one thread of the system.
+        static IS_ON: Cell<bool> = const { Cell::new(false) };
+    }
+    if IS_ON.replace(true) {
+        return setup();
+    }
     loom::stop_exploring();
     let result = setup();
     loom::explore();
+    IS_ON.set(false);
     result
 }
 
@@ -56,14 +65,17 @@ pub fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output>
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// Parks two waits that nobody listens to: the first takes the slot of a lone waiter and the second
-/// listens, so that whoever comes after them registers with event-listener.
+/// Parks two waits with wakers that do nothing: the first takes the only seat of the front, and the second
+/// opens a further block, whose other seat is free: whoever comes after them sits there.
 pub fn crowd<F: Future + Unpin>(wait: impl Fn() -> F) -> [F; 2] {
-    [(), ()].map(|()| {
-        let mut wait = wait();
-        assert!(poll(&mut wait, Waker::noop()).is_pending(), "what is waited for is over already");
-        wait
-    })
+    unexplored(|| [(), ()].map(|()| parked(wait(), Waker::noop())))
+}
+
+/// A wait that was polled once, in one way only.
+pub fn parked<F: Future + Unpin>(mut wait: F, waker: &Waker) -> F {
+    let poll = unexplored(|| poll(&mut wait, waker));
+    assert!(poll.is_pending(), "what is waited for is over already");
+    wait
 }
 
 /// A number that is not zero.
@@ -86,6 +98,16 @@ pub fn queued(group: &TaskGroup) -> WaitRoom<'_> {
 /// Has a wait come to the queue of a full group and give up, which leaves its mark in the word.
 pub fn leave_a_mark(group: &TaskGroup) {
     unexplored(|| drop(queued(group)));
+}
+
+/// Makes the queue of a group in which nobody is, with a block for the first wait, and leaves no mark.
+pub fn make_queue(group: &TaskGroup) {
+    unexplored(|| {
+        let guards = Vec::from_iter(core::iter::from_fn(|| group.guard().ok()));
+        leave_a_mark(group);
+        drop(guards);
+    });
+    assert!(group.is_empty());
 }
 
 /// A wait for a place that was polled once, with its waker.
@@ -118,6 +140,16 @@ impl<'a> Arrival<'a> {
             Poll::Ready(entered) => entered,
             Poll::Pending => panic!("a wait for a place was woken for nothing"),
         }
+    }
+
+    /// Whether it has been decided by now. Also while calls are on their way.
+    pub fn looks(&mut self) -> bool {
+        if self.early.is_none()
+            && let Poll::Ready(entered) = poll(&mut self.wait, &self.wakes.waker())
+        {
+            self.early = Some(entered);
+        }
+        self.early.is_some()
     }
 
     /// Whether it is in the queue still, undecided. To be called when no call is on its way any more.

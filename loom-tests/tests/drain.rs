@@ -6,11 +6,12 @@ extern crate alloc;
 
 use alloc::sync::Arc;
 use core::future::{pending, ready};
+use core::task::Waker;
 
 use loom::future::block_on;
 use loom::thread;
 use winddown::{CancelScope, Stopped, TaskGroup};
-use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend};
+use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend, parked};
 
 /// Rule 16: whoever waits or looks hears of the drain when the finaliser has run, not before.
 ///
@@ -241,6 +242,8 @@ fn two_joins_and_a_leave_at_once() {
         let (group, finale) = unsafe { lend(&lent) };
         let guard = group.guard().unwrap();
         group.close();
+        // The list is there.
+        drop(parked(group.drained(), Waker::noop()));
         let inside = thread::spawn(move || drop(guard.leave()));
         let outside = thread::spawn(move || {
             block_on(group.join());

@@ -10,7 +10,7 @@ use loom::thread;
 use winddown::Refused;
 use winddown_loom_tests::{
     Arrival, Turns, Work, assert_full_or_free, check, check_within, leave_a_mark, lend, limited,
-    nonzero, poll, queued, unexplored,
+    make_queue, nonzero, poll, queued, unexplored,
 };
 
 /// A wait for room gets it, whether it comes to the queue before or after a task leaves.
@@ -64,16 +64,23 @@ fn who_sits_down_late_is_found() {
 /// Mutants: `limit-step-does-not-release`.
 #[test]
 fn two_who_sit_down_at_once_get_in() {
-    check_within(1, || {
+    check_within(2, || {
         let group = limited(1);
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };
+        make_queue(group);
         let guard = group.guard().unwrap();
-        let other = thread::spawn(move || drop(block_on(group.guard_when_room()).unwrap()));
-        let wait = queued(group);
+        let other = thread::spawn(move || Arrival::at(group));
+        let mut waits = [Some(Arrival::at(group)), None];
         drop(guard);
-        drop(block_on(wait).unwrap());
-        other.join().unwrap();
+        waits[1] = Some(other.join().unwrap());
+        let mut waits = Vec::from_iter(waits.into_iter().flatten());
+        let first = waits.iter_mut().position(|wait| !wait.is_queued()).unwrap();
+        let first = waits.swap_remove(first);
+        assert!(waits[0].is_queued());
+        // The one that is in makes room for the other.
+        drop(first.outcome().unwrap());
+        drop(waits.swap_remove(0).outcome().unwrap());
         assert!(group.guard().is_ok());
     });
 }
@@ -117,10 +124,11 @@ fn a_place_goes_to_the_first_who_waits() {
 /// Mutants: `limit-passed-on-once`.
 #[test]
 fn a_wait_that_passed_room_on_is_next() {
-    check_within(2, || {
+    check_within(1, || {
         let group = limited(2);
         // SAFETY: the threads are joined below.
         let group = unsafe { lend(&group) };
+        make_queue(group);
         let [one, other] = [(), ()].map(|()| group.guard().unwrap());
         let late = thread::spawn(move || Arrival::at(group));
         let leaver = thread::spawn(move || drop(one));
@@ -147,7 +155,7 @@ fn a_wait_that_passed_room_on_is_next() {
 /// `waiter-gone-is-decided`.
 #[test]
 fn a_wait_that_gives_up_keeps_no_place() {
-    check(|| {
+    check_within(2, || {
         let group = limited(1);
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };
@@ -197,22 +205,24 @@ fn two_who_leave_at_once_let_two_in() {
         let (group, works) = unsafe { lend(&lent) };
         let mut leaving = works.iter().map(|work| (work, group.guard().unwrap()));
         let leaving = [(); 2].map(|()| leaving.next().unwrap());
-        // The first place in the list is not in event-listener's hands.
-        let [gone, first, second, mut third] = unexplored(|| [(); 4].map(|()| queued(group)));
-        unexplored(|| drop(gone));
+        let [mut first, mut second, mut third] =
+            unexplored(|| [(); 3].map(|()| Arrival::at(group)));
         let leavers = leaving.map(|(work, guard)| {
             thread::spawn(move || {
                 work.finish();
                 drop(guard);
             })
         });
-        let guards = [first, second].map(|wait| block_on(wait).unwrap());
+        if first.looks() & second.looks() {
+            works.iter().for_each(Work::assert_finished);
+        }
+        leavers.into_iter().for_each(|leaver| leaver.join().unwrap());
+        let guards = [first, second].map(|wait| wait.outcome().unwrap());
         works.iter().for_each(Work::assert_finished);
         assert_eq!(group.len(), 2);
-        assert!(poll(&mut third, Waker::noop()).is_pending());
-        leavers.into_iter().for_each(|leaver| leaver.join().unwrap());
+        assert!(third.is_queued());
         drop(guards);
-        drop(block_on(third).unwrap());
+        drop(third.outcome().unwrap());
         assert!(group.is_empty());
     });
 }
@@ -278,7 +288,7 @@ fn full_is_said_of_a_full_group_alone() {
 /// `limit-raise-passes-one-on`.
 #[test]
 fn a_limit_that_is_raised_lets_in_as_many_as_there_is_room_for() {
-    check(|| {
+    check_within(2, || {
         let group = limited(1);
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };

@@ -130,7 +130,7 @@ fn a_finaliser_comes_behind_the_callbacks() {
 /// Mutants: `below-keeps-nothing`.
 #[test]
 fn a_group_that_goes_in_a_delivery_goes_when_all_below_are_drained() {
-    check(|| {
+    check_within(2, || {
         let parent = TaskGroup::new();
         let [going, sibling] = [(); 2].map(|()| parent.child().unwrap());
         let closer = Arc::new(Mutex::new(None));

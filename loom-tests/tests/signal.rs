@@ -12,7 +12,7 @@ use loom::thread;
 use winddown::Signal;
 use winddown::model::Arc;
 use winddown_loom_tests::{
-    Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, poll, unexplored,
+    Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, parked, poll, unexplored,
 };
 
 /// A thread that does `work` and then closes `signal`.
@@ -75,15 +75,19 @@ fn an_announcement_that_finds_the_close_sees_what_came_before() {
 #[test]
 fn a_close_wakes_a_task_and_a_blocked_thread() {
     check_within(1, || {
-        let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
-        let blocked = thread::spawn({
-            let (signal, work) = (Arc::clone(&signal), Arc::clone(&work));
-            move || {
-                signal.closed().block();
-                work.assert_finished();
-            }
+        let lent = (Signal::new(), Work::default());
+        // SAFETY: the threads are joined below.
+        let (signal, work) = unsafe { lend(&lent) };
+        // The list is there.
+        drop(parked(signal.closed(), Waker::noop()));
+        let blocked = thread::spawn(move || {
+            signal.closed().block();
+            work.assert_finished();
         });
-        let closer = closer(&signal, &work);
+        let closer = thread::spawn(move || {
+            work.finish();
+            assert!(signal.close());
+        });
         block_on(signal.closed());
         work.assert_finished();
         blocked.join().unwrap();

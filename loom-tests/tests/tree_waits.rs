@@ -239,25 +239,29 @@ alone_and_in_a_crowd!(a_registration_that_is_taken_up_is_woken);
 /// Mutants: `kept-replace-does-not-acquire`, `kept-replace-does-not-release`,
 /// `kept-taken-up-by-anybody`.
 fn a_handle_may_be_shared(crowded: bool) {
-    check(move || {
-        let line = Line::new();
+    check_within(2, move || {
+        let scope = CancelScope::new().detach();
         // SAFETY: the threads are joined below.
-        let line = unsafe { lend(&line) };
-        let _crowd = crowded.then(|| crowd(|| line.token(LEAF).clone().cancelled_owned()));
+        let scope = unsafe { lend(&scope) };
+        let token = scope.token();
+        let _crowd = crowded.then(|| crowd(|| token.clone().cancelled_owned()));
         let wakes = [Wakes::new(), Wakes::new()];
-        let turns = |waker: Waker| {
-            let _ = poll(&mut line.token(LEAF).cancelled(), &waker);
-            line.wait(LEAF, &waker)
+        let kept = wakes[1].waker();
+        unexplored(|| assert!(poll(&mut token.cancelled(), &kept).is_pending()));
+        let wait = |waker: Waker| {
+            let mut wait = token.cancelled();
+            assert!(poll(&mut wait, &waker).is_pending());
+            wait
         };
         let other = thread::spawn({
             let waker = wakes[0].waker();
-            move || turns(waker)
+            move || wait(waker)
         });
-        let (_mine, early) = turns(wakes[1].waker());
-        let (_theirs, other_early) = other.join().unwrap();
-        assert!(line.cancel_with(ROOT, Reason::Cancelled));
-        assert!(early || wakes[1].count() > 0);
-        assert!(other_early || wakes[0].count() > 0);
+        drop(wait(kept.clone()));
+        let _mine = wait(kept);
+        let _theirs = other.join().unwrap();
+        unexplored(|| assert!(scope.cancel()));
+        assert!(wakes.iter().all(|wakes| wakes.count() > 0));
     });
 }
 
@@ -270,7 +274,7 @@ alone_and_in_a_crowd!(a_handle_may_be_shared);
 ///
 /// Mutants: `node-step-does-not-release`, `slot-kept-by-the-dead`.
 fn a_kept_registration_goes_while_the_scope_is_cancelled(crowded: bool) {
-    check(move || {
+    check_within(2, move || {
         let line = Line::new();
         // SAFETY: the thread is joined below.
         let line = unsafe { lend(&line) };

@@ -11,7 +11,8 @@ use loom::thread;
 use winddown::WaitGroup;
 use winddown::model::Arc;
 use winddown_loom_tests::{
-    Turns, Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, poll, unexplored,
+    Turns, Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, parked, poll,
+    unexplored,
 };
 
 fn group() -> Arc<WaitGroup> {
@@ -170,14 +171,19 @@ fn a_look_that_finds_zero_sees_the_work() {
 #[test]
 fn the_last_guard_wakes_a_task_and_a_blocked_thread() {
     check_within(1, || {
-        let (group, work) = (group(), Arc::new(Work::default()));
-        let worker = worker(&group, &work);
-        let blocked = thread::spawn({
-            let (group, work) = (Arc::clone(&group), Arc::clone(&work));
-            move || {
-                group.wait().block();
-                work.assert_finished();
-            }
+        let lent = (WaitGroup::new(), Work::default());
+        // SAFETY: the threads are joined below.
+        let (group, work) = unsafe { lend(&lent) };
+        let guard = group.guard();
+        // The list is there.
+        drop(parked(group.wait(), Waker::noop()));
+        let worker = thread::spawn(move || {
+            work.finish();
+            drop(guard);
+        });
+        let blocked = thread::spawn(move || {
+            group.wait().block();
+            work.assert_finished();
         });
         block_on(group.wait());
         work.assert_finished();
