@@ -23,6 +23,10 @@
 //! finds half of its seats free, and opens it. A waker is not replaced where it sits, but registered in another
 //! seat before the old one is freed.
 //!
+//! With `std`, each thread looks first at the block in which it got, or freed, a seat last; and if another thread is
+//! faster at the word of a block, it opens one for itself, while there are few. So threads that wait anew in loops
+//! meet at the word of the primitive alone.
+//!
 //! An *ordered* list (callbacks, and the queue of a limited group) has no front and blocks of one seat; each wait
 //! opens its own, at the end of the event's list, and takes it out when it goes.
 //!

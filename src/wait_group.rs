@@ -132,7 +132,7 @@ impl WaitGroup {
     /// Everywhere, interrupts included; it neither locks nor allocates.
     pub fn add(&self, n: usize) -> Result<(), Overflow> {
         if n == 1 {
-            return self.enter();
+            return self.enter().map(drop);
         }
         let mut now = Word(self.word.load(Ordering::Relaxed));
         loop {
@@ -171,7 +171,7 @@ impl WaitGroup {
     /// Everywhere, interrupts included. It does not allocate; if it ends the waits of more than a few, it takes
     /// event-listener's lock, and runs the waiters' wakers after that.
     pub fn done(&self) -> Result<(), Unbalanced> {
-        if self.leave()? {
+        if self.leave(Word(self.word.load(Ordering::Relaxed)))? {
             self.end_round().run();
         }
         Ok(())
@@ -263,8 +263,8 @@ impl WaitGroup {
     ///
     /// As [`guard`](Self::guard).
     pub fn try_guard_in<P: Deref<Target = WaitGroup>>(group: P) -> Result<Guard<P>, Overflow> {
-        group.enter()?;
-        Ok(Guard { group })
+        let entered = group.enter()?;
+        Ok(Guard { group, entered })
     }
 
     /// How many pieces of work are in flight, at this moment.
@@ -348,20 +348,40 @@ impl WaitGroup {
         Word(self.word.load(Ordering::Acquire))
     }
 
+    /// Counts one in, and gives the word with it.
+    ///
+    /// The addition comes before the look, so that the cache line is fetched once, for writing.
     #[inline]
-    fn enter(&self) -> Result<(), Overflow> {
-        Word(self.word.load(Ordering::Relaxed)).has_room()?;
+    fn enter(&self) -> Result<Word, Overflow> {
         // Relaxed: entering publishes nothing, and an addition keeps the release sequences of A.
-        self.word.fetch_add(ONE, Ordering::Relaxed);
-        Ok(())
+        match Word(self.word.fetch_add(ONE, Ordering::Relaxed)).entered() {
+            (entered, true) => Ok(entered),
+            (entered, false) => Err(self.refuse(entered)),
+        }
+    }
+
+    /// Takes back an addition to a full group. It leaves as everybody does: if half of the range has left
+    /// since the addition, this is the step to zero that waits are to hear of.
+    ///
+    /// If it finds nothing to take back, that much has left and one `done` too many besides, which took this
+    /// count in place of a guard's. Nothing is in flight then.
+    #[cold]
+    fn refuse(&self, entered: Word) -> Overflow {
+        if let Ok(true) = self.leave(entered) {
+            self.end_round().run();
+        }
+        Overflow(())
     }
 
     /// Guard and `done` alike; true if the caller has to end the round. Not a plain subtraction: the step
     /// to zero must bump the round in the same instant, and a step below zero must not happen even for a
     /// moment.
+    ///
+    /// `now` is a value that the word had, recent or not: the exchange tells. A guard remembers the one that
+    /// its entry left behind. If it is still there, no look is needed; if it is not, the exchange that fails
+    /// fetches the cache line for writing, which a look does not.
     #[inline]
-    fn leave(&self) -> Result<bool, Unbalanced> {
-        let mut now = Word(self.word.load(Ordering::Relaxed));
+    fn leave(&self, mut now: Word) -> Result<bool, Unbalanced> {
         loop {
             let left = now.leave()?;
             // A: publishes the work. B: takes the announcement along, or comes before it.

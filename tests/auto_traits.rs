@@ -240,7 +240,9 @@ mod holders {
 assert_eq_size!(WaitGroup, Signal, [usize; 2]);
 #[cfg(target_pointer_width = "64")]
 assert_eq_size!(Signal<u64>, Signal<Box<u8>>, [usize; 3]);
-assert_eq_size!(Guard, Guard<Arc<WaitGroup>>, usize);
+// A pointer and what the word was.
+#[cfg(target_pointer_width = "64")]
+assert_eq_size!(Guard, Guard<Arc<WaitGroup>>, [usize; 2]);
 
 fn is_static<T: 'static>() {}
 fn is_future<T: Future<Output = O>, O>() {}

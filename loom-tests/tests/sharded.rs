@@ -1,4 +1,5 @@
-//! Models of sharded groups, with two shards: entries, exits and clones while the shards are folded.
+//! Models of groups whose count spreads over two shards: when the first thread loses an exchange, or before
+//! that by `spread`; and of entries, exits and clones while a close folds the shards.
 
 #![cfg(loom)]
 
@@ -7,15 +8,22 @@ extern crate alloc;
 use alloc::sync::Arc;
 
 use loom::thread;
-use winddown::model::count_on_shard;
+use winddown::model::{count_on_shard, spread};
 use winddown::{Refused, TaskGroup};
-use winddown_loom_tests::{Finale, Turns, Work, check, lend};
+use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend};
 
-/// A sharded group that ends with a finale, after all `works`.
+/// A group that ends with a finale, after all `works`.
 fn group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<Finale>) {
     let (finale, works) = (Arc::new(Finale::default()), Arc::clone(works));
     let builder = finale.builder(move || works.iter().for_each(Work::assert_finished));
-    (builder.sharded().build(), finale)
+    (builder.build(), finale)
+}
+
+/// The same, on shards already.
+fn spread_group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<Finale>) {
+    let (group, finale) = group_with(works);
+    spread(&group);
+    (group, finale)
 }
 
 /// Rule 4: once a close has returned, to either of two closers, nobody enters on any shard, though the
@@ -27,7 +35,7 @@ fn group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<Finale>
 #[test]
 fn nobody_enters_once_a_close_has_returned() {
     check(|| {
-        let (group, finale) = group_with(&Arc::new([]));
+        let (group, finale) = spread_group_with(&Arc::new([]));
         // SAFETY: the threads are joined below.
         let group = unsafe { lend(&group) };
         let closer = thread::spawn(move || group.close());
@@ -56,7 +64,7 @@ fn nobody_enters_once_a_close_has_returned() {
 fn a_guard_may_leave_on_another_shard() {
     check(|| {
         let works = Arc::new([Work::default()]);
-        let (group, finale) = group_with(&works);
+        let (group, finale) = spread_group_with(&works);
         let guard = group.guard().unwrap();
         let worker = thread::spawn(move || {
             count_on_shard(1);
@@ -75,13 +83,13 @@ fn a_guard_may_leave_on_another_shard() {
 ///
 /// Edges: A.
 ///
-/// Mutants: `shard-bias-absent`, `shard-bias-removed-early`, `shard-last-step-of-the-fold-relaxed`,
-/// `shard-late-leave-relaxed`.
+/// Mutants: `population-leave-relaxed`, `shard-bias-absent`, `shard-bias-removed-early`,
+/// `shard-fold-does-not-acquire`, `shard-last-step-of-the-fold-does-not-acquire`, `shard-moved-relaxed`.
 #[test]
 fn nobody_is_forgotten_while_the_shards_are_folded() {
     check(|| {
         let works = Arc::new([(); 2].map(|()| Work::default()));
-        let (group, finale) = group_with(&works);
+        let (group, finale) = spread_group_with(&works);
         let workers = [0, 1].map(|index| {
             count_on_shard(index);
             let (works, guard) = (Arc::clone(&works), group.guard().unwrap());
@@ -107,7 +115,7 @@ fn nobody_is_forgotten_while_the_shards_are_folded() {
 fn a_clone_enters_while_the_shards_are_folded() {
     check(|| {
         let works = Arc::new([Work::default()]);
-        let (group, finale) = group_with(&works);
+        let (group, finale) = spread_group_with(&works);
         let guard = group.guard().unwrap();
         let worker = thread::spawn(move || {
             count_on_shard(1);
@@ -124,16 +132,16 @@ fn a_clone_enters_while_the_shards_are_folded() {
     });
 }
 
-/// Rule 5: who is refused sees what came before the close, also if only the shard refused him.
+/// Rule 5: an entry that is refused sees what came before the close, also if only the shard refused it.
 ///
 /// Edges: D.
 ///
-/// Mutants: `shard-fold-does-not-publish`, `shard-refusal-does-not-acquire`.
+/// Mutants: `shard-close-does-not-publish`, `shard-fold-does-not-publish`, `shard-refusal-does-not-acquire`.
 #[test]
-fn who_is_refused_sees_what_came_before_the_close() {
+fn a_refused_entry_sees_what_came_before_the_close() {
     check(|| {
         let (work, turns) = (Work::default(), Turns::default());
-        let (group, _finale) = group_with(&Arc::new([]));
+        let (group, _finale) = spread_group_with(&Arc::new([]));
         let lent = (group, work, turns);
         // SAFETY: the thread is joined below.
         let (group, work, turns) = unsafe { lend(&lent) };
@@ -148,5 +156,147 @@ fn who_is_refused_sees_what_came_before_the_close() {
             work.assert_finished();
         }
         closer.join().unwrap();
+    });
+}
+
+/// Rules 4, 5 and 16: an entry spreads the count, beside a close and beside a task that entered on the word and
+/// leaves, which may not see the shards. The group ends once, after the work of that task.
+///
+/// Edges: A, S.
+///
+/// Mutants: `shard-bias-apart`, `shards-look-relaxed`, `shards-not-sealed`, `shards-seal-failure-relaxed`.
+#[test]
+fn an_entry_spreads_the_count_beside_a_leave_and_a_close() {
+    check(|| {
+        let works = Arc::new([Work::default()]);
+        let (group, finale) = group_with(&works);
+        let guard = group.guard().unwrap();
+        // SAFETY: the threads are joined below.
+        let handle = unsafe { lend(&group) };
+        let entrant = thread::spawn(move || {
+            spread(handle);
+            if let Ok(guard) = handle.guard() {
+                assert!(!handle.is_drained());
+                count_on_shard(1);
+                drop(guard);
+            }
+        });
+        let leaver = thread::spawn(move || {
+            works[0].finish();
+            drop(guard);
+        });
+        group.close();
+        assert_eq!(group.guard().err(), Some(Refused::Closed));
+        entrant.join().unwrap();
+        leaver.join().unwrap();
+        assert!(group.is_drained());
+        finale.assert_over();
+    });
+}
+
+/// Rules 4 and 16: two threads spread the count at the same time, beside a close, and enter.
+///
+/// Edges: S.
+///
+/// Mutants: `shards-not-sealed`, `shards-spread-relaxed`, `shards-spread-twice`.
+#[test]
+fn two_entries_spread_the_count_beside_a_close() {
+    check_within(2, || {
+        let (group, finale) = group_with(&Arc::new([]));
+        // SAFETY: the threads are joined below.
+        let handle = unsafe { lend(&group) };
+        let entrants = [0, 1].map(|index| {
+            thread::spawn(move || {
+                count_on_shard(index);
+                spread(handle);
+                if let Ok(guard) = handle.guard() {
+                    assert!(!handle.is_drained());
+                    count_on_shard(1 - index);
+                    drop(guard);
+                }
+            })
+        });
+        group.close();
+        entrants.into_iter().for_each(|entrant| entrant.join().unwrap());
+        assert!(group.is_drained());
+        finale.assert_over();
+    });
+}
+
+/// An entry that loses its exchange to another one spreads the count and goes on by its shard; both are
+/// counted, by `len` too, and the group ends once.
+///
+/// Edges: S.
+///
+/// Mutants: `shards-lost-counts-twice`.
+#[test]
+fn an_entry_that_loses_its_exchange_spreads_the_count() {
+    check(|| {
+        let (group, finale) = group_with(&Arc::new([]));
+        // SAFETY: the thread is joined below.
+        let handle = unsafe { lend(&group) };
+        let other = thread::spawn(move || handle.guard().unwrap());
+        let guard = group.guard().unwrap();
+        let other = other.join().unwrap();
+        assert_eq!(group.len(), 2);
+        count_on_shard(1);
+        drop(other);
+        assert_eq!(group.len(), 1);
+        group.close();
+        assert_eq!((group.len(), group.is_drained()), (1, false));
+        drop(guard);
+        assert!(group.is_drained());
+        finale.assert_over();
+    });
+}
+
+/// Two entries that lose their exchanges spread the count at the same time: one puts its shards in place, and
+/// the other one finds them.
+///
+/// Edges: S.
+///
+/// Mutants: `shards-spread-failure-relaxed`, `shards-spread-look-relaxed`.
+#[test]
+fn two_entries_that_lose_their_exchanges_spread_the_count_once() {
+    check_within(2, || {
+        let (group, finale) = group_with(&Arc::new([]));
+        // SAFETY: the threads are joined below.
+        let handle = unsafe { lend(&group) };
+        let others = [(); 2].map(|()| thread::spawn(move || handle.guard().unwrap()));
+        let guard = group.guard().unwrap();
+        let others = others.map(|other| other.join().unwrap());
+        assert_eq!(group.len(), 3);
+        group.close();
+        drop((guard, others));
+        assert!(group.is_drained());
+        finale.assert_over();
+    });
+}
+
+/// A look at the length meets a spread and a close: it finds what could be inside, and no memory that is
+/// gone.
+///
+/// Edges: L, S.
+///
+/// Mutants: `shard-moved-relaxed`, `shards-length-counts-closed-ones`.
+#[test]
+fn the_length_is_one_that_could_be() {
+    check_within(2, || {
+        let (group, finale) = group_with(&Arc::new([]));
+        let guard = group.guard().unwrap();
+        // SAFETY: the threads are joined below.
+        let handle = unsafe { lend(&group) };
+        let spreader = thread::spawn(move || {
+            spread(handle);
+            count_on_shard(1);
+            drop(guard.clone());
+            drop(guard);
+        });
+        let observer = thread::spawn(move || assert!(handle.len() <= 2));
+        group.close();
+        spreader.join().unwrap();
+        observer.join().unwrap();
+        assert!(group.is_drained());
+        finale.assert_over();
     });
 }

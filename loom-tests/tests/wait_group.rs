@@ -12,6 +12,7 @@ use winddown::WaitGroup;
 use winddown::model::Arc;
 use winddown_loom_tests::{
     Turns, Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, parked, poll,
+    unexplored,
 };
 
 fn group() -> Arc<WaitGroup> {
@@ -119,7 +120,7 @@ fn a_blocked_thread_that_is_woken_twice_misses_nothing() {
 ///
 /// Edges: A (its release sequence), B, C.
 ///
-/// Mutants: `group-leave-relaxed`.
+/// Mutants: `group-leave-believes-its-guess`, `group-leave-relaxed`.
 #[test]
 fn a_wait_sees_the_work_of_every_guard() {
     check_within(2, || {
@@ -362,6 +363,40 @@ fn an_unbalanced_done_leaves_no_count_behind() {
         block_on(group.wait());
         other.join().unwrap();
         assert_eq!(group.count(), 0);
+    });
+}
+
+/// Rules 1 and 3: an entry into a full group is refused, and taken back while all others leave; so it may be
+/// the last to leave. The wait hears of the zero, once, and the group is idle.
+///
+/// Edges: B, C.
+///
+/// Mutants: `group-refused-by-a-subtraction`, `group-refused-does-not-fire`, `group-refused-not-undone`.
+#[test]
+fn a_refused_entry_may_be_the_last_to_leave() {
+    check(|| {
+        let (group, wakes) = (group(), Wakes::new());
+        let mut inside = 0;
+        let mut wait = group.wait();
+        unexplored(|| {
+            while group.add(1).is_ok() {
+                inside += 1;
+            }
+            assert!(poll(&mut wait, &wakes.waker()).is_pending());
+        });
+        let entrant = thread::spawn({
+            let group = Arc::clone(&group);
+            move || {
+                if group.add(1).is_ok() {
+                    group.done().unwrap();
+                }
+            }
+        });
+        (0..inside).for_each(|_| group.done().unwrap());
+        entrant.join().unwrap();
+        assert_eq!(group.count(), 0);
+        assert_eq!(wakes.count(), 1);
+        assert!(poll(&mut wait, &wakes.waker()).is_ready());
     });
 }
 

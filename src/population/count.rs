@@ -20,9 +20,10 @@
 //! never be shards. So no thread spreads a count that nobody folds.
 //!
 //! Edges: **A** and **D** as in the module above, **S** as in `shards.rs`. A task that leaves on a shard
-//! publishes its work to the folder (A), and the folder's last step of the word publishes it to the thread
-//! that makes the last step of all. The fold of a shard publishes what came before the close to a thread that
-//! is refused there (D).
+//! publishes its work to the folder (A), and the step that moves the count to the word publishes it to the
+//! thread that makes the last step. The fold of a shard publishes what came before the close to a thread that
+//! is refused there (D). Edge **L** (fold to length): a look at the length that finds a count in the word does
+//! not find it in the shard as well.
 
 use super::Exit;
 use super::shards::{Lines, Shards};
@@ -175,44 +176,30 @@ impl Count {
         for shard in unsafe { lines.all() } {
             // A: acquires the leaves. D: publishes what came before the close.
             let count = shard.0.swap(CLOSED, Ordering::AcqRel);
-            // Relaxed: the last step publishes.
-            self.word.fetch_add(count, Ordering::Relaxed);
+            // A: publishes the leaves to the thread that makes the last step. L: publishes that the shard is
+            // closed.
+            self.word.fetch_add(count, Ordering::Release);
         }
-        // A: publishes the leaves of all shards to the thread that makes the last step, and acquires those of
-        // the word if that is this one.
-        let before = Word(self.word.fetch_sub(BIAS * ONE, Ordering::AcqRel));
+        // A: acquires the leaves of the word, for the case that this step is the last.
+        let before = Word(self.word.fetch_sub(BIAS * ONE, Ordering::Acquire));
         Some(last_if(before.folded()))
     }
 
-    /// How many are inside, if nobody moves meanwhile.
+    /// How many are inside, if nobody moves meanwhile and no close folds.
     pub(super) fn len(&self) -> usize {
-        let mut word = self.load();
+        let word = self.load();
         let Some(lines) = self.shards.lines() else { return word.count() };
-        loop {
-            // SAFETY: borrowed.
-            let open = unsafe { lines.all() }.iter();
-            // Relaxed: a snapshot.
-            let open = open.map(|shard| Word(shard.0.load(Ordering::Relaxed)));
-            let open = open.filter(|shard| !shard.is_closed()).map(Word::count);
-            let sum = open.fold(word.count(), usize::wrapping_add);
-            let was_closed = word.is_closed();
-            word = self.load();
-            // If a close began meanwhile, counts have moved to the word that we did not see there. It begins
-            // once. While it folds, the one count that it moves is nowhere.
-            if word.is_closed() == was_closed {
-                return snapshot(sum);
-            }
-        }
+        // SAFETY: borrowed.
+        let shards = unsafe { lines.all() }.iter();
+        // L: a word that has the count of a shard has acquired that the shard is closed. Relaxed: a snapshot.
+        let shards = shards.map(|shard| Word(shard.0.load(Ordering::Relaxed)));
+        let open = shards.filter(|shard| !shard.is_closed()).map(Word::count);
+        // Modulo the width of the field; and with `BIAS` in it, or without.
+        let sum = open.fold(word.count(), usize::wrapping_add) & (usize::MAX / ONE);
+        let inside = if sum > BIAS / 2 { sum.wrapping_sub(BIAS) } else { sum };
+        // A task that moved from one shard to another may have been counted out only.
+        if inside > BIAS { 0 } else { inside }
     }
-}
-
-/// What a sum of counts says that were read one after the other.
-fn snapshot(sum: usize) -> usize {
-    // Modulo the width of the field; and with `BIAS` in it, or without.
-    let sum = sum & (usize::MAX / ONE);
-    let inside = if sum > BIAS / 2 { sum.wrapping_sub(BIAS) } else { sum };
-    // A task that moved from one shard to another may have been counted out only.
-    if inside > BIAS { 0 } else { inside }
 }
 
 /// What follows from a step that left `now` in the word, and acquired.

@@ -6,6 +6,7 @@ use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use super::WaitGroup;
+use super::word::Word;
 use crate::combine::Tracked;
 
 /// One piece of work in flight: counts out when it is dropped. Made by [`WaitGroup::guard`] and
@@ -17,6 +18,10 @@ use crate::combine::Tracked;
 /// interrupt.
 ///
 /// `mem::forget` of a guard means "never done".
+///
+/// # Size
+///
+/// Its pointer and a word of 64 bits (32 on targets without 64-bit atomics).
 ///
 /// # Availability
 ///
@@ -30,6 +35,8 @@ use crate::combine::Tracked;
 #[must_use = "dropping it counts the work out"]
 pub struct Guard<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
     pub(super) group: P,
+    /// The word as the entry left it, where `leave` begins.
+    pub(super) entered: Word,
 }
 
 impl<P: Deref<Target = WaitGroup>> Guard<P> {
@@ -62,7 +69,7 @@ impl<P: Deref<Target = WaitGroup>> Drop for Guard<P> {
     #[inline]
     fn drop(&mut self) {
         // An error here means that somebody's `done` took this guard's count: it is out already.
-        if let Ok(true) = self.group.leave() {
+        if let Ok(true) = self.group.leave(self.entered) {
             self.group.end_round().run_in_drop();
         }
     }

@@ -9,7 +9,7 @@
 //! | from                      | step     | to                                        | fires |
 //! |---------------------------|----------|-------------------------------------------|-------|
 //! | count < half              | enter    | count + 1                                 |       |
-//! | count ≥ half              | enter    | refused, unchanged                        |       |
+//! | count ≥ half              | enter    | count + 1, refused: leaves again          |       |
 //! | count = 0                 | leave    | refused, unchanged                        |       |
 //! | count > 1                 | leave    | count − 1                                 |       |
 //! | count = 1, no `WAITERS`   | leave    | count = 0, same `ROUND`                   |       |
@@ -33,7 +33,8 @@ mod width {
 #[cfg(not(winddown_small_word))]
 mod width {
     pub(super) const ROUND: u32 = super::Bits::BITS / 2 - 1;
-    pub(super) const COUNT: u32 = super::Bits::BITS / 2;
+    /// Half of the range is as much as a model can have in flight, so that it may be left meanwhile.
+    pub(super) const COUNT: u32 = if cfg!(loom) { 3 } else { super::Bits::BITS / 2 };
 }
 
 const WAITERS: Bits = 1;
@@ -44,8 +45,8 @@ const ROUND_MASK: Bits = ((1 << width::ROUND) - 1) << ROUND_SHIFT;
 const COUNT_MASK: Bits = ((1 << width::COUNT) - 1) << COUNT_SHIFT;
 /// One piece of work.
 pub(super) const ONE: Bits = 1 << COUNT_SHIFT;
-/// Where entering is refused. The other half of the range is the margin for threads that all
-/// looked before any of them counted itself in.
+/// Where entering is refused. The other half of the range is the margin for threads that have counted
+/// themselves in at the same time, are refused, and have not left again.
 const HALF: Bits = 1 << (width::COUNT - 1);
 
 /// One value of the word.
@@ -83,10 +84,10 @@ impl Word {
         Round(self.0 & ROUND_MASK)
     }
 
-    /// Whether one more may enter.
+    /// One more piece of work, and whether there was room for it.
     #[inline]
-    pub(super) fn has_room(self) -> Result<(), Overflow> {
-        if self.count_bits() >= HALF { Err(Overflow(())) } else { Ok(()) }
+    pub(super) fn entered(self) -> (Self, bool) {
+        (Self(self.0.wrapping_add(ONE)), self.count_bits() < HALF)
     }
 
     /// `n` more pieces of work.
@@ -158,8 +159,8 @@ mod tests {
     /// Rule 1: no count ever wraps.
     #[test]
     fn half_the_range_is_full() {
-        assert!(word(HALF - 1, 0, true).has_room().is_ok());
-        assert!(word(HALF, 0, true).has_room().is_err());
+        assert_eq!(word(HALF - 1, 0, true).entered(), (word(HALF, 0, true), true));
+        assert_eq!(word(HALF, 0, true).entered(), (word(HALF + 1, 0, true), false));
         assert!(word(HALF, 0, true).enter_many(0).is_ok());
         assert!(word(HALF, 0, true).enter_many(1).is_err());
         assert!(word(1, 0, true).enter_many(usize::MAX).is_err());
