@@ -243,7 +243,7 @@ fn a_scope_that_goes_runs_what_was_left_behind() {
 ///
 /// Edges: C, F, L, S.
 ///
-/// Mutants: `node-step-does-not-release`.
+/// Mutants: `node-step-does-not-release`, `stack-not-turned`.
 #[test]
 fn callbacks_run_in_the_order_of_their_registration() {
     check_within(2, || {
@@ -272,7 +272,7 @@ fn callbacks_run_in_the_order_of_their_registration() {
 ///
 /// Edges: C, L, S.
 ///
-/// Mutants: none yet.
+/// Mutants: `node-children-before-callbacks`.
 #[test]
 fn callbacks_of_a_scope_come_before_those_below() {
     check(|| {

@@ -67,7 +67,7 @@ fn a_callback_may_wait_for_a_task_that_sleeps() {
 ///
 /// Edges: B, C, K.
 ///
-/// Mutants: none yet.
+/// Mutants: `task-unparked-late`.
 #[test]
 fn a_waker_may_wait_for_a_thread_that_blocks() {
     check_within(2, || {
