@@ -334,9 +334,9 @@ impl<T: Target> Rest<T> {
 
     /// Makes `block` listen; by its opener.
     fn listen(&self, block: Block<T>) {
-        let cell = block.further().listener.write_ptr();
+        let cell = &block.further().listener;
         // SAFETY: the listener belongs to the opener.
-        if let Some(used) = unsafe { (*cell).take() } {
+        if let Some(used) = unsafe { (*cell.write_ptr()).take() } {
             // Always discarded: a notified listener that is dropped passes its notification on, under the lock, to
             // a block that nobody would take from the stack.
             used.discard();
@@ -355,7 +355,7 @@ impl<T: Target> Rest<T> {
             let mut listener = self.event.listen();
             if Pin::new(&mut listener).poll(&mut Context::from_waker(&waker)).is_pending() {
                 // SAFETY: as above.
-                unsafe { *cell = Some(listener) };
+                unsafe { *cell.write_ptr() = Some(listener) };
                 return;
             }
             // It was notified before it could hold our waker; and it is out of the event's list.
