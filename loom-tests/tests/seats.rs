@@ -168,11 +168,6 @@ macro_rules! where_no_block_is_open {
             }
 
             #[test]
-            fn in_a_half_spent_block() {
-                super::$model(super::Seats::HalfSpent);
-            }
-
-            #[test]
             fn in_a_new_block() {
                 super::$model(super::Seats::Nowhere);
             }
@@ -581,6 +576,57 @@ fn a_lone_wait_leaves_the_queue_beside_its_server() {
         leaver.join().unwrap();
         drop(wait.outcome().unwrap());
         assert_full_or_free(group, 1, 0);
+    });
+}
+
+/// First come, first served: a wait opens a block of the queue again, whose last wait got a place, while another wait
+/// is in line: that one is next, and neither is dismissed.
+///
+/// Edges: B, C, F, L, V.
+///
+/// Mutants: `listener-dropped-not-discarded`.
+#[test]
+fn a_block_of_the_queue_is_opened_again() {
+    check_within(2, || {
+        let group = limited(1);
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        let (guard, second) = unexplored(|| {
+            let guard = group.guard().unwrap();
+            let (first, second) = (Arrival::at(group), Arrival::at(group));
+            drop(guard);
+            (first.outcome().unwrap(), second)
+        });
+        let leaver = thread::spawn(move || drop(guard));
+        let mut late = Arrival::at(group);
+        leaver.join().unwrap();
+        let guard = second.outcome().unwrap();
+        assert!(late.is_queued());
+        drop(guard);
+        drop(late.outcome().unwrap());
+        assert_full_or_free(group, 1, 0);
+    });
+}
+
+/// Rule 10: a callback is registered in the block of one that is taken back at the same time.
+///
+/// Edges: V.
+///
+/// Mutants: `block-left-relaxed`.
+#[test]
+fn a_callback_comes_to_the_block_of_one_that_goes() {
+    check(|| {
+        let scope = CancelScope::new().detach();
+        // SAFETY: the thread is joined below.
+        let token = unsafe { lend(scope.token()) };
+        let going = unexplored(|| token.on_cancel(|| unreachable!("it was taken back")));
+        let other = thread::spawn(move || assert!(going.deregister()));
+        let wakes = Wakes::new();
+        let waker = wakes.waker();
+        let _coming = token.on_cancel(move || waker.wake());
+        other.join().unwrap();
+        unexplored(|| assert!(scope.cancel()));
+        assert_eq!(wakes.count(), 1);
     });
 }
 
