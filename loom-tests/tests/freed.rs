@@ -369,7 +369,7 @@ fn a_wait_for_the_drain_frees_the_group() {
 ///
 /// Edges: A, B, C.
 ///
-/// Mutants: `due-holds-nothing`, `group-no-fire`.
+/// Mutants: `group-no-fire`.
 fn a_waiter_frees_the_wait_group(with_crowd: bool) {
     check(move || {
         let work = alloc::sync::Arc::new(Work::default());
@@ -396,7 +396,7 @@ alone_and_in_a_crowd!(a_waiter_frees_the_wait_group);
 ///
 /// Edges: B, C, D.
 ///
-/// Mutants: `due-holds-nothing`, `signal-no-fire`.
+/// Mutants: `signal-no-fire`.
 fn a_waiter_frees_the_signal(with_crowd: bool) {
     check(move || {
         let signal = Arc::new(Signal::new());

@@ -345,7 +345,7 @@ fn of_two_errors_the_first_stays_and_the_second_goes_back() {
 /// Edges: B, C, D, G.
 ///
 /// Mutants: `below-never-released`, `below-settled-without-a-reference`,
-/// `delivery-keeps-its-reference`.
+/// `delivery-keeps-its-reference`, `due-holds-nothing`.
 fn handles_go_while_the_line_is_cancelled(height: usize) {
     check(move || {
         let Line { scopes: [root, middle, leaf], .. } = Line::new();
