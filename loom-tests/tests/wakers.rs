@@ -172,7 +172,7 @@ alone_and_in_a_crowd!(a_waker_may_use_the_signal_when_it_is_dropped);
 ///
 /// Edges: A, F, L.
 ///
-/// Mutants: `due-holds-nothing`.
+/// Mutants: `delivery-keeps-its-reference`.
 #[test]
 fn a_waker_may_drop_the_last_handle() {
     check_within(2, || {
