@@ -243,7 +243,7 @@ fn a_scope_that_goes_runs_what_was_left_behind() {
 ///
 /// Edges: C, F, L, S.
 ///
-/// Mutants: `node-step-does-not-release`.
+/// Mutants: `node-step-does-not-release`, `stack-not-turned`.
 #[test]
 fn callbacks_run_in_the_order_of_their_registration() {
     check_within(2, || {
@@ -265,6 +265,31 @@ fn callbacks_run_in_the_order_of_their_registration() {
         order.retain(|place| *place != 4);
         assert_eq!(*order, [1, 2, 3]);
         drop((early, late));
+    });
+}
+
+/// Rule 10: the callbacks of a scope come before those of the scopes below it.
+///
+/// Edges: C, L, S.
+///
+/// Mutants: `node-children-before-callbacks`.
+#[test]
+fn callbacks_of_a_scope_come_before_those_below() {
+    check(|| {
+        let pair = Pair::new();
+        // SAFETY: the thread is joined below.
+        let pair = unsafe { lend(&pair) };
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let register = |scope: &Canceller, place: usize| {
+            let order = Arc::clone(&order);
+            scope.token().on_cancel(move || order.lock().unwrap().push(place))
+        };
+        let _registrations = unexplored(|| [register(&pair.leaf, 2), register(&pair.root, 1)]);
+        let canceller = thread::spawn(move || pair.cancel());
+        pair.turns.take();
+        let _ = pair.leaf.token().reason();
+        canceller.join().unwrap();
+        assert_eq!(*order.lock().unwrap(), [1, 2]);
     });
 }
 

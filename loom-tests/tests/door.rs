@@ -79,8 +79,8 @@ fn who_is_refused_sees_what_came_before_the_close() {
 /// Edges: A.
 ///
 /// Mutants: `deferred-settle-one-dropped`, `population-close-does-not-acquire`,
-/// `population-close-forgets-the-end`, `population-close-in-two-steps`, `population-leave-forgets-the-end`,
-/// `population-leave-relaxed`.
+/// `population-close-forgets-the-end`, `population-close-in-two-steps`,
+/// `population-leave-forgets-the-end`, `population-leave-relaxed`.
 #[test]
 fn the_last_guard_or_the_close_ends_the_group() {
     check(|| {

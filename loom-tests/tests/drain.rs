@@ -76,7 +76,7 @@ fn a_parent_ends_after_its_child() {
 ///
 /// Edges: B, E.
 ///
-/// Mutants: `follow-does-not-drain`, `follow-settles-without-a-reference`.
+/// Mutants: `below-settled-without-a-reference`, `follow-does-not-drain`.
 #[test]
 fn a_child_that_is_closed_from_both_sides_ends_once() {
     check(|| {

@@ -89,8 +89,8 @@ fn queued(group: &TaskGroup) -> WaitRoom<'_> {
 ///
 /// Edges: A.
 ///
-/// Mutants: `plain-leave-looks-back`, `limit-leave-looks-back`, `shard-leave-looks-back`,
-/// `hold-end-looks-back`, `guard-looks-back`.
+/// Mutants: `guard-looks-back`, `hold-end-looks-back`, `limit-leave-looks-back`,
+/// `plain-leave-looks-back`, `shard-leave-looks-back`.
 fn the_last_guard_goes_beside_the_last_handle(form: Form) {
     check(move || {
         let (group, finale) = form.group();
@@ -111,7 +111,8 @@ in_each_form!(the_last_guard_goes_beside_the_last_handle);
 ///
 /// Edges: A.
 ///
-/// Mutants: `plain-leave-looks-back`, `limit-leave-looks-back`, `hold-end-looks-back`, `guard-looks-back`.
+/// Mutants: `guard-looks-back`, `hold-end-looks-back`, `limit-leave-looks-back`,
+/// `plain-leave-looks-back`.
 fn two_guards_without_a_handle_go_at_once(form: Form) {
     check(move || {
         let (group, finale) = form.group();
@@ -285,7 +286,7 @@ fn a_clone_of_a_guard_keeps_the_group() {
 ///
 /// Edges: A, E, Q.
 ///
-/// Mutants: `end-of-a-link-looks-back`, `drain-looks-back-at-a-follower`.
+/// Mutants: `drain-looks-back-at-a-follower`, `end-of-a-link-looks-back`.
 #[test]
 fn a_link_ends_beside_the_last_task() {
     check(|| {
@@ -327,7 +328,7 @@ fn a_child_ends_beside_its_parents_last_handle() {
 ///
 /// Edges: A, E, Q, V.
 ///
-/// Mutants: `drain-looks-back-at-a-follower`, `follow-settles-without-a-reference`.
+/// Mutants: `below-settled-without-a-reference`, `drain-looks-back-at-a-follower`.
 #[test]
 fn a_child_goes_while_its_parent_is_closed() {
     check_within(2, || {
@@ -368,7 +369,7 @@ fn a_wait_for_the_drain_frees_the_group() {
 ///
 /// Edges: A, B, C.
 ///
-/// Mutants: `group-no-fire`.
+/// Mutants: `due-holds-nothing`, `group-no-fire`.
 fn a_waiter_frees_the_wait_group(with_crowd: bool) {
     check(move || {
         let work = alloc::sync::Arc::new(Work::default());
@@ -395,7 +396,7 @@ alone_and_in_a_crowd!(a_waiter_frees_the_wait_group);
 ///
 /// Edges: B, C, D.
 ///
-/// Mutants: `signal-no-fire`.
+/// Mutants: `due-holds-nothing`, `signal-no-fire`.
 fn a_waiter_frees_the_signal(with_crowd: bool) {
     check(move || {
         let signal = Arc::new(Signal::new());

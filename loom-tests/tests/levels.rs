@@ -354,7 +354,7 @@ fn a_group_that_is_built_under_a_cancelled_token_ends_at_once() {
 ///
 /// Edges: B, C, G.
 ///
-/// Mutants: `hook-up-claims-nothing`.
+/// Mutants: `follower-overwritten-by-its-node`.
 #[test]
 fn a_wait_for_the_door_of_a_child_leaves_the_child_its_place() {
     check(|| {

@@ -90,7 +90,7 @@ fn two_who_sit_down_at_once_get_in() {
 ///
 /// Edges: C.
 ///
-/// Mutants: `limit-newcomer-overtakes`, `notify-one-takes-the-last`.
+/// Mutants: `fire-one-fires-two`, `limit-newcomer-overtakes`.
 #[test]
 fn a_place_goes_to_the_first_who_waits() {
     check(|| {
@@ -231,7 +231,7 @@ fn two_who_leave_at_once_let_two_in() {
 ///
 /// Edges: C, L, S.
 ///
-/// Mutants: `slot-for-late-comers`.
+/// Mutants: `block-left-relaxed`, `ordered-seat-left-in-place`.
 #[test]
 fn a_newcomer_does_not_get_an_old_place_in_the_line() {
     check_within(2, || {
@@ -258,7 +258,7 @@ fn a_newcomer_does_not_get_an_old_place_in_the_line() {
 ///
 /// Edges: B, C, N.
 ///
-/// Mutants: `limit-fresh-not-set`, `waiter-gone-is-decided`.
+/// Mutants: `limit-fresh-not-set`, `listener-dropped-not-discarded`, `waiter-gone-is-decided`.
 #[test]
 fn full_is_said_of_a_full_group_alone() {
     check_within(2, || {

@@ -11,8 +11,8 @@ use loom::future::block_on;
 use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
-use winddown::{CancelScope, TaskGroup};
-use winddown_loom_tests::{Turns, check, check_within, lend, unexplored};
+use winddown::{CancelScope, Signal, TaskGroup};
+use winddown_loom_tests::{Turns, check, check_within, lend, poll, unexplored, waker_of};
 
 /// Rule 18: a callback may wait for the drain of an idle group that the same cancellation reaches: whichever
 /// thread drains that, the drain does not come behind the callback.
@@ -59,6 +59,32 @@ fn a_callback_may_wait_for_a_task_that_sleeps() {
         scope.cancel();
         sleeper.join().unwrap();
         assert!(group.is_drained());
+    });
+}
+
+/// Rule 18: a thread that blocks is unparked before any foreign waker is woken, also one that was registered
+/// earlier: to unpark it is own work.
+///
+/// Edges: B, C, K.
+///
+/// Mutants: `task-unparked-late`.
+#[test]
+fn a_waker_may_wait_for_a_thread_that_blocks() {
+    check_within(2, || {
+        let lent = (Signal::new(), Signal::new());
+        // SAFETY: the threads are joined below, and the waker is gone by then.
+        let (signal, seen) = unsafe { lend(&lent) };
+        let mut wait = signal.closed();
+        let waker = waker_of(move || seen.closed().block(), || {});
+        assert!(unexplored(|| poll(&mut wait, &waker)).is_pending());
+        drop(waker);
+        let blocked = thread::spawn(move || {
+            signal.closed().block();
+            seen.close();
+        });
+        let closer = thread::spawn(move || signal.close());
+        blocked.join().unwrap();
+        assert!(closer.join().unwrap());
     });
 }
 

@@ -109,15 +109,74 @@ impl Seats {
     }
 }
 
-/// Makes a test of a model for each of some [`Seats`].
-macro_rules! with_seats {
-    ($model:ident: $($name:ident $seats:ident),+) => {
-        mod $model {$(
+/// Makes a test of a model for each of [`Seats`].
+macro_rules! wherever_it_sits {
+    ($model:ident) => {
+        mod $model {
             #[test]
-            fn $name() {
-                super::$model(super::Seats::$seats);
+            fn in_the_front() {
+                super::$model(super::Seats::Front);
             }
-        )+}
+
+            #[test]
+            fn in_an_open_block() {
+                super::$model(super::Seats::Open);
+            }
+
+            #[test]
+            fn in_a_spent_block() {
+                super::$model(super::Seats::Spent);
+            }
+
+            #[test]
+            fn in_a_half_spent_block() {
+                super::$model(super::Seats::HalfSpent);
+            }
+
+            #[test]
+            fn in_a_new_block() {
+                super::$model(super::Seats::Nowhere);
+            }
+        }
+    };
+}
+
+/// As above, where a block is open.
+macro_rules! where_a_block_is_open {
+    ($model:ident) => {
+        mod $model {
+            #[test]
+            fn in_the_front() {
+                super::$model(super::Seats::Front);
+            }
+
+            #[test]
+            fn in_an_open_block() {
+                super::$model(super::Seats::Open);
+            }
+        }
+    };
+}
+
+/// As above, where a block is to be opened.
+macro_rules! where_no_block_is_open {
+    ($model:ident) => {
+        mod $model {
+            #[test]
+            fn in_a_spent_block() {
+                super::$model(super::Seats::Spent);
+            }
+
+            #[test]
+            fn in_a_half_spent_block() {
+                super::$model(super::Seats::HalfSpent);
+            }
+
+            #[test]
+            fn in_a_new_block() {
+                super::$model(super::Seats::Nowhere);
+            }
+        }
     };
 }
 
@@ -126,7 +185,8 @@ macro_rules! with_seats {
 ///
 /// Edges: B, C, F, L, P, S, V.
 ///
-/// Mutants: none yet.
+/// Mutants: `block-fire-front-does-not-acquire`, `block-opening-is-passed-by`,
+/// `listener-ready-ignored`, `listening-counted-late`, `seat-arm-ignores-fired`.
 fn rounds_pass_beside_a_first_wait(seats: Seats) {
     check(move || {
         let group = WaitGroup::new();
@@ -144,16 +204,15 @@ fn rounds_pass_beside_a_first_wait(seats: Seats) {
     });
 }
 
-with_seats!(rounds_pass_beside_a_first_wait:
-    in_the_front Front, in_an_open_block Open, in_a_spent_block Spent, in_a_half_spent_block HalfSpent,
-    in_a_new_block Nowhere);
+wherever_it_sits!(rounds_pass_beside_a_first_wait);
 
 /// Rule 7: two waits that find no seat grow the chain at once, or open a block again, and the thread of one of them
 /// then ends the round.
 ///
 /// Edges: B, C, F, L, P, S, V.
 ///
-/// Mutants: none yet.
+/// Mutants: `block-open-before-it-listens`, `chain-load-relaxed`, `chain-publish-relaxed`,
+/// `hint-load-relaxed`, `hint-publish-relaxed`, `listening-counted-late`.
 fn two_waits_find_no_seat(seats: Seats) {
     check_within(2, move || {
         let group = WaitGroup::new();
@@ -168,14 +227,13 @@ fn two_waits_find_no_seat(seats: Seats) {
     });
 }
 
-with_seats!(two_waits_find_no_seat:
-    in_a_spent_block Spent, in_a_half_spent_block HalfSpent, in_a_new_block Nowhere);
+where_no_block_is_open!(two_waits_find_no_seat);
 
 /// As above, with a third thread that ends the round.
 ///
 /// Edges: B, C, F, L, P, S, V.
 ///
-/// Mutants: none yet.
+/// Mutants: `block-reopen-relaxed`.
 #[test]
 fn two_waits_open_a_block_while_the_round_ends() {
     check_within(1, || {
@@ -193,12 +251,36 @@ fn two_waits_open_a_block_while_the_round_ends() {
     });
 }
 
+/// Rules 3 and 7: a thread ends a round, and then waits itself for the end of the next one, while another one
+/// opens a block: whichever of them opens it, both are woken.
+///
+/// Edges: B, C, F, L, P, S, V.
+///
+/// Mutants: `block-missed-is-spent`, `block-open-does-not-release`, `block-reopen-relaxed`.
+#[test]
+fn a_block_is_opened_beside_an_opener_that_is_late() {
+    check_within(2, || {
+        let group = WaitGroup::new();
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        let _held = Seats::Spent.in_group(group);
+        let other = thread::spawn(move || Polled::new(group.wait()));
+        group.done().unwrap();
+        group.add(1).unwrap();
+        let wait = Polled::new(group.wait());
+        group.done().unwrap();
+        other.join().unwrap().assert_woken();
+        wait.assert_woken();
+    });
+}
+
 /// Rules 3 and 7: two threads end two rounds at once, and each may fire what the other has notified: a wait of
 /// either round is woken, and what the firing thread reads is what the wait wrote.
 ///
 /// Edges: A, B, C, F, L, S, V.
 ///
-/// Mutants: none yet.
+/// Mutants: `block-delivered-relaxed`, `block-fire-does-not-acquire`, `stack-push-relaxed`,
+/// `stack-take-relaxed`.
 fn two_rounds_end_at_once(seats: Seats) {
     check_within(2, move || {
         let group = WaitGroup::new();
@@ -219,7 +301,7 @@ fn two_rounds_end_at_once(seats: Seats) {
     });
 }
 
-with_seats!(two_rounds_end_at_once: in_the_front Front, in_an_open_block Open);
+where_a_block_is_open!(two_rounds_end_at_once);
 
 /// Rule 12: a wait is dropped beside the delivery that may have fired it, and another one comes, to the same seat
 /// or the one beside it: the one that stays is woken, and each waker is woken by the thread that fired it, and
@@ -227,7 +309,9 @@ with_seats!(two_rounds_end_at_once: in_the_front Front, in_an_open_block Open);
 ///
 /// Edges: B, C, F, L, S, V.
 ///
-/// Mutants: none yet.
+/// Mutants: `block-delivered-early`, `block-delivered-relaxed`, `seat-armed-relaxed`,
+/// `seat-claim-relaxed`, `seat-claimed-in-a-fired-block`, `seat-freed-relaxed`,
+/// `seat-read-when-freed`, `seat-written-by-a-delivery`.
 fn a_wait_goes_beside_the_end_of_a_round(seats: Seats) {
     check_within(2, move || {
         let group = WaitGroup::new();
@@ -248,14 +332,14 @@ fn a_wait_goes_beside_the_end_of_a_round(seats: Seats) {
     });
 }
 
-with_seats!(a_wait_goes_beside_the_end_of_a_round: in_the_front Front, in_an_open_block Open);
+where_a_block_is_open!(a_wait_goes_beside_the_end_of_a_round);
 
 /// Rule 7: a block that was fired is opened again, and notified, while the thread that has fired it is still to
 /// fire what was below it on the stack.
 ///
 /// Edges: F, L, V.
 ///
-/// Mutants: none yet.
+/// Mutants: `block-link-read-when-fired`.
 #[test]
 fn a_fired_block_is_on_the_stack_again() {
     check(|| {
@@ -265,10 +349,9 @@ fn a_fired_block_is_on_the_stack_again() {
         let (_held, old) = unexplored(|| {
             group.add(1).unwrap();
             // The front, and two blocks, of which the first is open and empty.
-            let mut waits = Vec::from_iter((0..5).map(|_| parked(group.wait(), Waker::noop())));
-            waits.truncate(4);
-            waits.drain(1..3);
+            let mut waits = Vec::from_iter((0..4).map(|_| parked(group.wait(), Waker::noop())));
             let old = Polled::new(group.wait());
+            waits.drain(1..3);
             (waits, old)
         });
         let first = thread::spawn(move || group.done().unwrap());
@@ -285,7 +368,7 @@ fn a_fired_block_is_on_the_stack_again() {
 ///
 /// Edges: F, L.
 ///
-/// Mutants: none yet.
+/// Mutants: `fire-front-or-further`, `notify-not-additional`, `notify-one-batch`.
 #[test]
 fn a_long_list_is_fired_to_its_end() {
     check_within(1, || {
@@ -302,36 +385,36 @@ fn a_long_list_is_fired_to_its_end() {
     });
 }
 
-/// Rule 7: waits that were fired in an old round, and go when they like, count for nothing in a new one: all its
-/// waits are woken.
+/// Rule 12: a wait that goes takes its waker out of its seat, while another one comes.
 ///
-/// Edges: C, L, S, V.
+/// Edges: V.
 ///
-/// Mutants: none yet.
-#[test]
-fn old_waits_take_nobodys_place_in_a_new_round() {
-    check_within(2, || {
+/// Mutants: `seat-not-freed`.
+fn a_wait_that_goes_takes_its_waker_along(seats: Seats) {
+    check(move || {
         let group = WaitGroup::new();
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };
-        group.add(1).unwrap();
-        let old = crowd(|| group.wait());
+        let _held = seats.in_group(group);
+        let other = thread::spawn(move || {
+            let Polled { wait, wakes, .. } = Polled::new(group.wait());
+            drop(wait);
+            assert_eq!(Arc::strong_count(&wakes), 1, "the waker is gone");
+        });
+        let wait = Polled::new(group.wait());
+        other.join().unwrap();
         unexplored(|| group.done().unwrap());
-        group.add(1).unwrap();
-        let waits = [(); 3].map(|()| Polled::parked(group.wait()));
-        let finisher = thread::spawn(move || group.done().unwrap());
-        drop(old);
-        finisher.join().unwrap();
-        assert!(waits.iter().all(|wait| wait.wakes.count() == 1));
-        waits.into_iter().for_each(Polled::assert_woken);
+        wait.assert_woken();
     });
 }
+
+where_a_block_is_open!(a_wait_that_goes_takes_its_waker_along);
 
 /// Two first waiters make one wait list between them, and each may use it.
 ///
 /// Edges: P.
 ///
-/// Mutants: none yet.
+/// Mutants: `list-get-relaxed`, `list-publish-relaxed`.
 #[test]
 fn two_first_waiters_share_one_list() {
     check(|| {
@@ -352,7 +435,7 @@ fn two_first_waiters_share_one_list() {
 ///
 /// Edges: B, C, L, S, V.
 ///
-/// Mutants: none yet.
+/// Mutants: `fire-front-or-further`.
 fn a_wait_that_comes_and_goes_takes_no_place_in_a_delivery(crowded: bool) {
     check(move || {
         let signal = Signal::new();
@@ -377,7 +460,7 @@ alone_and_in_a_crowd!(a_wait_that_comes_and_goes_takes_no_place_in_a_delivery);
 ///
 /// Edges: B, C, L, S.
 ///
-/// Mutants: none yet.
+/// Mutants: `forgotten-target-not-dropped`.
 #[test]
 fn a_forgotten_wait_leaves_nothing_behind() {
     check(|| {
@@ -414,7 +497,7 @@ impl Deref for Lent {
 ///
 /// Edges: V.
 ///
-/// Mutants: none yet.
+/// Mutants: `wait-holds-nothing`.
 #[test]
 fn the_list_outlives_the_primitive() {
     check(|| {
@@ -435,7 +518,7 @@ fn the_list_outlives_the_primitive() {
 ///
 /// Edges: T.
 ///
-/// Mutants: none yet.
+/// Mutants: `kept-go-relaxed`, `kept-in-two-steps`, `kept-put-relaxed`, `kept-take-relaxed`.
 #[test]
 fn a_kept_registration_is_taken_by_one_of_two() {
     check_within(2, || {
@@ -456,7 +539,8 @@ fn a_kept_registration_is_taken_by_one_of_two() {
 ///
 /// Edges: B, C, F, L, V.
 ///
-/// Mutants: none yet.
+/// Mutants: `block-left-is-spent`, `fire-one-fires-two`, `listening-counted-down-twice`,
+/// `ordered-seat-left-in-place`.
 #[test]
 fn a_wait_leaves_the_queue_beside_its_server() {
     check(|| {
@@ -481,7 +565,7 @@ fn a_wait_leaves_the_queue_beside_its_server() {
 ///
 /// Edges: B, C, F, L, V.
 ///
-/// Mutants: none yet.
+/// Mutants: `block-left-is-spent`.
 #[test]
 fn a_lone_wait_leaves_the_queue_beside_its_server() {
     check(|| {
@@ -505,7 +589,7 @@ fn a_lone_wait_leaves_the_queue_beside_its_server() {
 ///
 /// Edges: B, C, F, L, S, V.
 ///
-/// Mutants: none yet.
+/// Mutants: `ordered-seat-left-in-place`.
 #[test]
 fn a_callback_that_is_taken_back_gives_its_place_to_nobody() {
     check(|| {
@@ -520,14 +604,81 @@ fn a_callback_that_is_taken_back_gives_its_place_to_nobody() {
         let [going, early] = unexplored(|| [1, 2].map(register));
         let canceller = thread::spawn(move || scope.cancel());
         let in_time = going.deregister();
-        let late = unexplored(|| register(3));
+        let (late, is_in_line) = unexplored(|| (register(3), !scope.token().is_cancelled()));
         assert!(canceller.join().unwrap());
         let order = order.lock().unwrap().clone();
         let mut of_the_cancel = Vec::from_iter((!in_time).then_some(1));
         of_the_cancel.push(2);
         let expected = order.iter().copied().filter(|place| *place != 3);
         assert!(expected.eq(of_the_cancel));
+        assert!(!is_in_line || order.last() == Some(&3));
         assert_eq!(order.iter().filter(|place| **place == 3).count(), 1);
         drop((early, late));
+    });
+}
+
+/// Rules 7 and 12: a wait opens a block again while an old one, which was fired there, frees its seat: the wait may
+/// get that seat, when the old one is done with it.
+///
+/// Edges: V.
+///
+/// Mutants: `block-open-does-not-acquire`.
+#[test]
+fn a_seat_is_freed_while_its_block_is_opened() {
+    check(|| {
+        let group = WaitGroup::new();
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        let mut held = Seats::HalfSpent.in_group(group);
+        let old = held.pop();
+        let goes = thread::spawn(move || drop(old));
+        let wait = Polled::new(group.wait());
+        goes.join().unwrap();
+        unexplored(|| group.done().unwrap());
+        wait.assert_woken();
+    });
+}
+
+/// Rule 12: a wait over a pointer of a foreign type, which is polled with another waker beside the end of its round,
+/// gives its old registration up, with the hold that it had of the list.
+///
+/// Edges: B, C, S, V.
+///
+/// Mutants: `wait-old-registration-kept`.
+#[test]
+fn a_registration_that_is_replaced_goes() {
+    check(|| {
+        let group = Box::new(WaitGroup::new());
+        // SAFETY: the thread is joined below, before the group goes.
+        let lent = unsafe { lend(&*group) };
+        lent.add(1).unwrap();
+        let (before, after) = (Wakes::new(), Wakes::new());
+        let mut wait = parked(WaitGroup::wait_in(Lent(lent)), &before.waker());
+        let finisher = thread::spawn(move || lent.done().unwrap());
+        let pending = poll(&mut wait, &after.waker()).is_pending();
+        finisher.join().unwrap();
+        assert!(!pending || after.count() == 1);
+        assert!(poll(&mut wait, Waker::noop()).is_ready());
+    });
+}
+
+/// Rule 7: a child that sits down in a block of its parent which is being fired hears of the cancel by its own
+/// look, since it has acquired what led to the firing.
+///
+/// Edges: B, D, S.
+///
+/// Mutants: `seat-arm-does-not-acquire`.
+#[test]
+fn a_child_that_sits_down_too_late_hears_of_the_cancel() {
+    check(|| {
+        let root = CancelScope::new().detach();
+        // SAFETY: the thread is joined below.
+        let root = unsafe { lend(&root) };
+        let children = [(); 3].map(|()| root.token().child());
+        let _crowd = [0, 1].map(|at| parked(children[at].token().cancelled(), Waker::noop()));
+        let canceller = thread::spawn(move || assert!(root.cancel()));
+        let wait = Polled::new(children[2].token().cancelled());
+        canceller.join().unwrap();
+        wait.assert_woken();
     });
 }

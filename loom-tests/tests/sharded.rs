@@ -84,7 +84,8 @@ fn a_guard_may_leave_on_another_shard() {
 /// Edges: A.
 ///
 /// Mutants: `population-leave-relaxed`, `shard-bias-absent`, `shard-bias-removed-early`,
-/// `shard-fold-does-not-acquire`, `shard-last-step-of-the-fold-does-not-acquire`, `shard-moved-relaxed`.
+/// `shard-fold-does-not-acquire`, `shard-last-step-of-the-fold-does-not-acquire`,
+/// `shard-moved-relaxed`.
 #[test]
 fn nobody_is_forgotten_while_the_shards_are_folded() {
     check(|| {
@@ -136,7 +137,8 @@ fn a_clone_enters_while_the_shards_are_folded() {
 ///
 /// Edges: D.
 ///
-/// Mutants: `shard-close-does-not-publish`, `shard-fold-does-not-publish`, `shard-refusal-does-not-acquire`.
+/// Mutants: `shard-close-does-not-publish`, `shard-fold-does-not-publish`,
+/// `shard-refusal-does-not-acquire`.
 #[test]
 fn a_refused_entry_sees_what_came_before_the_close() {
     check(|| {
@@ -164,7 +166,8 @@ fn a_refused_entry_sees_what_came_before_the_close() {
 ///
 /// Edges: A, S.
 ///
-/// Mutants: `shard-bias-apart`, `shards-look-relaxed`, `shards-not-sealed`, `shards-seal-failure-relaxed`.
+/// Mutants: `shard-bias-apart`, `shards-look-relaxed`, `shards-not-sealed`,
+/// `shards-seal-failure-relaxed`.
 #[test]
 fn an_entry_spreads_the_count_beside_a_leave_and_a_close() {
     check(|| {

@@ -229,7 +229,7 @@ fn the_first_value_wins_and_each_is_dropped_once() {
 ///
 /// Edges: B, C, F, L.
 ///
-/// Mutants: `wait-any-waker-will-do`, `wait-old-registration-kept`.
+/// Mutants: `signal-announce-by-a-load`, `wait-any-waker-will-do`.
 fn the_waker_of_the_last_poll_is_woken(crowded: bool) {
     check(move || {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));

@@ -344,7 +344,8 @@ fn of_two_errors_the_first_stays_and_the_second_goes_back() {
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `below-never-released`, `descent-settles-without-a-reference`, `hook-leaked-when-run`.
+/// Mutants: `below-never-released`, `below-settled-without-a-reference`,
+/// `delivery-keeps-its-reference`.
 fn handles_go_while_the_line_is_cancelled(height: usize) {
     check(move || {
         let Line { scopes: [root, middle, leaf], .. } = Line::new();

@@ -39,7 +39,8 @@ from_each_height!(a_wait_sees_what_came_before_the_cancel);
 ///
 /// Edges: B, C, D, G, L, S.
 ///
-/// Mutants: `child-not-settled`, `hook-up-does-not-announce`, `hook-up-keeps-no-link`.
+/// Mutants: `child-not-settled`, `due-takes-what-is-lent-twice`, `hook-up-does-not-announce`,
+/// `hook-up-keeps-no-link`, `own-work-not-noted`.
 fn a_wait_below_is_woken(crowded: bool) {
     check(move || {
         let line = Line::new();
@@ -62,7 +63,7 @@ alone_and_in_a_crowd!(a_wait_below_is_woken);
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `hook-up-announces-first`, `hook-up-does-not-deliver`, `notify-slot-or-listeners`.
+/// Mutants: `fire-front-or-further`, `hook-up-announces-first`, `hook-up-does-not-deliver`.
 fn a_wait_may_rely_on_one_that_hooks_up(height: usize) {
     check_within(2, move || {
         let line = Line::new();
@@ -88,7 +89,8 @@ from_each_height!(a_wait_may_rely_on_one_that_hooks_up);
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `hook-up-announces-first`, `hook-up-does-not-deliver`, `node-step-does-not-release`.
+/// Mutants: `hook-up-announces-first`, `hook-up-claims-nothing`, `hook-up-does-not-deliver`,
+/// `node-step-does-not-release`.
 #[test]
 fn two_first_waits_are_both_woken() {
     check_within(2, || {
@@ -236,8 +238,7 @@ alone_and_in_a_crowd!(a_registration_that_is_taken_up_is_woken);
 ///
 /// Edges: B, C, D, T.
 ///
-/// Mutants: `kept-replace-does-not-acquire`, `kept-replace-does-not-release`,
-/// `kept-taken-up-by-anybody`.
+/// Mutants: `kept-in-two-steps`, `wait-any-waker-will-do`.
 fn a_handle_may_be_shared(crowded: bool) {
     check_within(2, move || {
         let scope = CancelScope::new().detach();
@@ -272,7 +273,7 @@ alone_and_in_a_crowd!(a_handle_may_be_shared);
 ///
 /// Edges: B, C, D, T.
 ///
-/// Mutants: `node-step-does-not-release`, `slot-kept-by-the-dead`.
+/// Mutants: `node-step-does-not-release`, `seat-armed-relaxed`.
 fn a_kept_registration_goes_while_the_scope_is_cancelled(crowded: bool) {
     check_within(2, move || {
         let line = Line::new();

@@ -290,8 +290,7 @@ alone_and_in_a_crowd!(a_wait_misses_no_zero);
 ///
 /// Edges: B, C, L.
 ///
-/// Mutants: `condition-2-ready-ignored`, `condition-3-fired-not-checked`,
-/// `group-leave-in-two-steps`, `slot-hook-not-spent`.
+/// Mutants: `group-leave-in-two-steps`, `wait-fired-not-checked`.
 fn a_registration_that_is_notified_already_is_made_again(crowded: bool) {
     check(move || {
         let group = group();
@@ -371,7 +370,8 @@ fn an_unbalanced_done_leaves_no_count_behind() {
 ///
 /// Edges: B, C.
 ///
-/// Mutants: `group-refused-by-a-subtraction`, `group-refused-does-not-fire`, `group-refused-not-undone`.
+/// Mutants: `group-refused-by-a-subtraction`, `group-refused-does-not-fire`,
+/// `group-refused-not-undone`.
 #[test]
 fn a_refused_entry_may_be_the_last_to_leave() {
     check(|| {
@@ -429,7 +429,7 @@ fn a_dropped_wait_swallows_nothing() {
 ///
 /// Edges: F, L.
 ///
-/// Mutants: `hook-leaked-when-run`.
+/// Mutants: `delivery-keeps-its-reference`.
 fn a_wait_dropped_while_it_is_fired_leaves_nothing(crowded: bool) {
     check(move || {
         let group = group();

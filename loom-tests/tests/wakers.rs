@@ -24,7 +24,7 @@ type Slot = Mutex<Option<WaitClosed<&'static Signal>>>;
 ///
 /// Edges: B, F, L.
 ///
-/// Mutants: `hook-wakes-under-the-lock`.
+/// Mutants: `signal-fire-before-the-close`.
 fn a_waker_may_poll_close_and_drop_inline(crowded: bool) {
     check(move || {
         let signal = Signal::new();
@@ -76,7 +76,7 @@ impl Wake for Orphan {
 ///
 /// Edges: B, F, L, S.
 ///
-/// Mutants: `hook-keeps-its-waker`.
+/// Mutants: `task-keeps-its-waker`.
 fn a_task_that_its_waker_owns_goes_with_the_wake(crowded: bool) {
     check(move || {
         let signal = Arc::new(Signal::new());
@@ -98,7 +98,7 @@ alone_and_in_a_crowd!(a_task_that_its_waker_owns_goes_with_the_wake);
 ///
 /// Edges: A, B, F, L.
 ///
-/// Mutants: `hook-wakes-under-the-lock`.
+/// Mutants: `block-run-under-the-lock`, `group-fire-before-the-step`.
 fn a_waker_may_end_another_round_inline(crowded: bool) {
     check_within(2, move || {
         let group = WaitGroup::new();
@@ -138,7 +138,7 @@ alone_and_in_a_crowd!(a_waker_may_end_another_round_inline);
 ///
 /// Edges: F, L.
 ///
-/// Mutants: `hook-keeps-its-waker`.
+/// Mutants: `task-keeps-its-waker`.
 fn a_waker_may_use_the_signal_when_it_is_dropped(crowded: bool) {
     check(move || {
         let signal = Signal::new();
@@ -172,7 +172,7 @@ alone_and_in_a_crowd!(a_waker_may_use_the_signal_when_it_is_dropped);
 ///
 /// Edges: A, F, L.
 ///
-/// Mutants: `condition-6-list-not-counted`.
+/// Mutants: `due-holds-nothing`.
 #[test]
 fn a_waker_may_drop_the_last_handle() {
     check_within(2, || {

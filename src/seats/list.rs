@@ -20,7 +20,11 @@ use crate::sync::{
 
 /// How many blocks are fired in one go. Where event-listener's lock is a critical section, this bounds the time
 /// that interrupts are masked; elsewhere it keeps a long chain in the cache.
-pub(super) const BATCH: usize = if cfg!(feature = "std") { 16 } else { 1 };
+pub(super) const BATCH: usize = match () {
+    () if cfg!(loom) => 2,
+    () if cfg!(feature = "std") => 16,
+    () => 1,
+};
 
 /// How many threads have a hint of their own, and may so sit apart.
 const HINTS: usize = if cfg!(all(feature = "std", not(loom))) { 16 } else { 1 };
