@@ -100,7 +100,7 @@ alone_and_in_a_crowd!(a_task_that_its_waker_owns_goes_with_the_wake);
 ///
 /// Mutants: `block-run-under-the-lock`, `group-fire-before-the-step`.
 fn a_waker_may_end_another_round_inline(crowded: bool) {
-    check(move || {
+    check_within(2, move || {
         let group = WaitGroup::new();
         // SAFETY: the thread is joined below, and the wakers are gone before the group.
         let shared = unsafe { lend(&group) };
