@@ -274,8 +274,7 @@ fn a_block_is_opened_beside_an_opener_that_is_late() {
 ///
 /// Edges: A, B, C, F, L, S, V.
 ///
-/// Mutants: `block-delivered-relaxed`, `block-fire-does-not-acquire`, `stack-push-relaxed`,
-/// `stack-take-relaxed`.
+/// Mutants: `block-fire-does-not-acquire`.
 fn two_rounds_end_at_once(seats: Seats) {
     check_within(2, move || {
         let group = WaitGroup::new();
@@ -304,8 +303,8 @@ where_a_block_is_open!(two_rounds_end_at_once);
 ///
 /// Edges: B, C, F, L, S, V.
 ///
-/// Mutants: `block-delivered-early`, `block-delivered-relaxed`, `seat-armed-relaxed`,
-/// `seat-claim-relaxed`, `seat-claimed-in-a-fired-block`, `seat-freed-relaxed`,
+/// Mutants: `block-delivered-early`, `seat-armed-relaxed`, `seat-claim-relaxed`,
+/// `seat-claimed-in-a-fired-block`, `seat-freed-relaxed`,
 /// `seat-read-when-freed`, `seat-written-by-a-delivery`.
 fn a_wait_goes_beside_the_end_of_a_round(seats: Seats) {
     check_within(2, move || {
