@@ -273,7 +273,7 @@ alone_and_in_a_crowd!(a_handle_may_be_shared);
 ///
 /// Edges: B, C, D, T.
 ///
-/// Mutants: `node-step-does-not-release`, `seat-armed-relaxed`.
+/// Mutants: `seat-armed-relaxed`.
 fn a_kept_registration_goes_while_the_scope_is_cancelled(crowded: bool) {
     check_within(2, move || {
         let line = Line::new();
