@@ -15,8 +15,8 @@ use loom::thread;
 use winddown::future::Wait;
 use winddown::{CancelScope, Signal, WaitGroup};
 use winddown_loom_tests::{
-    Arrival, Wakes, Work, alone_and_in_a_crowd, assert_full_or_free, check, check_within, crowd,
-    lend, limited, make_queue, parked, poll, unexplored, waker_of,
+    Arrival, Turns, Wakes, Work, alone_and_in_a_crowd, assert_full_or_free, check, check_within,
+    crowd, lend, limited, make_queue, parked, poll, unexplored, waker_of,
 };
 
 type GroupWait = Wait<&'static WaitGroup>;
@@ -619,10 +619,17 @@ fn a_callback_comes_to_the_block_of_one_that_goes() {
         let scope = CancelScope::new().detach();
         // SAFETY: the thread is joined below.
         let token = unsafe { lend(scope.token()) };
+        let turns = Turns::default();
+        // SAFETY: as above.
+        let turns = unsafe { lend(&turns) };
         let going = unexplored(|| token.on_cancel(|| unreachable!("it was taken back")));
-        let other = thread::spawn(move || assert!(going.deregister()));
+        let other = thread::spawn(move || {
+            assert!(going.deregister());
+            turns.take();
+        });
         let wakes = Wakes::new();
         let waker = wakes.waker();
+        turns.take();
         let _coming = token.on_cancel(move || waker.wake());
         other.join().unwrap();
         unexplored(|| assert!(scope.cancel()));
