@@ -274,7 +274,7 @@ fn a_block_is_opened_beside_an_opener_that_is_late() {
 ///
 /// Edges: A, B, C, F, L, S, V.
 ///
-/// Mutants: `block-fire-does-not-acquire`, `stack-push-relaxed`, `stack-take-relaxed`.
+/// Mutants: `block-fire-does-not-acquire`.
 #[test]
 fn two_rounds_end_at_once() {
     check_within(2, || {
@@ -293,6 +293,30 @@ fn two_rounds_end_at_once() {
         second.join().unwrap();
         old.assert_woken();
         wait.assert_woken();
+    });
+}
+
+/// Rule 7: a notifier takes blocks from the stack that another one has notified meanwhile: it finds them all.
+///
+/// Edges: F, L.
+///
+/// Mutants: `stack-push-relaxed`, `stack-take-relaxed`.
+#[test]
+fn a_notifier_takes_what_another_has_notified() {
+    check(|| {
+        let group = WaitGroup::new();
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        group.add(1).unwrap();
+        // The front, and a block.
+        let mut waits = Vec::from_iter((0..3).map(|_| Polled::parked(group.wait())));
+        let finisher = thread::spawn(move || group.done().unwrap());
+        group.add(1).unwrap();
+        // Two blocks, if the finisher is still to fire the first ones.
+        unexplored(|| waits.extend((0..4).map(|_| Polled::new(group.wait()))));
+        group.done().unwrap();
+        finisher.join().unwrap();
+        waits.into_iter().for_each(Polled::assert_woken);
     });
 }
 

@@ -89,8 +89,7 @@ from_each_height!(a_wait_may_rely_on_one_that_hooks_up);
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `hook-up-announces-first`, `hook-up-claims-nothing`, `hook-up-does-not-deliver`,
-/// `node-step-does-not-release`.
+/// Mutants: `hook-up-announces-first`, `hook-up-does-not-deliver`, `node-step-does-not-release`.
 #[test]
 fn two_first_waits_are_both_woken() {
     check_within(2, || {
@@ -124,7 +123,7 @@ fn two_first_waits_are_both_woken() {
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `node-step-does-not-release`.
+/// Mutants: `hook-up-claims-nothing`, `node-step-does-not-release`.
 #[test]
 fn waits_at_two_heights_are_both_woken() {
     check_within(2, || {
