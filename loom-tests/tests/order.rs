@@ -24,11 +24,14 @@ use winddown_loom_tests::{Turns, check, check_within, lend, poll, unexplored, wa
 fn a_callback_may_wait_for_an_idle_group() {
     check(|| {
         let scope = CancelScope::new().detach();
-        let group = TaskGroup::builder().parent(scope.token()).build();
+        // Hooked in before the group: so its callback is settled before the group's drain.
+        let below = scope.token().child().detach();
+        let _first = unexplored(|| below.token().on_cancel(|| ()));
+        let group = unexplored(|| TaskGroup::builder().parent(scope.token()).build());
         // SAFETY: the thread is joined below, and the callback has run by then.
         let group = unsafe { lend(&group) };
         let wait = move || block_on(group.drained());
-        let _registration = unexplored(|| scope.token().on_cancel(wait));
+        let _registration = unexplored(|| below.token().on_cancel(wait));
         let canceller = thread::spawn(move || scope.cancel());
         group.close();
         canceller.join().unwrap();

@@ -89,7 +89,8 @@ from_each_height!(a_wait_may_rely_on_one_that_hooks_up);
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `hook-up-announces-first`, `hook-up-does-not-deliver`, `node-step-does-not-release`.
+/// Mutants: `hook-up-announces-first`, `hook-up-claims-nothing`, `hook-up-does-not-deliver`,
+/// `node-step-does-not-release`.
 #[test]
 fn two_first_waits_are_both_woken() {
     check_within(2, || {
@@ -123,7 +124,7 @@ fn two_first_waits_are_both_woken() {
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `hook-up-claims-nothing`, `node-step-does-not-release`.
+/// Mutants: `hook-up-claims-no-parent`, `node-step-does-not-release`.
 #[test]
 fn waits_at_two_heights_are_both_woken() {
     check_within(2, || {
@@ -272,7 +273,7 @@ alone_and_in_a_crowd!(a_handle_may_be_shared);
 ///
 /// Edges: B, C, D, T.
 ///
-/// Mutants: `node-step-does-not-release`, `seat-armed-relaxed`.
+/// Mutants: `seat-armed-relaxed`.
 fn a_kept_registration_goes_while_the_scope_is_cancelled(crowded: bool) {
     check_within(2, move || {
         let line = Line::new();
