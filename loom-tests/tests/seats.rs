@@ -15,8 +15,8 @@ use loom::thread;
 use winddown::future::Wait;
 use winddown::{CancelScope, Signal, WaitGroup};
 use winddown_loom_tests::{
-    Arrival, Wakes, Work, alone_and_in_a_crowd, assert_full_or_free, check, check_within, crowd,
-    lend, limited, make_queue, parked, poll, unexplored, waker_of,
+    Arrival, Turns, Wakes, Work, alone_and_in_a_crowd, assert_full_or_free, check, check_within,
+    crowd, lend, limited, make_queue, parked, poll, unexplored, waker_of,
 };
 
 type GroupWait = Wait<&'static WaitGroup>;
@@ -181,7 +181,7 @@ macro_rules! where_no_block_is_open {
 /// Edges: B, C, F, L, P, S, V.
 ///
 /// Mutants: `block-fire-front-does-not-acquire`, `block-opening-is-passed-by`,
-/// `listener-ready-ignored`, `listening-counted-late`, `seat-arm-ignores-fired`.
+/// `listener-ready-ignored`, `seat-arm-ignores-fired`.
 fn rounds_pass_beside_a_first_wait(seats: Seats) {
     check(move || {
         let group = WaitGroup::new();
@@ -275,12 +275,13 @@ fn a_block_is_opened_beside_an_opener_that_is_late() {
 /// Edges: A, B, C, F, L, S, V.
 ///
 /// Mutants: `block-fire-does-not-acquire`.
-fn two_rounds_end_at_once(seats: Seats) {
-    check_within(2, move || {
+#[test]
+fn two_rounds_end_at_once() {
+    check_within(2, || {
         let group = WaitGroup::new();
         // SAFETY: the threads are joined below.
         let group = unsafe { lend(&group) };
-        let _held = seats.in_group(group);
+        let _held = Seats::Open.in_group(group);
         let old = Polled::parked(group.wait());
         let first = thread::spawn(move || group.done().unwrap());
         let second = thread::spawn(move || {
@@ -295,7 +296,29 @@ fn two_rounds_end_at_once(seats: Seats) {
     });
 }
 
-where_a_block_is_open!(two_rounds_end_at_once);
+/// Rule 7: a notifier takes blocks from the stack that another one has notified meanwhile: it finds them all.
+///
+/// Edges: F, L.
+///
+/// Mutants: `stack-push-relaxed`, `stack-take-relaxed`.
+#[test]
+fn a_notifier_takes_what_another_has_notified() {
+    check(|| {
+        let group = WaitGroup::new();
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        group.add(1).unwrap();
+        // The front, and a block.
+        let mut waits = Vec::from_iter((0..3).map(|_| Polled::parked(group.wait())));
+        let finisher = thread::spawn(move || group.done().unwrap());
+        group.add(1).unwrap();
+        // Two blocks, if the finisher is still to fire the first ones.
+        unexplored(|| waits.extend((0..4).map(|_| Polled::new(group.wait()))));
+        group.done().unwrap();
+        finisher.join().unwrap();
+        waits.into_iter().for_each(Polled::assert_woken);
+    });
+}
 
 /// Rule 12: a wait is dropped beside the delivery that may have fired it, and another one comes, to the same seat
 /// or the one beside it: the one that stays is woken, and each waker is woken by the thread that fired it, and
@@ -303,8 +326,8 @@ where_a_block_is_open!(two_rounds_end_at_once);
 ///
 /// Edges: B, C, F, L, S, V.
 ///
-/// Mutants: `block-delivered-early`, `seat-armed-relaxed`, `seat-claim-relaxed`,
-/// `seat-claimed-in-a-fired-block`, `seat-freed-relaxed`,
+/// Mutants: `block-delivered-early`, `block-delivered-relaxed`, `seat-armed-relaxed`,
+/// `seat-claim-relaxed`, `seat-claimed-in-a-fired-block`, `seat-freed-relaxed`,
 /// `seat-read-when-freed`, `seat-written-by-a-delivery`.
 fn a_wait_goes_beside_the_end_of_a_round(seats: Seats) {
     check_within(2, move || {
@@ -333,7 +356,7 @@ where_a_block_is_open!(a_wait_goes_beside_the_end_of_a_round);
 ///
 /// Edges: F, L, V.
 ///
-/// Mutants: `block-link-read-when-fired`.
+/// Mutants: `block-fire-does-not-release`, `block-link-read-when-fired`.
 #[test]
 fn a_fired_block_is_on_the_stack_again() {
     check(|| {
@@ -618,10 +641,17 @@ fn a_callback_comes_to_the_block_of_one_that_goes() {
         let scope = CancelScope::new().detach();
         // SAFETY: the thread is joined below.
         let token = unsafe { lend(scope.token()) };
+        let turns = Turns::default();
+        // SAFETY: as above.
+        let turns = unsafe { lend(&turns) };
         let going = unexplored(|| token.on_cancel(|| unreachable!("it was taken back")));
-        let other = thread::spawn(move || assert!(going.deregister()));
+        let other = thread::spawn(move || {
+            assert!(going.deregister());
+            turns.take();
+        });
         let wakes = Wakes::new();
         let waker = wakes.waker();
+        turns.take();
         let _coming = token.on_cancel(move || waker.wake());
         other.join().unwrap();
         unexplored(|| assert!(scope.cancel()));

@@ -124,7 +124,7 @@ fn two_first_waits_are_both_woken() {
 ///
 /// Edges: B, C, D, G.
 ///
-/// Mutants: `node-step-does-not-release`.
+/// Mutants: `hook-up-claims-no-parent`, `node-step-does-not-release`.
 #[test]
 fn waits_at_two_heights_are_both_woken() {
     check_within(2, || {
