@@ -8,11 +8,11 @@
 //!
 //! A list ([`list`]) has a *front*, a small block of seats inside of what the list is in, and behind it a chain
 //! of further blocks, which only grows. A seat holds a [`Target`]: a waker, a child, a callback. The word of a
-//! block ([`word`] has the tables) says who may touch which seat.
+//! block ([`word`] has the tables) says by whom a seat may be touched.
 //!
 //! 1. A wait claims a seat, writes its target and arms the seat ([`Parked::new`]). Then it announces itself in
 //!    the word of the primitive, by a read-modify-write, and so looks once more.
-//! 2. Whoever ends the wait, and reads the announcement there, fires the front, and has the event notify the
+//! 2. The thread that ends the wait, and reads the announcement there, fires the front, and has the event notify the
 //!    listeners of further blocks, in batches. Under the lock each block is pushed onto a stack; with the lock
 //!    given back the notifier takes the stack and fires its blocks. So a block that listens costs a delivery
 //!    something, and one that does not costs nothing.
@@ -30,15 +30,16 @@
 //! An *ordered* list (callbacks, and the queue of a limited group) has no front and blocks of one seat; each wait
 //! opens its own, at the end of the event's list, and takes it out when it goes.
 //!
-//! Memory: blocks go with their list. What the largest crowd took stays until then, at most four times its seats;
+//! Memory: blocks go with their list. What the largest crowd took stays until then, at most four times its seats, and a block for
+//! each of 16 threads that met;
 //! a wait that is forgotten keeps its seat. A list lives for as long as what it is in, its *home*; a delivery
 //! holds a reference to that, and a registration is outlived by it, or holds one too.
 //!
-//! Edges, by letter; each is named where it is:
+//! Edges, by letter; each is named where it is; **P** is that of `sync/lazy.rs`, for the blocks of the chain:
 //!
 //! * **S** (seat): a target is published by the arm of its seat to the notifier that fires it.
 //! * **V** (vacant): that an owner is done with a seat, a delivery with a block, or an opener with a listener, is
-//!   published by the step that gives it up, to whoever claims, opens or fires next.
+//!   published by the step that gives it up, to the next claim, opening or fire.
 //! * **I** (in use): that the event was touched is published by the count of listening blocks to notifiers, which may
 //!   be interrupts, and so must not be the first to touch it: that allocates.
 //! * **F** (fired): publishes a block on the stack, with its link, to the taker of the stack.

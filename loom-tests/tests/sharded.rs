@@ -164,7 +164,7 @@ fn a_refused_entry_sees_what_came_before_the_close() {
 /// Rules 4, 5 and 16: an entry spreads the count, beside a close and beside a task that entered on the word and
 /// leaves, which may not see the shards. The group ends once, after the work of that task.
 ///
-/// Edges: A, S.
+/// Edges: A, H.
 ///
 /// Mutants: `shard-bias-apart`, `shards-look-relaxed`, `shards-not-sealed`,
 /// `shards-seal-failure-relaxed`.
@@ -199,7 +199,7 @@ fn an_entry_spreads_the_count_beside_a_leave_and_a_close() {
 
 /// Rules 4 and 16: two threads spread the count at the same time, beside a close, and enter.
 ///
-/// Edges: S.
+/// Edges: H.
 ///
 /// Mutants: `shards-not-sealed`, `shards-spread-relaxed`, `shards-spread-twice`.
 #[test]
@@ -229,7 +229,7 @@ fn two_entries_spread_the_count_beside_a_close() {
 /// An entry that loses its exchange to another one spreads the count and goes on by its shard; both are
 /// counted, by `len` too, and the group ends once.
 ///
-/// Edges: S.
+/// Edges: H.
 ///
 /// Mutants: `shards-lost-counts-twice`.
 #[test]
@@ -256,7 +256,7 @@ fn an_entry_that_loses_its_exchange_spreads_the_count() {
 /// Two entries that lose their exchanges spread the count at the same time: one puts its shards in place, and
 /// the other one finds them.
 ///
-/// Edges: S.
+/// Edges: H.
 ///
 /// Mutants: `shards-spread-failure-relaxed`, `shards-spread-look-relaxed`.
 #[test]
@@ -279,7 +279,7 @@ fn two_entries_that_lose_their_exchanges_spread_the_count_once() {
 /// A look at the length meets a spread and a close: it finds what could be inside, and no memory that is
 /// gone.
 ///
-/// Edges: L, S.
+/// Edges: H, M.
 ///
 /// Mutants: `shard-moved-relaxed`, `shards-length-counts-closed-ones`.
 #[test]

@@ -19,10 +19,10 @@
 //! **A thread that closes seals or folds, before it says that the door is closed.** If it seals, there will
 //! never be shards. So no thread spreads a count that nobody folds.
 //!
-//! Edges: **A** and **D** as in the module above, **S** as in `shards.rs`. A task that leaves on a shard
+//! Edges: **A** and **D** as in the module above, **H** as in `shards.rs`. A task that leaves on a shard
 //! publishes its work to the folder (A), and the step that moves the count to the word publishes it to the
 //! thread that makes the last step. The fold of a shard publishes what came before the close to a thread that
-//! is refused there (D). Edge **L** (fold to length): a look at the length that finds a count in the word does
+//! is refused there (D). Edge **M** (moved: fold to length): a look at the length that finds a count in the word does
 //! not find it in the shard as well.
 
 use super::Exit;
@@ -176,7 +176,7 @@ impl Count {
         for shard in unsafe { lines.all() } {
             // A: acquires the leaves. D: publishes what came before the close.
             let count = shard.0.swap(CLOSED, Ordering::AcqRel);
-            // A: publishes the leaves to the thread that makes the last step. L: publishes that the shard is
+            // A: publishes the leaves to the thread that makes the last step. M: publishes that the shard is
             // closed.
             self.word.fetch_add(count, Ordering::Release);
         }
@@ -191,7 +191,7 @@ impl Count {
         let Some(lines) = self.shards.lines() else { return word.count() };
         // SAFETY: borrowed.
         let shards = unsafe { lines.all() }.iter();
-        // L: a word that has the count of a shard has acquired that the shard is closed. Relaxed: a snapshot.
+        // M: a word that has the count of a shard has acquired that the shard is closed. Relaxed: a snapshot.
         let shards = shards.map(|shard| Word(shard.0.load(Ordering::Relaxed)));
         let open = shards.filter(|shard| !shard.is_closed()).map(Word::count);
         // Modulo the width of the field; and with `BIAS` in it, or without.

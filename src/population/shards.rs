@@ -10,7 +10,7 @@
 //! | null | spread | shards   | threads that lost `PATIENCE` exchanges with the word |
 //! | null | seal   | `SEALED` | a closer, before it closes the word                  |
 //!
-//! Edge **S** (spread): the shards are published with the pointer, and acquired with it.
+//! Edge **H** (shards): the shards are published with the pointer, and acquired with it.
 
 use core::ptr;
 use core::slice;
@@ -53,7 +53,7 @@ impl Shards {
     /// The shards, if there are any.
     #[inline]
     pub(super) fn lines(&self) -> Option<Lines> {
-        // S: acquires the shards.
+        // H: acquires the shards.
         Lines::at(self.first.load(Ordering::Acquire))
     }
 
@@ -70,13 +70,13 @@ impl Shards {
     /// The shards, which are made here if they may be.
     #[cold]
     pub(super) fn spread(&self) -> Option<Lines> {
-        // S: as in `lines`.
+        // H: as in `lines`.
         let first = self.first.load(Ordering::Acquire);
         if !first.is_null() {
             return Lines::at(first);
         }
         let new = Lines::make();
-        // S: publishes our shards; or acquires those of another thread that was faster.
+        // H: publishes our shards; or acquires those of another thread that was faster.
         match self.first.compare_exchange(first, new, Ordering::Release, Ordering::Acquire) {
             Ok(_) => Lines::at(new),
             Err(other) => {
@@ -89,7 +89,7 @@ impl Shards {
 
     /// Sees to it that there will be no shards, unless there are some.
     pub(super) fn seal(&self) -> Option<Lines> {
-        // Relaxed: `SEALED` publishes nothing; a thread that reads it counts on the word. S: acquires the
+        // Relaxed: `SEALED` publishes nothing; a thread that reads it counts on the word. H: acquires the
         // shards.
         let null = ptr::null_mut();
         match self.first.compare_exchange(null, SEALED, Ordering::Relaxed, Ordering::Acquire) {

@@ -94,7 +94,7 @@ impl<T: Target> Further<T> {
 /// Several threads are at one block.
 pub(super) struct Crowded;
 
-/// A pointer to a block, which may reach all of it. Blocks go with their list: whoever has one of these
+/// A pointer to a block, which may reach all of it. Blocks go with their list: the owner of one of these
 /// has the list, too.
 pub(super) struct Block<T: Target>(NonNull<Header<T>>);
 
@@ -235,11 +235,11 @@ impl<T: Target> Block<T> {
     /// meanwhile: then it is to listen again.
     pub(super) fn open(self) -> Option<Place<T>> {
         let number = self.number();
-        // V: acquires what owners have freed since `reopen`. L: publishes the listener to the next opener.
+        // V: acquires what owners have freed since `reopen`. It publishes the listener to the next opener.
         if let Some(seat) = self.step(Ordering::AcqRel, |now| now.open(number)) {
             return Some(Place { block: self, seat });
         }
-        // Acquire: the notifier is done with the block's link.
+        // V: acquires that the notifier is done with the block's link.
         self.header().word.fetch_xor(MISSED ^ OPENING, Ordering::Acquire);
         None
     }
@@ -255,7 +255,7 @@ impl<T: Target> Block<T> {
     /// Fires a block whose listener was used up: gives the mask of the targets that the caller has now. With none
     /// of them the block is not to be touched any more.
     pub(super) fn fire(self) -> usize {
-        // As in `fire_front`. Release: we are done with the block's link, if it is opened again.
+        // As in `fire_front`. V: publishes that we are done with the block's link, if it is opened again.
         self.step(Ordering::AcqRel, |now| Some(now.fire())).unwrap_or(0)
     }
 
@@ -305,7 +305,7 @@ impl<T: Target> Block<T> {
     }
 
     /// Takes a block of one, whose wait goes, out of the list: false if it was fired. By the owner of the seat,
-    /// who has the listener from then on.
+    /// which has the listener from then on.
     fn leave(self) -> bool {
         // V: as for a free; acquires the listener. S: nobody fires the seat after this.
         self.step(Ordering::AcqRel, |now| Some((now.leave()?, ()))).is_some()
@@ -365,7 +365,7 @@ impl<T: Target> Place<T> {
         }
         // SAFETY: claimed by us and not armed: nobody else touches it.
         unsafe { self.cell().write_ptr().cast::<T>().write(target) };
-        // S: publishes the target to the notifier that fires it. Acquire: whoever comes too late sees what led
+        // S: publishes the target to the notifier that fires it. Acquire: an arm that comes too late sees what led
         // to the firing; a node that hooks itself up looks at its parent then.
         let before = self.block.header().word.fetch_or(arms(self.seat), Ordering::AcqRel);
         if Word(before).state() == OPEN { Ok(self) } else { Err(self.free()) }

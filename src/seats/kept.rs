@@ -1,7 +1,7 @@
 //! A registration that outlives its wait.
 //!
 //! Edge **T** (take): a registration, and what its last owner did to it, is published to its taker; and that the
-//! place is empty, to whoever puts the next one in.
+//! place is empty, to the thread that puts the next one in.
 
 use core::mem::MaybeUninit;
 
@@ -16,7 +16,7 @@ const FULL: usize = 2;
 /// Where a registration outlives its wait, for the next wait of the same task to take up.
 pub(crate) struct Kept<T: Target> {
     state: AtomicUsize,
-    /// Belongs to whoever made it `BUSY`.
+    /// Belongs to the thread that made it `BUSY`.
     parked: UnsafeCell<MaybeUninit<Parked<T>>>,
 }
 
@@ -63,7 +63,7 @@ impl<T: Target> Kept<T> {
 
     #[inline]
     fn go(&self, from: usize, to: usize) -> bool {
-        // The look first: most who come find it otherwise, and a load is cheap.
+        // The look first: mostly it is otherwise, and a load is cheap.
         self.state.load(Ordering::Relaxed) == from
             && self.state.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }

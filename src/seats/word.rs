@@ -2,7 +2,7 @@
 //!
 //! | seat         | means                                               | left by                        |
 //! |--------------|-----------------------------------------------------|--------------------------------|
-//! | 00 free      | whoever claims it may have it                       | `claim`, `open`                |
+//! | 00 free      | any wait may claim it                               | `claim`, `open`                |
 //! | 01 claimed   | its owner writes the target                         | the owner's arm                |
 //! | 11 armed     | the next notifier fires it                          | `fire`; the owner's free       |
 //! | 10 fired     | the target is the deliverer's, which only reads it  | the owner's free               |
