@@ -30,10 +30,10 @@
 //! An *ordered* list (callbacks, and the queue of a limited group) has no front and blocks of one seat; each wait
 //! opens its own, at the end of the event's list, and takes it out when it goes.
 //!
-//! Memory: blocks go with their list. What the largest crowd took stays until then, at most four times its seats, and a block for
-//! each of 16 threads that met;
-//! a wait that is forgotten keeps its seat. A list lives for as long as what it is in, its *home*; a delivery
-//! holds a reference to that, and a registration is outlived by it, or holds one too.
+//! Memory: blocks go with their list. What the largest crowd took stays until then, at most four times its seats,
+//! and a block for each of 16 threads that met; a wait that is forgotten keeps its seat. A list lives for as long
+//! as what it is in, its *home*; a delivery holds a reference to that, and a registration is outlived by it, or
+//! holds one too.
 //!
 //! Edges, by letter; each is named where it is; **P** is that of `sync/lazy.rs`, for the blocks of the chain:
 //!
