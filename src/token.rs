@@ -172,7 +172,7 @@ impl CancelToken {
     ///
     /// # Availability
     ///
-    /// Everywhere but in interrupts. A wait that has to park allocates, and may take
+    /// Everywhere but in interrupts. A wait that has to park may allocate, and take
     /// event-listener's lock; the first one in a scope does the same in each scope above that nobody
     /// waited below before.
     ///
