@@ -373,7 +373,7 @@ impl TaskGroup {
     ///
     /// # Availability
     ///
-    /// Everywhere but in interrupts. A wait that has to park allocates.
+    /// Everywhere but in interrupts. A wait that has to park may allocate, and take event-listener's lock.
     pub fn closed(&self) -> WaitDoor<&TaskGroup> {
         WaitDoor::new(self)
     }
@@ -446,7 +446,7 @@ impl TaskGroup {
     ///
     /// # Availability
     ///
-    /// Everywhere but in interrupts. A wait that has to park allocates.
+    /// Everywhere but in interrupts. A wait that has to park may allocate, and take event-listener's lock.
     pub fn drained(&self) -> WaitDrained<&TaskGroup> {
         WaitDrained::new(self, false)
     }
