@@ -100,8 +100,8 @@ fn a_close_above_wakes_who_waits_for_room() {
     });
 }
 
-/// Rules 4, 7 and 12: a close dismisses a queue while another thread serves it: whichever of the two takes a
-/// hook, all waits are decided, and no place is lost.
+/// Rules 4, 7 and 12: a close dismisses a queue while another thread serves it: whichever of the two fires a
+/// wait, all waits are decided, and no place is lost.
 ///
 /// Edges: C, F, L, N.
 ///

@@ -43,8 +43,8 @@ fn a_wait_sees_what_came_before_the_close(crowded: bool) {
 
 alone_and_in_a_crowd!(a_wait_sees_what_came_before_the_close);
 
-/// Rule 5: a wait whose announcement finds the close sees what came before. (Its hook is with the closer
-/// still: whoever drops a hook as the last acquires by that.)
+/// Rule 5: a wait whose announcement finds the close sees what came before. (Its seat may have been
+/// fired by the closer: to find that acquires nothing.)
 ///
 /// Edges: D.
 ///
@@ -53,7 +53,7 @@ alone_and_in_a_crowd!(a_wait_sees_what_came_before_the_close);
 fn an_announcement_that_finds_the_close_sees_what_came_before() {
     check(|| {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
-        // Whoever closes finds that somebody has waited, and comes for the hook.
+        // The closer finds that somebody has waited, and comes for the seat.
         unexplored(|| {
             let mut dropped = signal.closed();
             assert!(poll(&mut dropped, Waker::noop()).is_pending());

@@ -35,7 +35,7 @@ fn a_wait_sees_what_came_before_the_cancel(height: usize) {
 
 from_each_height!(a_wait_sees_what_came_before_the_cancel);
 
-/// Rule 7: the hook of a node stands among others in its parent, and is fired like them.
+/// Rule 7: the seat of a node stands among others in its parent, and is fired like them.
 ///
 /// Edges: B, C, D, G, L, S.
 ///

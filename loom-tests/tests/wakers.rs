@@ -71,7 +71,7 @@ impl Wake for Orphan {
     fn wake(self: Arc<Self>) {}
 }
 
-/// A task that only the waker of its wait owns goes with the wake: the hook gives its waker up. (That no
+/// A task that only the waker of its wait owns goes with the wake: the seat gives its waker up. (That no
 /// waker is dropped twice is for `tests/wakers.rs`, which counts them.)
 ///
 /// Edges: B, F, L, S.
@@ -133,7 +133,7 @@ fn a_waker_may_end_another_round_inline(crowded: bool) {
 
 alone_and_in_a_crowd!(a_waker_may_end_another_round_inline);
 
-/// Rule 11, hook condition 5: a waker's own drop may use what it waited for: it never runs under
+/// Rule 11: a waker's own drop may use what it waited for: it never runs under
 /// event-listener's lock, whoever drops the last clone.
 ///
 /// Edges: F, L.
