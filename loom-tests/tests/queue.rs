@@ -140,7 +140,7 @@ fn a_close_and_a_grant_share_the_queue() {
 ///
 /// Edges: A, C, D, O.
 ///
-/// Mutants: `close-of-the-population-first`, `limit-close-forgets-the-end`,
+/// Mutants: `limit-close-forgets-the-end`,
 /// `limit-looks-at-the-door-first`.
 #[test]
 fn a_wait_polls_while_a_close_and_a_leaver_meet() {
