@@ -64,23 +64,17 @@ fn who_sits_down_late_is_found() {
 /// Mutants: `limit-step-does-not-release`.
 #[test]
 fn two_who_sit_down_at_once_get_in() {
-    check_within(2, || {
+    check_within(1, || {
         let group = limited(1);
         // SAFETY: the thread is joined below.
         let group = unsafe { lend(&group) };
         make_queue(group);
         let guard = group.guard().unwrap();
-        let other = thread::spawn(move || Arrival::at(group));
-        let mut waits = [Some(Arrival::at(group)), None];
+        let other = thread::spawn(move || drop(block_on(group.guard_when_room()).unwrap()));
+        let wait = queued(group);
         drop(guard);
-        waits[1] = Some(other.join().unwrap());
-        let mut waits = Vec::from_iter(waits.into_iter().flatten());
-        let first = waits.iter_mut().position(|wait| !wait.is_queued()).unwrap();
-        let first = waits.swap_remove(first);
-        assert!(waits[0].is_queued());
-        // The one that is in makes room for the other.
-        drop(first.outcome().unwrap());
-        drop(waits.swap_remove(0).outcome().unwrap());
+        drop(block_on(wait).unwrap());
+        other.join().unwrap();
         assert!(group.guard().is_ok());
     });
 }
@@ -124,7 +118,7 @@ fn a_place_goes_to_the_first_who_waits() {
 /// Mutants: `limit-passed-on-once`.
 #[test]
 fn a_wait_that_passed_room_on_is_next() {
-    check_within(1, || {
+    check_within(2, || {
         let group = limited(2);
         // SAFETY: the threads are joined below.
         let group = unsafe { lend(&group) };
@@ -205,24 +199,20 @@ fn two_who_leave_at_once_let_two_in() {
         let (group, works) = unsafe { lend(&lent) };
         let mut leaving = works.iter().map(|work| (work, group.guard().unwrap()));
         let leaving = [(); 2].map(|()| leaving.next().unwrap());
-        let [mut first, mut second, mut third] =
-            unexplored(|| [(); 3].map(|()| Arrival::at(group)));
+        let [first, second, mut third] = unexplored(|| [(); 3].map(|()| queued(group)));
         let leavers = leaving.map(|(work, guard)| {
             thread::spawn(move || {
                 work.finish();
                 drop(guard);
             })
         });
-        if first.looks() & second.looks() {
-            works.iter().for_each(Work::assert_finished);
-        }
-        leavers.into_iter().for_each(|leaver| leaver.join().unwrap());
-        let guards = [first, second].map(|wait| wait.outcome().unwrap());
+        let guards = [first, second].map(|wait| block_on(wait).unwrap());
         works.iter().for_each(Work::assert_finished);
         assert_eq!(group.len(), 2);
-        assert!(third.is_queued());
+        assert!(poll(&mut third, Waker::noop()).is_pending());
+        leavers.into_iter().for_each(|leaver| leaver.join().unwrap());
         drop(guards);
-        drop(third.outcome().unwrap());
+        drop(block_on(third).unwrap());
         assert!(group.is_empty());
     });
 }
