@@ -21,54 +21,31 @@ compile_error!(
     "the list of winddown's feature `holders` needs a lock: enable its feature `std`, or `critical-section` on targets without std"
 );
 
-// In dependency order: each knows only those above it.
+// Four wings between the platform and the names, in dependency order: each knows only those above it.
 mod sync;
 
 mod error;
-mod waker;
 
-mod deferred;
-
-mod seats;
-
-mod wait;
+mod park;
 
 mod combine;
 
 mod signal;
 mod wait_group;
 
-mod callback;
-mod reason;
-
-mod node;
-
-mod registration;
-
-mod token;
-
-mod scope;
-
-mod holders;
-mod population;
+mod cancel;
 
 mod group;
 
-mod err_group;
-
 pub mod future;
 
+pub use cancel::{CancelScope, CancelToken, Cancelled, Canceller, Reason, Registration};
 pub use combine::{FutureUntil, StreamUntil};
-pub use err_group::{ErrGroup, Errors};
 pub use error::{ChildError, Overflow, Refused, Unbalanced, Unfinished, Unlimited};
-pub use group::{Stopped, TaskGroup, TaskGroupBuilder, TaskGuard};
+pub use group::{ErrGroup, Errors, Stopped, TaskGroup, TaskGroupBuilder, TaskGuard};
 #[cfg(feature = "holders")]
-pub use holders::{Holder, Holders};
-pub use reason::Reason;
-pub use registration::Registration;
-pub use scope::{CancelScope, Canceller};
+pub use group::{Holder, Holders};
 pub use signal::Signal;
-pub use token::{CancelToken, Cancelled};
 pub use wait_group::{Guard, WaitGroup};
 
 /// What models need of the inside. Outside semver.

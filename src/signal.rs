@@ -27,10 +27,10 @@ use core::mem::{self, MaybeUninit, needs_drop};
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::deferred::{Deferred, and_then_run};
-use crate::seats::{Fires, List, Task, Waiters};
+use crate::park::deferred::{Deferred, and_then_run};
+use crate::park::seats::{Fires, List, Task, Waiters};
+use crate::park::wait::{Announced, Source, Waiting};
 use crate::sync::{AtomicUsize, Exclusive as _, Ordering, UnsafeCell, const_unless_loom};
-use crate::wait::{Announced, Source, Waiting};
 
 pub use waits::{WaitClosed, WaitValue};
 

@@ -23,11 +23,11 @@ use core::fmt;
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::deferred::Deferred;
 use crate::error::{Overflow, Unbalanced};
-use crate::seats::{Fires, List, Task, Waiters};
+use crate::park::deferred::Deferred;
+use crate::park::seats::{Fires, List, Task, Waiters};
+use crate::park::wait::{Announced, Source, Waiting};
 use crate::sync::{AtomicWord, Ordering, const_unless_loom};
-use crate::wait::{Announced, Source, Waiting};
 use word::{ONE, Round, Word};
 
 pub use guard::Guard;

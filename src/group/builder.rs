@@ -9,14 +9,14 @@ use alloc::vec::Vec;
 use super::TaskGroup;
 use super::hold::Hold;
 use super::shared::{Parts, Seal, Shared};
-use crate::callback::Callback;
-use crate::deferred::{Deferred, and_then_run};
-use crate::holders::Caller;
-use crate::node::{Node, Traits};
-use crate::population::Population;
-use crate::scope::CancelScope;
+use crate::cancel::callback::Callback;
+use crate::cancel::node::{Node, Traits};
+use crate::cancel::scope::CancelScope;
+use crate::cancel::token::CancelToken;
+use crate::group::holders::Caller;
+use crate::group::population::Population;
+use crate::park::deferred::{Deferred, and_then_run};
 use crate::sync::Arc;
-use crate::token::CancelToken;
 
 /// What a group is to have. Made by [`TaskGroup::builder`].
 #[derive(Default)]

@@ -8,7 +8,7 @@
 use core::mem;
 
 use super::shared::Shared;
-use crate::deferred::{Deferred, Linked};
+use crate::park::deferred::{Deferred, Linked};
 use crate::sync::Arc;
 
 // SAFETY: `HEAD` is the offset of `head`, which `Shared::new` makes.

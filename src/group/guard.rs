@@ -11,10 +11,10 @@ use super::hold::ON_PANIC;
 use super::hold::{Hold, ON_DROP};
 use super::shared::Shared;
 use super::waits::WaitDoor;
+use crate::cancel::token::CancelToken;
 use crate::combine::Tracked;
-use crate::deferred::{Deferred, and_then_run};
-use crate::holders::Caller;
-use crate::token::CancelToken;
+use crate::group::holders::Caller;
+use crate::park::deferred::{Deferred, and_then_run};
 
 /// One task inside a group: counts out when it is dropped. Made by [`TaskGroup::guard`].
 ///

@@ -12,10 +12,10 @@ use core::ptr::NonNull;
 
 use super::TaskGroup;
 use super::shared::Shared;
-use crate::deferred::Deferred;
+use crate::cancel::reason::Reason;
 use crate::error::Refused;
-use crate::holders::{Caller, Ticket};
-use crate::reason::Reason;
+use crate::group::holders::{Caller, Ticket};
+use crate::park::deferred::Deferred;
 #[cfg(feature = "std")]
 use crate::sync::host::panicking;
 use crate::sync::{Arc, UnsafeCell};

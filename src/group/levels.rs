@@ -11,9 +11,9 @@
 //! the door first, or from above, which is above the door too.
 
 use super::shared::Shared;
-use crate::deferred::Deferred;
-use crate::node::{Follower, Node};
-use crate::reason::Reason;
+use crate::cancel::node::{Follower, Node};
+use crate::cancel::reason::Reason;
+use crate::park::deferred::Deferred;
 use crate::sync::Arc;
 
 impl Shared {

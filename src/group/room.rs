@@ -12,14 +12,14 @@ use futures_core::FusedFuture;
 use super::hold::Hold;
 use super::shared::Shared;
 use super::{TaskGroup, TaskGuard};
-use crate::deferred::Deferred;
 use crate::error::Refused;
-use crate::holders::Caller;
-use crate::population::{GivenUp, Outcome, Queued};
-use crate::sync::Arc;
+use crate::group::holders::Caller;
+use crate::group::population::{GivenUp, Outcome, Queued};
+use crate::park::deferred::Deferred;
 #[cfg(feature = "std")]
-use crate::wait::Clock;
-use crate::wait::{AnyWait, wait_forms};
+use crate::park::wait::Clock;
+use crate::park::wait::{AnyWait, wait_forms};
+use crate::sync::Arc;
 
 /// The future of [`TaskGroup::guard_when_room`].
 ///

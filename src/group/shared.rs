@@ -17,13 +17,13 @@ use core::mem::{self, ManuallyDrop};
 use alloc::boxed::Box;
 
 use super::hold::{Hold, OwnHandle};
-use crate::callback::Callback;
-use crate::deferred::{Deferred, Head};
+use crate::cancel::callback::Callback;
+use crate::cancel::node::Node;
+use crate::cancel::scope::CancelScope;
 use crate::error::Refused;
-use crate::holders::{Caller, Register};
-use crate::node::Node;
-use crate::population::{Exit, Population};
-use crate::scope::CancelScope;
+use crate::group::holders::{Caller, Register};
+use crate::group::population::{Exit, Population};
+use crate::park::deferred::{Deferred, Head};
 use crate::signal::Signal;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, Pile, TakeOnce};
 

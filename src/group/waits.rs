@@ -12,14 +12,14 @@ use pin_project_lite::pin_project;
 
 use super::TaskGroup;
 use super::shared::Shared;
-use crate::deferred::Deferred;
-use crate::node::Observer;
-use crate::reason::Reason;
-use crate::seats::Task;
-use crate::sync::run_both;
+use crate::cancel::node::Observer;
+use crate::cancel::reason::Reason;
+use crate::park::deferred::Deferred;
+use crate::park::seats::Task;
 #[cfg(feature = "std")]
-use crate::wait::Clock;
-use crate::wait::{AnyWait, Waiting, wait_forms};
+use crate::park::wait::Clock;
+use crate::park::wait::{AnyWait, Waiting, wait_forms};
+use crate::sync::run_both;
 
 /// The future of [`TaskGroup::closed`] and [`TaskGroup::closed_owned`].
 ///

@@ -10,8 +10,8 @@ use core::task::{Context, Poll};
 use futures_core::FusedFuture;
 
 use super::Signal;
-use crate::seats::Task;
-use crate::wait::{AnyWait, Waiting, wait_forms};
+use crate::park::seats::Task;
+use crate::park::wait::{AnyWait, Waiting, wait_forms};
 
 /// The future of [`Signal::closed`] and [`Signal::closed_in`].
 ///

@@ -11,8 +11,8 @@ use futures_core::FusedFuture;
 
 use super::WaitGroup;
 use super::word::Round;
-use crate::seats::Task;
-use crate::wait::{AnyWait, Waiting, wait_forms};
+use crate::park::seats::Task;
+use crate::park::wait::{AnyWait, Waiting, wait_forms};
 
 /// The future of [`WaitGroup::wait`] and [`WaitGroup::wait_in`].
 ///

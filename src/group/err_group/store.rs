@@ -37,9 +37,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::iter;
 
-use crate::deferred::Deferred;
+use crate::cancel::reason::Reason;
 use crate::group::{Seal, TaskGroup, TaskGroupBuilder};
-use crate::reason::Reason;
+use crate::park::deferred::Deferred;
 use crate::signal::Signal;
 use crate::sync::{Arc, AtomicUsize, Layers, Ordering, Pile};
 

@@ -5,7 +5,7 @@ use core::mem::{self, ManuallyDrop, MaybeUninit};
 use super::block::Block;
 use super::word::{SEATS, Seats, low};
 use super::{Settled, Target};
-use crate::deferred::{Batch, Deferred, Head, Job};
+use crate::park::deferred::{Batch, Deferred, Head, Job};
 use crate::sync::{Arc, run_to_end};
 
 /// Blocks that were fired, to be deferred.

@@ -19,10 +19,10 @@
 use core::mem;
 use core::task::Waker;
 
-use crate::deferred::{Deferred, Head, Linked};
-use crate::seats::{List, Seat, Settled, Target};
+use crate::park::deferred::{Deferred, Head, Linked};
+use crate::park::seats::{List, Seat, Settled, Target};
+use crate::park::waker::unparks;
 use crate::sync::{Arc, AtomicUsize, Ordering, UnsafeCell, run_both};
-use crate::waker::unparks;
 
 const WAITING: usize = 0;
 const BUSY: usize = 1;

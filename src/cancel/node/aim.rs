@@ -4,9 +4,9 @@ use core::mem::{ManuallyDrop, offset_of};
 use core::task::Waker;
 
 use super::Node;
-use crate::callback::Callback;
-use crate::deferred::Deferred;
-use crate::seats::{CROWD, List, Seat, Settled, Target, Task};
+use crate::cancel::callback::Callback;
+use crate::park::deferred::Deferred;
+use crate::park::seats::{CROWD, List, Seat, Settled, Target, Task};
 use crate::sync::{Arc, Weak};
 
 /// A task, or a thread, that waits for a cancellation. Its list is in the node.

@@ -8,13 +8,13 @@ use core::task::{Context, Poll, ready};
 use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
-use crate::deferred::{Deferred, and_then_run};
-use crate::node::Traits;
-use crate::reason::Reason;
+use crate::cancel::node::Traits;
+use crate::cancel::reason::Reason;
+use crate::cancel::token::{CancelToken, Cancelled, WaitReason};
+use crate::park::deferred::{Deferred, and_then_run};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::run_both;
-use crate::token::{CancelToken, Cancelled, WaitReason};
 
 /// The owner's end of a cancellation scope: it cancels, and **dropping it cancels** everything
 /// below it. [`detach`](Self::detach) gives that up.

@@ -22,7 +22,7 @@ use core::ptr;
 
 use alloc::boxed::Box;
 
-use crate::reason::Reason;
+use crate::cancel::reason::Reason;
 
 const WAITERS: usize = 1;
 const OWNED: usize = 1 << 1;

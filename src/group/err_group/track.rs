@@ -10,8 +10,8 @@ use pin_project_lite::pin_project;
 
 use super::store::Store;
 use crate::combine::Tracked;
-use crate::deferred::Deferred;
 use crate::group::TaskGuard;
+use crate::park::deferred::Deferred;
 use crate::sync::{Arc, run_both};
 
 pin_project! {

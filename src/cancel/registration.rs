@@ -4,10 +4,10 @@ use core::fmt;
 use core::mem;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::callback::Callback;
-use crate::deferred::drop_in_drop;
-use crate::node::{Call, Node};
-use crate::seats::Parked;
+use crate::cancel::callback::Callback;
+use crate::cancel::node::{Call, Node};
+use crate::park::deferred::drop_in_drop;
+use crate::park::seats::Parked;
 use crate::sync::Arc;
 
 /// A callback that waits for a cancellation. Made by

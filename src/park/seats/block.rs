@@ -8,7 +8,7 @@ use event_listener::EventListener;
 use super::list::{List, Rest};
 use super::word::{FIRED, LEFT, MISSED, OPEN, OPENING, SPENT, Word, arms, bits};
 use super::{Fires, Target, word};
-use crate::deferred::Head;
+use crate::park::deferred::Head;
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, UnsafeCell, run_to_end};
 
 /// Where a target is. Written by the owner of the seat between claim and arm, and read after that by the owner

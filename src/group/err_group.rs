@@ -12,13 +12,13 @@ use core::task::{Context, Poll};
 
 use futures_core::FusedFuture;
 
-use crate::deferred::Deferred;
 use crate::error::{ChildError, Refused};
 use crate::group::{TaskGroup, TaskGroupBuilder, WaitDrained};
-use crate::sync::{Arc, run_both};
+use crate::park::deferred::Deferred;
 #[cfg(feature = "std")]
-use crate::wait::Clock;
-use crate::wait::{AnyWait, wait_forms};
+use crate::park::wait::Clock;
+use crate::park::wait::{AnyWait, wait_forms};
+use crate::sync::{Arc, run_both};
 use store::Store;
 
 pub use errors::Errors;

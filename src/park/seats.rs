@@ -60,7 +60,7 @@ use core::fmt;
 use core::ptr;
 use core::task::Waker;
 
-use crate::deferred::{Deferred, drop_in_drop};
+use crate::park::deferred::{Deferred, drop_in_drop};
 use crate::sync::{Arc, LazyArc, Ordering, const_unless_loom, fence};
 use block::Place;
 

@@ -36,12 +36,12 @@ mod counted {
     }
 
     /// A list that is being run, until this is dropped.
-    pub(in super::super) struct Running {
+    pub(in crate::park) struct Running {
         outer: (*mut Deferred, usize),
     }
 
     impl Running {
-        pub(in super::super) fn on(list: *mut Deferred) -> Self {
+        pub(in crate::park) fn on(list: *mut Deferred) -> Self {
             let outer = innermost();
             let _ = RUNNING.try_with(|it| it.set((list, outer.1 + 1)));
             Self { outer }
@@ -54,12 +54,12 @@ mod counted {
         }
     }
 
-    pub(in super::super) fn is_deep() -> bool {
+    pub(in crate::park) fn is_deep() -> bool {
         innermost().1 >= NESTED
     }
 
     /// Runs `list`; or adds it to the one that is being run, if it is nested deep enough.
-    pub(in super::super) fn run_nested(mut list: Deferred) {
+    pub(in crate::park) fn run_nested(mut list: Deferred) {
         let (outer, depth) = innermost();
         if depth < NESTED {
             return list.run();
@@ -78,15 +78,15 @@ mod counted {
 mod uncounted {
     use super::super::Deferred;
 
-    pub(in super::super) struct Running;
+    pub(in crate::park) struct Running;
 
     impl Running {
-        pub(in super::super) fn on(_: *mut Deferred) -> Self {
+        pub(in crate::park) fn on(_: *mut Deferred) -> Self {
             Self
         }
     }
 
-    pub(in super::super) fn run_nested(list: Deferred) {
+    pub(in crate::park) fn run_nested(list: Deferred) {
         list.run();
     }
 }

@@ -30,9 +30,9 @@ use core::num::NonZeroUsize;
 use core::task::Waker;
 
 use super::Exit;
-use crate::deferred::Deferred;
 use crate::error::Refused;
-use crate::seats::{Fired, Fires, Parked, Waiters};
+use crate::park::deferred::Deferred;
+use crate::park::seats::{Fired, Fires, Parked, Waiters};
 use crate::sync::{Arc, AtomicUsize, AtomicWord, Ordering, fence};
 use waiter::{InQueue, Waiter};
 use word::{CLOSED, FRESH, ONE, Step, Word};
@@ -294,7 +294,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::deferred::and_then_run;
+    use crate::park::deferred::and_then_run;
 
     /// A population with one place, which is taken.
     fn full() -> Arc<Limited> {

@@ -10,20 +10,20 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 
 use alloc::boxed::Box;
 
-use crate::callback::Callback;
+use crate::cancel::callback::Callback;
+use crate::cancel::node::{Node, Observer, Traits};
+use crate::cancel::reason::Reason;
+use crate::cancel::registration::Registration;
 use crate::combine::Until;
-use crate::deferred::Deferred;
+use crate::park::deferred::Deferred;
 #[cfg(feature = "std")]
-use crate::deferred::and_then_run;
-use crate::node::{Node, Observer, Traits};
-use crate::reason::Reason;
-use crate::registration::Registration;
-use crate::seats::Kept;
+use crate::park::deferred::and_then_run;
+use crate::park::seats::Kept;
+#[cfg(feature = "std")]
+use crate::park::wait::Clock;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::{Arc, const_unless_loom};
-#[cfg(feature = "std")]
-use crate::wait::Clock;
 
 pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 

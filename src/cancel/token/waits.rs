@@ -11,12 +11,12 @@ use core::task::{Context, Poll};
 use futures_core::FusedFuture;
 
 use super::CancelToken;
-use crate::node::{Node, Observer};
-use crate::reason::Reason;
-use crate::sync::Arc;
+use crate::cancel::node::{Node, Observer};
+use crate::cancel::reason::Reason;
 #[cfg(feature = "std")]
-use crate::wait::Clock;
-use crate::wait::{AnyWait, Waiting, wait_forms};
+use crate::park::wait::Clock;
+use crate::park::wait::{AnyWait, Waiting, wait_forms};
+use crate::sync::Arc;
 
 /// The error of work that was cancelled: knows the reason, and is an `Error` whose source is the
 /// error that was the reason.

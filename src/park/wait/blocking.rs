@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use super::{AnyWait, Clock, Context, Pin, Poll, Unfinished};
+use crate::park::waker::Parker;
 use crate::sync::Arc;
 use crate::sync::host::{Instant, now};
-use crate::waker::Parker;
 
 /// How long a thread blocks at most.
 #[derive(Clone, Copy)]

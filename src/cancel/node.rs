@@ -33,16 +33,16 @@ use core::mem;
 
 use alloc::boxed::Box;
 
-use crate::callback::Callback;
-use crate::deferred::{Deferred, drop_in_drop};
-use crate::reason::Reason;
-use crate::seats::{Fires, List, Parked, Waiters};
+use crate::cancel::callback::Callback;
+use crate::cancel::reason::Reason;
+use crate::park::deferred::{Deferred, drop_in_drop};
+use crate::park::seats::{Fires, List, Parked, Waiters};
+use crate::park::wait::{Announced, Source};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::{
     Arc, AtomicPtr, Exclusive as _, Layers, Ordering, Pile, UnsafeCell, fence, run_both, run_to_end,
 };
-use crate::wait::{Announced, Source};
 pub(crate) use aim::{Below, Call, Follower, Observer};
 use word::Word;
 

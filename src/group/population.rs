@@ -26,8 +26,8 @@ mod word;
 use core::fmt;
 use core::num::NonZeroUsize;
 
-use crate::deferred::Deferred;
 use crate::error::Refused;
+use crate::park::deferred::Deferred;
 use crate::sync::{Arc, Line};
 use count::Count;
 

@@ -13,7 +13,7 @@ use event_listener::{Event, EventListener, IntoNotification as _, Listener as _}
 use super::block::{Block, Crowded, Front, Further, Header, Place};
 use super::word::OPENING;
 use super::{Due, Fired, Fires, Target};
-use crate::deferred::{Head, Stack};
+use crate::park::deferred::{Head, Stack};
 use crate::sync::{
     Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering, run_both, run_to_end,
 };

@@ -5,7 +5,7 @@
 //! it.
 
 #[cfg(feature = "std")]
-pub(crate) mod park;
+pub(crate) mod blocking;
 
 use core::fmt;
 use core::future::Future;
@@ -16,9 +16,9 @@ use core::task::{Context, Poll, Waker, ready};
 use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
-use crate::deferred::Deferred;
 use crate::error::Unfinished;
-use crate::seats::{Parked, Target};
+use crate::park::deferred::Deferred;
+use crate::park::seats::{Parked, Target};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::run_both;
@@ -400,8 +400,8 @@ macro_rules! wait_forms {
             pub fn until<L: core::future::IntoFuture>(
                 self,
                 limit: L,
-            ) -> crate::wait::WaitUntil<Self, L::IntoFuture> {
-                crate::wait::WaitUntil::new(self, limit.into_future())
+            ) -> crate::park::wait::WaitUntil<Self, L::IntoFuture> {
+                crate::park::wait::WaitUntil::new(self, limit.into_future())
             }
 
             /// Blocks the thread until the wait is over.
@@ -412,7 +412,7 @@ macro_rules! wait_forms {
             /// block their executor's thread, and not for interrupts.
             #[cfg(feature = "std")]
             pub fn block(self) -> <Self as core::future::Future>::Output {
-                crate::wait::park::block(core::pin::pin!(self))
+                crate::park::wait::blocking::block(core::pin::pin!(self))
             }
 
             /// Blocks the thread until the wait is over, for at most `limit`. A time that is too
@@ -441,8 +441,8 @@ macro_rules! wait_forms {
                 self,
                 limit: core::time::Duration,
             ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished> {
-                let limit = crate::wait::park::TimeLimit::For(limit);
-                crate::wait::park::block_within(core::pin::pin!(self), limit)
+                let limit = crate::park::wait::blocking::TimeLimit::For(limit);
+                crate::park::wait::blocking::block_within(core::pin::pin!(self), limit)
             }
 
             /// Blocks the thread until the wait is over, or until `at`.
@@ -464,8 +464,8 @@ macro_rules! wait_forms {
                 self,
                 at: std::time::Instant,
             ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished> {
-                let limit = crate::wait::park::TimeLimit::At(at);
-                crate::wait::park::block_within(core::pin::pin!(self), limit)
+                let limit = crate::park::wait::blocking::TimeLimit::At(at);
+                crate::park::wait::blocking::block_within(core::pin::pin!(self), limit)
             }
         }
     };

@@ -3,8 +3,8 @@
 use core::task::Waker;
 
 use super::{CROWD, List, Seat, Settled, Target};
-use crate::deferred::Deferred;
-use crate::waker::unparks;
+use crate::park::deferred::Deferred;
+use crate::park::waker::unparks;
 
 /// Wakes a task, or a thread.
 ///

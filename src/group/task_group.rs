@@ -1,0 +1,689 @@
+//! The handle of a group.
+
+use core::fmt;
+use core::future::IntoFuture;
+use core::num::NonZeroUsize;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+
+use super::builder::TaskGroupBuilder;
+use super::guard::TaskGuard;
+use super::holders::Caller;
+use super::room::WaitRoom;
+use super::shared::Shared;
+use super::waits::{WaitDoor, WaitDrained, WaitShutdown};
+use crate::cancel::reason::Reason;
+use crate::cancel::token::CancelToken;
+use crate::combine::Tracked;
+use crate::error::{ChildError, Refused, Unlimited};
+use crate::park::deferred::{Deferred, and_then_run};
+use crate::sync::{Arc, Ordering, fence};
+
+/// The tasks of a service: counts them, refuses what comes too late, tells them to stop, and waits
+/// until the last one has left.
+///
+/// A group has three levels, which only rise:
+///
+/// | level | by | means |
+/// |---|---|---|
+/// | open | | [`guard`](Self::guard) lets tasks in |
+/// | closed | [`close`](Self::close), [`join`](Self::join), [`shutdown`](Self::shutdown), the last handle's drop | no new work; [`closed`](Self::closed) tells tasks that are idle to leave |
+/// | cancelled | [`cancel`](Self::cancel), the end of a grace | stop now: the [`token`](Self::token) is cancelled |
+///
+/// Imperatives act; participles only look: [`closed`](Self::closed), [`drained`](Self::drained) and
+/// the token's `cancelled` wait for what others do.
+///
+/// **The door is exact.** Once `close` has returned, to whoever called it, nobody enters any more, on
+/// any thread; the guard is refused before the task exists. Those who are inside may bring others in
+/// ([`TaskGuard::clone`]). Closed and empty, the group is **drained**, once and for ever: its
+/// [`finally`](TaskGroupBuilder::finally) runs, then the waits are over.
+///
+/// A [`child`](Self::child) group follows its parent's levels at once, and its parent waits for it. A
+/// [link](TaskGroupBuilder::link) waits without following.
+///
+/// # Handles
+///
+/// Clones are handles of one group. Dropping them does nothing, but that **the last one closes the
+/// door**, since nobody can enter any more; the tasks run on. A token that outlives the group is
+/// cancelled with [`Reason::Dropped`].
+///
+/// # Memory ordering
+///
+/// What a task did before it left happens before the finaliser, and before the return of every wait
+/// for the drain. What happened before a close or cancel happens before the return of whatever
+/// observes it, refusals included.
+///
+/// # Size
+///
+/// It is not `const`: a group in a `static` wants a `LazyLock`.
+/// A handle is a pointer, and so is a [`TaskGuard`] (two with `holders`). A group takes three allocations,
+/// for itself and for the scopes of its token and its door. A limit takes one more, a link two, a finaliser that
+/// captures something one; a place below a token three or four, and one below another group four or five.
+/// Entering and leaving allocate nothing, and cost one read-modify-write each.
+///
+/// # Compared with
+///
+/// * `tokio_util::task::TaskTracker` and a `CancellationToken`: a tracker lets tasks in after it was
+///   closed, says nothing of what holds it up, and is of no tree.
+/// * Go's `errgroup` and `sync.WaitGroup`: entering late is refused here and a race there; see
+///   [`ErrGroup`](crate::ErrGroup) for errors.
+/// * `tokio::task::JoinSet` keeps every output and is for tokio alone. Use it to collect results.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use winddown::{Refused, Stopped, TaskGroup};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let group = TaskGroup::new();
+/// for _ in 0..3 {
+///     let guard = group.guard().unwrap();
+///     let token = guard.token().clone();
+///     tokio::spawn(guard.track(async move {
+///         // Works until it is told to stop.
+///         token.cancelled().await;
+///     }));
+/// }
+/// let grace = tokio::time::sleep(Duration::from_millis(1));
+/// assert_eq!(group.shutdown(grace).await, Stopped::Forced);
+/// assert_eq!(group.guard().unwrap_err(), Refused::Closed);
+/// # });
+/// ```
+///
+/// # Several groups in order, under one limit
+///
+/// Shut each down under the same limit: first what lets work in, then the work, then what it writes to.
+///
+/// ```
+/// use std::time::Duration;
+/// use winddown::{CancelScope, TaskGroup, Unfinished};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let (listeners, requests, storage) = (TaskGroup::new(), TaskGroup::new(), TaskGroup::new());
+///
+/// let overall = CancelScope::new();
+/// let limit = overall.cancel_after(tokio::time::sleep(Duration::from_secs(30)));
+/// let phases = async {
+///     for group in [&listeners, &requests, &storage] {
+///         let grace = tokio::time::sleep(Duration::from_secs(5));
+///         match group.shutdown(grace).until(overall.token()).await {
+///             Ok(stopped) => println!("{stopped:?}"),
+///             Err(Unfinished { left, .. }) => println!("{left} left behind"),
+///         }
+///     }
+/// };
+/// // The limit is driven beside the phases; those that it has overtaken end at once.
+/// tokio::pin!(phases, limit);
+/// tokio::select! {
+///     () = &mut phases => {}
+///     _ = &mut limit => phases.await,
+/// }
+/// assert!(storage.is_drained());
+/// # });
+/// ```
+///
+/// # Many cores
+///
+/// Entering and leaving cost one read-modify-write each, of one word. If threads get in each other's way there,
+/// a group without a limit spreads its count: from then on each core counts on a cache line of its own, so that
+/// entering and leaving take as long as on one thread. That happens by itself, once, to groups that are
+/// contended for: an entry then allocates 64 bytes for each core (for 8 at least, and 64 at most), the first
+/// close takes a step for each, and [`len`](Self::len) a load. It takes the feature `std`, and 64-bit pointers.
+///
+/// # Availability
+///
+/// Handles may be cloned and dropped in an interrupt; dropping the last one is a [`close`](Self::close),
+/// and the last of handles and tasks frees.
+///
+/// # Panics
+///
+/// The drop of the last handle may panic as [`close`](Self::close), and not while the thread is unwinding.
+pub struct TaskGroup {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl TaskGroup {
+    /// An open group.
+    ///
+    /// # Availability
+    ///
+    /// As [`TaskGroupBuilder::build`].
+    pub fn new() -> TaskGroup {
+        Self::builder().build()
+    }
+
+    /// A group with a parent token, links, a limit or a finaliser.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere.
+    pub fn builder() -> TaskGroupBuilder {
+        TaskGroupBuilder::default()
+    }
+
+    /// Lets one task in, until the guard is dropped. It is taken by the one who starts the task, and
+    /// moved into it. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Closed`] once the group, or one above it, is closed; [`Refused::Full`] if its limit
+    /// is reached or others wait for room. Nothing was counted then.
+    ///
+    /// A group with a limit may say `Full` early, while another thread passes a place on: from the step
+    /// by which a task leaves (or the limit is raised, or a wait for room finds room) until that place is
+    /// granted or given back. A task that left while another thread did so may find its place not free
+    /// yet, even if all waits have given up. When no such call is on its way, `Full` means that the
+    /// limit is reached, or that others wait.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included (not with the feature `holders`); it neither locks nor
+    /// allocates. It takes a load for each group above, and for each scope of the token above those.
+    ///
+    /// With `std`, on targets with 64-bit pointers, one entry of a group without a limit may allocate, once:
+    /// see [`TaskGroup`]. So do not call it in a signal handler.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::{Refused, TaskGroup};
+    ///
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let thread = std::thread::spawn(move || {
+    ///     // ... work ...
+    ///     drop(guard);
+    /// });
+    /// group.join().block();
+    /// assert!(matches!(group.guard(), Err(Refused::Closed)));
+    /// # thread.join().unwrap();
+    /// ```
+    #[track_caller]
+    #[inline]
+    pub fn guard(&self) -> Result<TaskGuard, Refused> {
+        self.enter(Caller::here())
+    }
+
+    /// Lets one task in as soon as there is room: first come, first served. For groups with a
+    /// [limit](TaskGroupBuilder::limit); without one it is ready at once.
+    ///
+    /// # Errors
+    ///
+    /// The output is [`Refused::Closed`] once the group is closed, before the wait or during it. A group
+    /// without a limit may say [`Refused::Full`], as in [`guard`](Self::guard).
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point. It loses its place in the queue; a place in the group
+    /// that it was granted and did not take goes to the next.
+    ///
+    /// # Panics
+    ///
+    /// A poll, or the drop, may end with the panic of another task's waker, callback or finaliser: of the
+    /// wait that it passes a place on to, or of the drain if it gives the last place back to a closed
+    /// group.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. A wait that has to park allocates, and takes event-listener's
+    /// lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use winddown::{Refused, TaskGroup};
+    ///
+    /// # pollster::block_on(async {
+    /// let group = TaskGroup::builder().limit(NonZeroUsize::new(1).unwrap()).build();
+    /// let first = group.guard_when_room().await.unwrap();
+    /// assert_eq!(group.guard().unwrap_err(), Refused::Full);
+    /// drop(first);
+    /// let second = group.guard_when_room().await.unwrap();
+    /// # drop(second);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn guard_when_room(&self) -> WaitRoom<'_> {
+        WaitRoom::new(self, Caller::here())
+    }
+
+    /// [`guard`](Self::guard) and [`TaskGuard::track`] in one. Where making the future costs something
+    /// or has effects, write `group.guard()?.track(future)`, which asks first.
+    ///
+    /// # Errors
+    ///
+    /// As [`guard`](Self::guard); `future` is dropped then.
+    ///
+    /// # Availability
+    ///
+    /// As [`guard`](Self::guard).
+    #[track_caller]
+    pub fn track<F: IntoFuture>(
+        &self,
+        future: F,
+    ) -> Result<Tracked<F::IntoFuture, TaskGuard>, Refused> {
+        Ok(self.guard()?.track(future))
+    }
+
+    /// Changes the [limit](TaskGroupBuilder::limit) of a group that was built with one, while tasks run.
+    ///
+    /// A higher limit lets in as many waits for a place as there is room for, in their order. A
+    /// lower one sends nobody away: no task enters until fewer are inside.
+    ///
+    /// # Errors
+    ///
+    /// [`Unlimited`] if the group was built without a limit; then nothing was changed.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker that it woke, after all the others were woken.
+    ///
+    /// # Memory ordering
+    ///
+    /// What happened before this call happens before the return of a wait that it lets in.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; it does not allocate. If there is a queue, it may take
+    /// event-listener's lock, and runs the wakers of those it lets in after that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use winddown::{Refused, TaskGroup};
+    ///
+    /// let (one, two) = (NonZeroUsize::new(1).unwrap(), NonZeroUsize::new(2).unwrap());
+    /// let group = TaskGroup::builder().limit(one).build();
+    /// let first = group.guard().unwrap();
+    /// assert_eq!(group.guard().unwrap_err(), Refused::Full);
+    /// group.set_limit(two).unwrap();
+    /// let second = group.guard().unwrap();
+    /// assert!(TaskGroup::new().set_limit(two).is_err());
+    /// # drop((first, second));
+    /// ```
+    pub fn set_limit(&self, limit: NonZeroUsize) -> Result<(), Unlimited> {
+        let limited = self.shared.population.limited().ok_or(Unlimited(()))?;
+        and_then_run(|deferred| {
+            let exit = limited.set_limit(limit, deferred);
+            // SAFETY: the handle keeps the group.
+            unsafe { Shared::after(Arc::as_ptr(&self.shared), exit, deferred) };
+        });
+        Ok(())
+    }
+
+    /// Closes the door: nobody enters any more. True for the first call that closes it, here or above.
+    ///
+    /// Tasks that are inside go on, and hear of it by [`closed`](Self::closed). If nobody is inside,
+    /// and all links are drained, the group is drained here. False says that the door was closed before;
+    /// the group may be draining on another thread then.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker, callback or finaliser that it ran, after all the others ran.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere; in an interrupt only where the finaliser may run there. It does not allocate. What it
+    /// drains is freed there: the finaliser, and a block for each group that was held up. The drain of an
+    /// [`ErrGroup`](crate::ErrGroup) allocates, if an error was recorded.
+    pub fn close(&self) -> bool {
+        and_then_run(|deferred| Shared::close(&self.shared, deferred))
+    }
+
+    /// Whether the door is closed, here or above.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included. One load, and one more for each level above that is open.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// Waits until the door is closed. It does not close it.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point; nothing is left behind.
+    ///
+    /// # Panics
+    ///
+    /// As [`CancelToken::cancelled`].
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. A wait that has to park may allocate, and take event-listener's lock.
+    pub fn closed(&self) -> WaitDoor<&TaskGroup> {
+        WaitDoor::new(self)
+    }
+
+    /// [`closed`](Self::closed) with a future that owns the handle. The door stays open for as long as
+    /// it lives, if it is the last.
+    ///
+    /// # Availability
+    ///
+    /// As [`closed`](Self::closed).
+    pub fn closed_owned(self) -> WaitDoor<TaskGroup> {
+        WaitDoor::new(self)
+    }
+
+    /// Closes the door and cancels the token. True for the first call that cancels it, here or above.
+    ///
+    /// # Panics
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Availability
+    ///
+    /// As [`close`](Self::close).
+    pub fn cancel(&self) -> bool {
+        self.cancel_with(Reason::Cancelled).is_ok()
+    }
+
+    /// [`cancel`](Self::cancel) with a reason: any error, a text, or a [`Reason`].
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the token was cancelled already, by itself or from above.
+    ///
+    /// # Panics
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Availability
+    ///
+    /// As [`close`](Self::close) for the reasons without content; the others allocate.
+    pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
+        let reason = reason.into();
+        and_then_run(|deferred| Shared::cancel(&self.shared, reason, deferred))
+    }
+
+    /// The own work of [`cancel_with`](Self::cancel_with).
+    pub(crate) fn cancel_into(
+        &self,
+        reason: Reason,
+        deferred: &mut Deferred,
+    ) -> Result<(), Reason> {
+        Shared::cancel(&self.shared, reason, deferred)
+    }
+
+    /// The group's token: cancelled with the group, from above, and when the group's state goes.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
+    pub fn token(&self) -> &CancelToken {
+        self.shared.stop.token()
+    }
+
+    /// Waits until the group is drained. **It does not close the group; you probably want
+    /// [`join`](Self::join).**
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point; nothing is left behind.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. A wait that has to park may allocate, and take event-listener's lock.
+    pub fn drained(&self) -> WaitDrained<&TaskGroup> {
+        WaitDrained::new(self, false)
+    }
+
+    /// [`drained`](Self::drained) with a future that owns the handle. If it is the last one, the door
+    /// stays open until somebody closes it from above, or the future is dropped.
+    ///
+    /// # Availability
+    ///
+    /// As [`drained`](Self::drained).
+    pub fn drained_owned(self) -> WaitDrained<TaskGroup> {
+        WaitDrained::new(self, false)
+    }
+
+    /// Whether the group is drained: closed, empty, all that it is linked to drained, and its
+    /// finaliser done.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; one load.
+    pub fn is_drained(&self) -> bool {
+        self.shared.drained.is_closed()
+    }
+
+    /// Closes the door, at the first poll or block, and waits until the group is drained. Any number
+    /// may join; all see the same end.
+    ///
+    /// # Panics
+    ///
+    /// The first poll or block may panic as [`close`](Self::close). The wait may be polled again.
+    ///
+    /// A task must not join its own group while it is inside: it would wait for itself. It says
+    /// `guard.leave().join()`.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point; nothing is left behind, and the door stays closed.
+    ///
+    /// # Memory ordering
+    ///
+    /// See [`TaskGroup`].
+    ///
+    /// # Availability
+    ///
+    /// As [`drained`](Self::drained).
+    pub fn join(&self) -> WaitDrained<&TaskGroup> {
+        WaitDrained::new(self, true)
+    }
+
+    /// Closes the door, at the first poll; cancels when `grace` is over, if the group is not drained by then;
+    /// and waits until it is. A [link](TaskGroupBuilder::link) that is not drained yet is reason enough.
+    ///
+    /// The grace is any future: a timer, a second signal of the user, or either of both. For a hard
+    /// limit on top, say `group.shutdown(grace).until(limit)`: it gives up and says how many are left.
+    /// On threads: `group.join().block_for(grace)`, then [`cancel`](Self::cancel), then
+    /// `group.join().block_for(limit)`.
+    ///
+    /// As with [`join`](Self::join), a task must not await this while it is inside.
+    ///
+    /// # Panics
+    ///
+    /// The poll that closes the door, and the one that cancels, may panic as [`close`](Self::close). The
+    /// wait may be polled again.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point; the door stays closed.
+    ///
+    /// # Availability
+    ///
+    /// As [`drained`](Self::drained).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::{Stopped, TaskGroup};
+    ///
+    /// # pollster::block_on(async {
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let task = guard.clone().track(async move { guard.token().clone().cancelled().await });
+    /// let over = std::future::ready(());
+    /// let stop = group.shutdown(over).until(std::future::pending::<()>());
+    /// # let thread = std::thread::spawn(move || pollster::block_on(task));
+    /// assert_eq!(stop.await.unwrap(), Stopped::Forced);
+    /// # thread.join().unwrap();
+    /// # });
+    /// ```
+    pub fn shutdown<L: IntoFuture>(&self, grace: L) -> WaitShutdown<'_, L::IntoFuture> {
+        WaitShutdown::new(self, grace.into_future())
+    }
+
+    /// A group below this one: this one's levels are its own at once, and this one is drained only
+    /// when it is. A child affects neither its parent nor its siblings, but counts as one task.
+    ///
+    /// It is no handle of its parent: if the parent's last handle goes, the parent's door closes, and
+    /// with it the child's.
+    ///
+    /// # Errors
+    ///
+    /// As [`guard`](Self::guard); no group is built then.
+    ///
+    /// # Panics
+    ///
+    /// As [`TaskGroupBuilder::build`], where a close from above meets the birth.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere but in interrupts. It allocates.
+    #[track_caller]
+    pub fn child(&self) -> Result<TaskGroup, Refused> {
+        let hold = Shared::enter(&self.shared, Caller::here())?;
+        Ok(Self::builder().build_below(self, hold))
+    }
+
+    /// A group below this one with a limit or a finaliser of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ChildError::NotARoot`] if `builder` has a parent token or a link: with those somebody could
+    /// make groups that wait for each other. Otherwise as [`child`](Self::child).
+    ///
+    /// # Panics
+    ///
+    /// As [`child`](Self::child).
+    ///
+    /// # Availability
+    ///
+    /// As [`child`](Self::child).
+    #[track_caller]
+    pub fn child_with(&self, builder: TaskGroupBuilder) -> Result<TaskGroup, ChildError> {
+        if builder.parent.is_some() || !builder.links.is_empty() {
+            return Err(ChildError::NotARoot);
+        }
+        let hold = Shared::enter(&self.shared, Caller::here())?;
+        Ok(builder.build_below(self, hold))
+    }
+
+    /// How many tasks are inside: a snapshot. A child counts as one, however many tasks it has; so does a
+    /// place that was granted to a wait for room and is not taken yet. A link does not count.
+    ///
+    /// A task that enters or leaves during the call may be counted or not. After threads have contended (see
+    /// [`TaskGroup`]) that may hide another task that is inside all the time, and so may a first close that
+    /// another thread has not finished yet. [`is_drained`](Self::is_drained) and all waits are exact.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included; one load, or one for each core once threads have contended.
+    pub fn len(&self) -> usize {
+        self.shared.population.len()
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn spread(&self) {
+        self.shared.population.spread();
+    }
+
+    /// Whether [`len`](Self::len) is zero.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many guards were dropped by a panic. Panics are noticed and not caught: a runtime or thread
+    /// reports them as ever.
+    ///
+    /// A panic that passes through the frames of a task is the task's, whatever caused it: also that of a
+    /// waker or callback that runs because the task itself calls `cancel`. What a tracked future causes by
+    /// being done is not: its leave, and the cancel by which an [`ErrGroup`](crate::ErrGroup) answers its
+    /// error.
+    ///
+    /// # Availability
+    ///
+    /// With the feature `std`.
+    ///
+    /// # Examples
+    ///
+    /// A task that carries its panic out:
+    ///
+    /// ```
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    /// use winddown::ErrGroup;
+    ///
+    /// let group = ErrGroup::<String>::new();
+    /// let guard = group.group().guard().unwrap();
+    /// let errors = group.clone();
+    /// let thread = std::thread::spawn(move || {
+    ///     let work = || panic!("the disk is on fire");
+    ///     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+    ///         let text = panic.downcast_ref::<&str>().copied().unwrap_or("a panic");
+    ///         errors.record(text.to_owned()).unwrap();
+    ///     }
+    ///     drop(guard);
+    /// });
+    /// assert_eq!(group.join().block().unwrap_err().first().unwrap(), "the disk is on fire");
+    /// # thread.join().unwrap();
+    /// ```
+    #[cfg(feature = "std")]
+    pub fn panics(&self) -> usize {
+        self.shared.panics()
+    }
+
+    /// Who is inside, as data and, printed, as a report. Works from any thread while tasks run.
+    ///
+    /// # Availability
+    ///
+    /// With the feature `holders`. Takes a short lock and allocates.
+    #[cfg(feature = "holders")]
+    pub fn holders(&self) -> crate::group::holders::Holders {
+        self.shared.register.report()
+    }
+
+    #[inline]
+    fn enter(&self, caller: Caller) -> Result<TaskGuard, Refused> {
+        Shared::enter(&self.shared, caller).map(TaskGuard::new)
+    }
+}
+
+impl Clone for TaskGroup {
+    fn clone(&self) -> Self {
+        // Relaxed: a handle is made by one who has one, or is inside.
+        self.shared.handles.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl Drop for TaskGroup {
+    fn drop(&mut self) {
+        // Release, and then acquire: what was done with any handle comes before the close.
+        if self.shared.handles.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            let mut deferred = Deferred::new();
+            Shared::close(&self.shared, &mut deferred);
+            deferred.run_in_drop();
+        }
+    }
+}
+
+impl Default for TaskGroup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for TaskGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskGroup")
+            .field("len", &self.len())
+            .field("closed", &self.is_closed())
+            .field("cancelled", &self.token().is_cancelled())
+            .field("drained", &self.is_drained())
+            .finish()
+    }
+}
+
+impl UnwindSafe for TaskGroup {}
+impl RefUnwindSafe for TaskGroup {}
