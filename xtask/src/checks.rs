@@ -6,11 +6,12 @@ use xshell::{Shell, cmd};
 
 use crate::executors::{self, ExecutorArgs};
 use crate::features::{self, FeatureArgs};
-use crate::{models, msrv};
+use crate::{docs, models, msrv};
 
 /// Everything, in the order in which it is most likely to fail.
 pub(crate) fn test(sh: &Shell) -> Result<()> {
     step("format", || Ok(cmd!(sh, "cargo fmt --all --check").run()?))?;
+    step("what documents and comments cite", || docs::docs(sh))?;
     step("clippy", || {
         Ok(cmd!(sh, "cargo clippy --workspace --all-targets --quiet -- -D warnings").run()?)
     })?;

@@ -3,6 +3,7 @@
 mod bench;
 mod checks;
 mod code_size;
+mod docs;
 mod embedded;
 mod executors;
 mod features;
@@ -25,6 +26,8 @@ enum Task {
     Loom(models::LoomArgs),
     /// Breaks the crate in every way that the list knows, and fails if a model does not notice.
     Mutants(models::MutantArgs),
+    /// What documents and comments cite: rules, edges, tests, models, mutants and files.
+    Docs,
     /// Every set of features, built and tested, or refused with a reason.
     Features(features::FeatureArgs),
     /// One suite on every executor.
@@ -51,6 +54,7 @@ fn main() -> Result<()> {
         Task::Test => checks::test(&sh),
         Task::Loom(args) => models::loom(&sh, &args),
         Task::Mutants(args) => models::mutants(&sh, &args),
+        Task::Docs => docs::docs(&sh),
         Task::Features(args) => features::features(&sh, &args),
         Task::Executors(args) => executors::executors(&sh, &args),
         Task::Targets(args) => targets::targets(&sh, &args),

@@ -1,0 +1,100 @@
+//! What documents and comments refer to must exist: rules, edges and conditions in `docs/design.md`, tests,
+//! models, mutants and files in the repository.
+
+mod cited;
+mod design;
+mod markdown;
+mod names;
+mod references;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use xshell::{Shell, cmd};
+
+use cited::Citation;
+use design::Design;
+use markdown::Document;
+use names::Names;
+
+const DESIGN: &str = "docs/design.md";
+const MUTANTS: &str = "loom-tests/mutants.toml";
+
+/// Where edges are cited: elsewhere a single letter may mean anything.
+const WITH_EDGES: [&str; 2] = ["src/", "loom-tests/"];
+
+/// A reference that leads nowhere, or a definition that is not clear.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Problem {
+    file: String,
+    line: usize,
+    text: String,
+}
+
+impl Problem {
+    fn new(file: &str, line: usize, text: impl Into<String>) -> Self {
+        Self { file: file.into(), line, text: text.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.text)
+    }
+}
+
+/// Checks all documents and comments of the repository.
+pub(crate) fn docs(sh: &Shell) -> Result<()> {
+    let list = cmd!(sh, "git ls-files --cached --others --exclude-standard").quiet().read()?;
+    let root = crate::root();
+    // What is deleted and not committed yet is listed all the same.
+    let files: BTreeSet<String> =
+        list.lines().filter(|file| root.join(file).is_file()).map(String::from).collect();
+    let problems = check(&root, &files)?;
+    for problem in &problems {
+        eprintln!("{problem}");
+    }
+    if !problems.is_empty() {
+        bail!("{} references in documents and comments lead nowhere", problems.len());
+    }
+    Ok(())
+}
+
+fn check(root: &Path, files: &BTreeSet<String>) -> Result<BTreeSet<Problem>> {
+    let read = |file: &str| {
+        fs::read_to_string(root.join(file)).with_context(|| format!("{file} cannot be read"))
+    };
+    let text = read(DESIGN)?;
+    let (design, problems) = Design::read(&Document::read(&text), files);
+    let mut problems = BTreeSet::from_iter(problems);
+    let names = Names::read(root, files)?;
+    for file in files {
+        let citations = if file.ends_with(".rs") {
+            let text = read(file)?;
+            problems.extend(names.check_model_docs(file, &text));
+            cited::in_rust(&text)
+        } else if file == MUTANTS {
+            let text = read(file)?;
+            problems.extend(names.check_mutant_list(file, &text));
+            cited::in_toml(&text)
+        } else if file.ends_with(".md") {
+            let text = read(file)?;
+            let document = Document::read(&text);
+            problems.extend(references::check(file, &document, files, &names));
+            cited::in_markdown(&document)
+        } else {
+            continue;
+        };
+        problems.extend(check_citations(file, &citations, &design));
+    }
+    Ok(problems)
+}
+
+fn check_citations(file: &str, citations: &[Citation], design: &Design) -> Vec<Problem> {
+    let has_edges = file == DESIGN || WITH_EDGES.iter().any(|it| file.starts_with(it));
+    let problem = |it: &Citation| design.problem_of(it, file, has_edges);
+    citations.iter().filter_map(|it| Some(Problem::new(file, it.line, problem(it)?))).collect()
+}

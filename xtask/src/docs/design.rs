@@ -1,0 +1,141 @@
+//! What `docs/design.md` defines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cited::{Citation, Cited};
+use super::markdown::{Document, spans_of};
+use super::references::resolve;
+use super::{DESIGN, Problem};
+
+#[derive(Debug, Default)]
+pub(super) struct Design {
+    rules: BTreeSet<usize>,
+    conditions: BTreeSet<usize>,
+    /// The letters, and the files of the crate that carry each.
+    edges: BTreeMap<char, BTreeSet<String>>,
+}
+
+impl Design {
+    /// The definitions, and what is wrong with them.
+    pub(super) fn read(document: &Document, files: &BTreeSet<String>) -> (Self, Vec<Problem>) {
+        let mut design = Self::default();
+        let mut problems = Vec::new();
+        for (title, kind, numbers) in [
+            ("Rules", "rule", &mut design.rules),
+            ("Conditions", "condition", &mut design.conditions),
+        ] {
+            for line in document.section(title) {
+                let Some((number, _)) = line.it.split_once(". ") else { continue };
+                let Ok(number) = number.parse() else { continue };
+                if !numbers.insert(number) {
+                    let text = format!("{kind} {number} is defined twice");
+                    problems.push(Problem::new(DESIGN, line.line, text));
+                }
+            }
+        }
+        for row in document.rows() {
+            let (Some(edge), Some(places)) = (row.it.cell("edge"), row.it.cell("where")) else {
+                continue;
+            };
+            let letter = edge.strip_prefix("**").and_then(|it| it.chars().next());
+            let Some(letter) = letter.filter(char::is_ascii_uppercase) else {
+                let text = format!("an edge begins with its letter, as in `**A** leave`: {edge}");
+                problems.push(Problem::new(DESIGN, row.line, text));
+                continue;
+            };
+            let mut carry = BTreeSet::new();
+            for place in spans_of(places) {
+                let in_src = resolve(place, files).filter(|it| it.starts_with("src/"));
+                match in_src.collect::<Vec<_>>()[..] {
+                    [file] => _ = carry.insert(file.to_owned()),
+                    ref all => {
+                        let text = format!(
+                            "edge {letter}: `{place}` is the name of {} files in src, not of one",
+                            all.len()
+                        );
+                        problems.push(Problem::new(DESIGN, row.line, text));
+                    }
+                }
+            }
+            if design.edges.insert(letter, carry).is_some() {
+                let text = format!("edge {letter} is defined twice");
+                problems.push(Problem::new(DESIGN, row.line, text));
+            }
+        }
+        (design, problems)
+    }
+
+    /// Why this citation in `file` leads nowhere, if it does.
+    pub(super) fn problem_of(&self, it: &Citation, file: &str, has_edges: bool) -> Option<String> {
+        let undefined = match it.what {
+            Cited::Rule(number) => {
+                (!self.rules.contains(&number)).then(|| format!("rule {number}"))
+            }
+            Cited::Condition(number) => {
+                (!self.conditions.contains(&number)).then(|| format!("condition {number}"))
+            }
+            Cited::Edge { .. } if !has_edges => None,
+            Cited::Edge { letter, is_label } => {
+                let Some(carry) = self.edges.get(&letter) else {
+                    return Some(format!("edge {letter} is not defined in {DESIGN}"));
+                };
+                if is_label && file.starts_with("src/") && !carry.contains(file) {
+                    return Some(format!("edge {letter} is not of this file, by {DESIGN}"));
+                }
+                None
+            }
+        };
+        undefined.map(|it| format!("{it} is not defined in {DESIGN}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "
+## Rules
+### Counting
+1. **No count wraps.** It
+   goes on.
+2. Another.
+## Edges
+| edge | what | where |
+|---|---|---|
+| **A** leave | work | `word.rs`, `other.rs` |
+## Conditions
+1. One.
+1. One again.
+";
+
+    fn files() -> BTreeSet<String> {
+        ["src/park/word.rs", "src/other.rs", "docs/design.md"].map(String::from).into()
+    }
+
+    #[test]
+    fn citations_are_looked_up() {
+        let (design, problems) = Design::read(&Document::read(TEXT), &files());
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let problem = |what, file| {
+            design.problem_of(&Citation { line: 1, what }, file, file.starts_with("src/"))
+        };
+        assert_eq!(problem(Cited::Rule(2), "tests/a.rs"), None);
+        assert!(problem(Cited::Rule(3), "tests/a.rs").unwrap().contains("rule 3 is not defined"));
+        assert!(problem(Cited::Condition(2), "src/a.rs").unwrap().contains("condition 2"));
+        let edge = |letter, is_label| Cited::Edge { letter, is_label };
+        assert_eq!(problem(edge('A', true), "src/park/word.rs"), None);
+        assert!(problem(edge('A', true), "src/lib.rs").unwrap().contains("not of this file"));
+        assert_eq!(problem(edge('A', false), "src/lib.rs"), None);
+        assert!(problem(edge('B', false), "src/lib.rs").unwrap().contains("edge B is not defined"));
+        assert_eq!(problem(edge('B', false), "tests/a.rs"), None);
+    }
+
+    #[test]
+    fn an_edge_that_is_defined_twice_or_nowhere_is_a_problem() {
+        let text = "| edge | where |\n|---|---|\n| **A** | `gone.rs` |\n| **A** | |\n| B | |\n";
+        let (_, problems) = Design::read(&Document::read(text), &files());
+        let texts: Vec<_> = problems.into_iter().map(|it| (it.line, it.text)).collect();
+        assert!(texts[0].1.contains("0 files"), "{texts:?}");
+        assert!(texts[1].1.contains("defined twice") && texts[2].1.contains("begins"), "{texts:?}");
+    }
+}
