@@ -7,7 +7,7 @@ mod markdown;
 mod names;
 mod references;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -71,6 +71,7 @@ fn check(root: &Path, files: &BTreeSet<String>) -> Result<BTreeSet<Problem>> {
     let (design, problems) = Design::read(&Document::read(&text), files);
     let mut problems = BTreeSet::from_iter(problems);
     let names = Names::read(root, files)?;
+    let mut all_citations = BTreeMap::new();
     for file in files {
         let citations = if file.ends_with(".rs") {
             let text = read(file)?;
@@ -89,7 +90,9 @@ fn check(root: &Path, files: &BTreeSet<String>) -> Result<BTreeSet<Problem>> {
             continue;
         };
         problems.extend(check_citations(file, &citations, &design));
+        all_citations.insert(file.clone(), citations);
     }
+    problems.extend(design.stale(&all_citations));
     Ok(problems)
 }
 

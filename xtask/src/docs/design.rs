@@ -13,6 +13,8 @@ pub(super) struct Design {
     conditions: BTreeSet<usize>,
     /// The letters, and the files of the crate that carry each.
     edges: BTreeMap<char, BTreeSet<String>>,
+    /// Where they are defined.
+    lines: BTreeMap<char, usize>,
 }
 
 impl Design {
@@ -57,12 +59,29 @@ impl Design {
                     }
                 }
             }
+            design.lines.insert(letter, row.line);
             if design.edges.insert(letter, carry).is_some() {
                 let text = format!("edge {letter} is defined twice");
                 problems.push(Problem::new(DESIGN, row.line, text));
             }
         }
         (design, problems)
+    }
+
+    /// The edges that are said to be of a file which does not carry their letters.
+    pub(super) fn stale(&self, citations: &BTreeMap<String, Vec<Citation>>) -> Vec<Problem> {
+        let carries = |file: &String, edge: char| {
+            let is_it = |it: &Citation| it.what == Cited::Edge { letter: edge, is_label: true };
+            citations.get(file).is_some_and(|all| all.iter().any(is_it))
+        };
+        let places = self.edges.iter().flat_map(|(edge, all)| all.iter().map(|it| (*edge, it)));
+        let stale = places.filter(|(edge, file)| !carries(file, *edge));
+        stale
+            .map(|(edge, file)| {
+                let text = format!("edge {edge} is said to be of {file}, which has no such letter");
+                Problem::new(DESIGN, self.lines.get(&edge).copied().unwrap_or(1), text)
+            })
+            .collect()
     }
 
     /// Why this citation in `file` leads nowhere, if it does.
@@ -128,6 +147,17 @@ mod tests {
         assert_eq!(problem(edge('A', false), "src/lib.rs"), None);
         assert!(problem(edge('B', false), "src/lib.rs").unwrap().contains("edge B is not defined"));
         assert_eq!(problem(edge('B', false), "tests/a.rs"), None);
+    }
+
+    #[test]
+    fn an_edge_is_carried_by_the_files_that_it_is_said_to_be_of() {
+        let (design, _) = Design::read(&Document::read(TEXT), &files());
+        let cited = |what| vec![Citation { line: 1, what }];
+        let edge = |is_label| cited(Cited::Edge { letter: 'A', is_label });
+        let in_word = ("src/park/word.rs".to_owned(), edge(true));
+        let stale = design.stale(&[in_word, ("src/other.rs".to_owned(), edge(false))].into());
+        assert_eq!(stale.len(), 1);
+        assert!(stale[0].text.contains("src/other.rs") && stale[0].line == 10, "{stale:?}");
     }
 
     #[test]
