@@ -16,7 +16,7 @@
 //!
 //! * **D** (close to observer): what came before a close is seen by whoever sees either bit, a refused
 //!   closer included, since both steps release, and every step after them is a read-modify-write of the same word.
-//! * **E** (publish to reader): the value is seen by whoever acquires `PUBLISHED`.
+//! * **W** (written): the value is seen by each thread that acquires `PUBLISHED`.
 //! * **B**, **C** as for the wait group: announcement and publication are read-modify-writes of one
 //!   word, so one of them is second; and the publisher acquires what was announced.
 
@@ -189,7 +189,7 @@ impl<T> Signal<T> {
             // SAFETY: we set `CLAIMED`, so nobody else writes the slot, and nobody reads it before
             //   the next line sets `PUBLISHED`.
             unsafe { self.slot.write_ptr().cast::<T>().write(value) };
-            // E: publishes the value. B: takes announcements along, or comes before them.
+            // W: publishes the value. B: takes announcements along, or comes before them.
             before = self.word.fetch_or(PUBLISHED, Ordering::Release);
         }
         if before & WAITERS != 0 {
@@ -220,7 +220,7 @@ impl<T> Signal<T> {
         if !self.is_published() {
             return None;
         }
-        // SAFETY: `PUBLISHED` was acquired (E), so the value is there; it is written once, and
+        // SAFETY: `PUBLISHED` was acquired (W), so the value is there; it is written once, and
         //   taken out only through `&mut self`.
         Some(unsafe { &*self.slot.read_ptr().cast::<T>() })
     }
@@ -329,7 +329,7 @@ impl<T> Signal<T> {
 
     #[inline]
     fn is_published(&self) -> bool {
-        // D and E: acquires what came before the close, and the value.
+        // D and W: acquires what came before the close, and the value.
         self.word.load(Ordering::Acquire) & PUBLISHED != 0
     }
 }

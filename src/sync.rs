@@ -138,7 +138,7 @@ pub(crate) struct Line<T>(pub(crate) T);
 
 /// How many threads are worth counting apart, and which of them this one is.
 ///
-/// `index()` is below `count()`, which is a power of two and never changes. Unsafe code relies on that.
+/// `index()` is below `count()`, which is a power of two and never changes. Unsafe code relies on that (condition 10).
 #[cfg(all(feature = "std", not(loom)))]
 pub(crate) mod threads {
     use core::cell::Cell;

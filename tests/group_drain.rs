@@ -387,7 +387,7 @@ mod below_a_token {
         assert!(matches!(guard.token().reason(), Some(Reason::Dropped)));
     }
 
-    /// DESIGN, Deadlines: a blocking wait on a group fires the deadline above it.
+    /// `docs/design.md`, The cancellation tree: a blocking wait on a group fires the deadline above it.
     #[test]
     fn a_blocking_wait_on_a_group_fires_the_deadline_above_it() {
         let root = CancelScope::new();

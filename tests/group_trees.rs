@@ -134,7 +134,7 @@ fn a_chain_of_children_is_dropped_in_any_order() {
     });
 }
 
-/// DESIGN, Links: a chain of a hundred thousand, closed in each order, by closes or by drops.
+/// `docs/design.md`, Groups: a chain of a hundred thousand, closed in each order, by closes or by drops.
 #[test]
 fn a_chain_of_links_ends_in_any_order() {
     on_a_small_stack(|| {

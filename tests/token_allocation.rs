@@ -162,7 +162,7 @@ mod nothing_is_paid {
     }
 }
 
-/// Rule 12, "Registrations are reused": the conditions, one by one.
+/// Rule 12: when a registration is reused (`docs/design.md`, Kept registrations), case by case.
 mod kept_registrations {
     use super::*;
 

@@ -1,7 +1,7 @@
 //! What the models share: how they are checked, work whose publication is checked, and wakers.
 //!
 //! The models are in `tests/`, by type, over the real crate and the real event-listener. Each states
-//! its property, the edges (by their letters in `src/`) that it leans on, and the mutants of
+//! its property, the edges (by their letters in `docs/design.md`) that it leans on, and the mutants of
 //! `mutants.toml` that it kills. `cargo xtask loom` runs them; without `--cfg loom` there is nothing
 //! here.
 

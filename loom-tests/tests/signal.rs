@@ -127,7 +127,7 @@ fn of_two_closers_exactly_one_is_first() {
 /// Rules 5 and 6: a signal with a value is closed from the claim on, and what came before that claim
 /// is seen by whoever sees it, also before the value is there.
 ///
-/// Edges: D, E.
+/// Edges: D, W.
 ///
 /// Mutants: `signal-claim-relaxed`, `signal-is-closed-relaxed`, `signal-is-published-relaxed`,
 /// `signal-publish-relaxed`, `signal-published-before-written`.
@@ -156,7 +156,7 @@ fn a_look_sees_what_came_before_the_claim() {
 
 /// Rule 6: `closed` of a signal with a value is over only when the value is there.
 ///
-/// Edges: B, C, E.
+/// Edges: B, C, W.
 ///
 /// Mutants: `fire-without-a-fence`, `signal-fire-before-publishing`, `signal-fire-by-the-claim`,
 /// `signal-no-fire`.
@@ -190,7 +190,7 @@ impl Drop for Value {
 /// Rule 6: the first closer's value wins for ever, the other one comes back, everybody who asks sees
 /// the winner or nothing yet, and each value is dropped exactly once.
 ///
-/// Edges: B, C, E.
+/// Edges: B, C, W.
 ///
 /// Mutants: `signal-publish-relaxed`, `signal-published-before-written`,
 /// `signal-second-close-wins`.

@@ -217,7 +217,7 @@ impl<T: Target + AsRef<Waker>> Parked<T> {
     ///
     /// Also while the waker is being used up: the poll of a wait that has just been fired may come here. A waker of
     /// another task cannot have its address by then, or that task was made after this one was woken, and sees
-    /// what ended the wait.
+    /// what ended the wait (condition 11).
     #[inline]
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
         self.is_live()

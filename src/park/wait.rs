@@ -84,7 +84,7 @@ impl<S: Copy, T: AnyTask> Waiting<S, T> {
         Self::New { holds: false }
     }
 
-    /// For a source that a pointer of a foreign type leads to, which may lead to another one later.
+    /// For a source that a pointer of a foreign type leads to, which may lead to another one later (condition 8).
     #[inline]
     pub(crate) const fn holding() -> Self {
         Self::New { holds: true }
@@ -147,7 +147,7 @@ impl<S: Copy, T: AnyTask> Waiting<S, T> {
             if self.look(source).is_ready() {
                 return Poll::Ready(());
             }
-            // The clone is foreign code and comes first: nothing is registered if it panics, and
+            // The clone is foreign code and comes first (condition 9): nothing is registered if it panics, and
             // whatever it closes is seen by the announcement that follows.
             let target = waker.clone().into();
             // SAFETY: the list is alive, as the source is; and one that does not hold outlives us, as `lent` says.

@@ -337,11 +337,11 @@ impl<T: Target> Rest<T> {
         let cell = &block.further().listener;
         // SAFETY: the listener belongs to the opener.
         if let Some(used) = unsafe { (*cell.write_ptr()).take() } {
-            // Always discarded: a notified listener that is dropped passes its notification on, under the lock, to
-            // a block that nobody would take from the stack.
+            // Discarded, not dropped (condition 2): a notified listener that is dropped passes its notification on,
+            // under the lock, to a block that nobody would take from the stack.
             used.discard();
         }
-        // The event allocates when it is first touched. An interrupt that comes between the next line and
+        // The event allocates when it is first touched (condition 6). An interrupt that comes between the next line and
         // `listen` notifies, and must not be the first.
         // I: acquires that it was touched.
         if self.listening.load(Ordering::Acquire) == 0 {
@@ -358,7 +358,7 @@ impl<T: Target> Rest<T> {
                 unsafe { *cell.write_ptr() = Some(listener) };
                 return;
             }
-            // It was notified before it could hold our waker; and it is out of the event's list.
+            // Condition 3: it was notified before it could hold our waker, and is out of the event's list.
             self.listening.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -381,9 +381,8 @@ impl<T: Target> Rest<T> {
         let mut left = self.listening.load(Ordering::Acquire);
         while left > 0 {
             let batch = left.min(BATCH);
-            // L: they are in the list, in order of registration, and none of them is skipped: additional
-            // notifications go to listeners that were not notified before. No fence is wanted (`relaxed`): the
-            // lock orders the list.
+            // L: they are in the list, in order of registration, and none of them is skipped (condition 4). What
+            // `notify` returns is a hint (condition 5). No fence is wanted (`relaxed`): the lock orders the list.
             self.notify(batch);
             self.take_notified(fired);
             left -= batch;
@@ -408,7 +407,7 @@ impl<T: Target> Rest<T> {
         self.event.notify(number.additional().relaxed());
     }
 
-    /// Fires the blocks whose listeners were used up, by this thread or by another.
+    /// Fires the blocks whose listeners were used up, by this thread or by another (condition 7).
     fn take_notified(&self, fired: &mut Fired<T>) {
         let mut number = 0;
         for head in self.notified_blocks.take() {
@@ -449,7 +448,8 @@ impl<T: Target> Drop for Rest<T> {
     }
 }
 
-/// What a block registers with event-listener: runs under its lock, pushes the block and does nothing else.
+/// What a block registers with event-listener: runs under its lock (condition 1), pushes the block and does
+/// nothing else.
 fn waker_of<T: Target>(block: Block<T>) -> Waker {
     struct Functions<T>(PhantomData<T>);
 
