@@ -149,7 +149,7 @@ impl Document {
                 continue;
             };
             let is_rule =
-                cells.iter().all(|it| it.contains('-') && it.trim_matches([':', '-']) == "");
+                cells.iter().all(|it| it.contains('-') && it.trim_matches([':', '-']).is_empty());
             match &header {
                 None => header = Some(cells.iter().map(|it| it.to_lowercase()).collect()),
                 Some(_) if is_rule => {}

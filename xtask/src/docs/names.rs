@@ -19,6 +19,8 @@ pub(super) struct Names {
     pub(super) mutants: BTreeSet<String>,
     /// The examples, and the packages of this repository, by their directories.
     pub(super) programs: BTreeSet<String>,
+    /// The words of the crate's source.
+    pub(super) words: BTreeSet<String>,
     /// What Cargo.lock lists.
     pub(super) packages: BTreeSet<String>,
 }
@@ -69,6 +71,9 @@ impl Names {
         let mut macros = Macros::default();
         macros.add(&parse(&root.join("loom-tests/src/lib.rs"))?.items);
         for file in files {
+            if file.starts_with("src/") && file.ends_with(".rs") {
+                names.add_words(&fs::read_to_string(root.join(file))?);
+            }
             let parts: Vec<_> = file.split('/').collect();
             match parts[..] {
                 ["tests", name] | ["tests", name, "main.rs"] => {
@@ -87,6 +92,18 @@ impl Names {
         let packages = lock.lines().filter_map(|line| line.strip_prefix("name = \""));
         names.packages = packages.map(|it| it.trim_end_matches('"').into()).collect();
         Ok(names)
+    }
+
+    fn add_words(&mut self, source: &str) {
+        let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let words = code.flat_map(|line| line.split(|it: char| !it.is_alphanumeric() && it != '_'));
+        self.words.extend(words.filter(|it| !it.is_empty()).map(String::from));
+    }
+
+    /// Whether the code has all words of this path.
+    pub(super) fn is_in_code(&self, path: &str) -> bool {
+        let mut words = path.split(|it: char| !it.is_alphanumeric() && it != '_');
+        words.all(|it| it.is_empty() || self.words.contains(it))
     }
 
     /// Checks the paragraphs of a model's doc comment that name its mutants.
@@ -297,6 +314,14 @@ mod tests {
             assert!(!paths.has_test(other), "{other}");
         }
         assert!(paths.has("wait::races::helper") && paths.has("wait::it_ends"));
+    }
+
+    #[test]
+    fn words_of_the_code_are_known_and_those_of_comments_are_not() {
+        let mut names = Names::default();
+        names.add_words("impl Block {\n    /// Fires it.\n    fn open_now(self) {}\n}");
+        assert!(names.is_in_code("Block::open_now") && names.is_in_code("self"));
+        assert!(!names.is_in_code("Block::close") && !names.is_in_code("Fires"));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use super::markdown::{At, Document, Row, spans_of};
 use super::names::Names;
 use super::{DESIGN, Problem};
 
+/// Columns that hold names of the crate's code.
+const OF_THE_CODE: [&str; 2] = ["in the code", "where to look first"];
+
 const CAPABILITIES: &str = "docs/capabilities.md";
 
 /// What a code span must end with to be the name of a file.
@@ -111,6 +114,11 @@ fn check_row(file: &str, row: &At<Row>, names: &Names) -> Vec<Problem> {
             }
         }
     }
+    for name in OF_THE_CODE.iter().filter_map(|it| row.it.cell(it)).flat_map(spans_of) {
+        if !is_file_name(name) && !names.is_in_code(name) {
+            missing("such name in src:", name);
+        }
+    }
     let mut tests = 0;
     let spans = row.it.cell("test").into_iter().flat_map(spans_of);
     for name in spans.filter(|it| is_path(it)) {
@@ -198,6 +206,15 @@ mod tests {
         assert_eq!(lines("README.md", text), [2]);
         assert_eq!(lines(DESIGN, text), [2, 2]);
         assert_eq!(lines(DESIGN, "| mutant |\n|---|\n| `a-b` |\n| `gone` |\n"), [4]);
+    }
+
+    #[test]
+    fn names_of_the_code_are_looked_up_in_their_column() {
+        let text = "| word | in the code |\n|---|---|\n| `x` | `Signal::close` |\n| y | `Hook` |\n";
+        let words = ["Signal", "close"].map(String::from).into();
+        let names = Names { words, ..Names::default() };
+        let problems = check("README.md", &Document::read(text), &files(), &names);
+        assert_eq!(problems.iter().map(|it| it.line).collect::<Vec<_>>(), [4]);
     }
 
     #[test]
