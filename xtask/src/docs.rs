@@ -58,7 +58,7 @@ pub(crate) fn docs(sh: &Shell) -> Result<()> {
         eprintln!("{problem}");
     }
     if !problems.is_empty() {
-        bail!("{} references in documents and comments lead nowhere", problems.len());
+        bail!("documents and comments refer to what is not there: {} times", problems.len());
     }
     Ok(())
 }

@@ -29,8 +29,17 @@ pub(super) fn check(
             problems.push(Problem::new(file, line, text));
         }
     }
+    for row in document.rows() {
+        problems.extend(check_row(file, &row, names));
+    }
+    let of_rows: BTreeSet<_> = problems.iter().map(|it| (it.line, it.text.clone())).collect();
     for At { line, it: span } in document.spans() {
         let text = &span.text;
+        // The column of a table says more of what is missing.
+        let quoted = format!("`{text}`");
+        if of_rows.iter().any(|(of_row, it)| *of_row == line && it.ends_with(&quoted)) {
+            continue;
+        }
         let problem = if is_file_name(text) {
             let exists = text.starts_with("target/") || resolve(text, files).next().is_some();
             (!exists).then(|| format!("`{text}` is no file of this repository"))
@@ -38,9 +47,6 @@ pub(super) fn check(
             name_problem(file, text, &span.word_before, names)
         };
         problems.extend(problem.map(|text| Problem::new(file, line, text)));
-    }
-    for row in document.rows() {
-        problems.extend(check_row(file, &row, names));
     }
     problems
 }
