@@ -48,11 +48,8 @@ impl fmt::Display for Problem {
 
 /// Checks all documents and comments of the repository.
 pub(crate) fn docs(sh: &Shell) -> Result<()> {
-    let list = cmd!(sh, "git ls-files --cached --others --exclude-standard").quiet().read()?;
     let root = crate::root();
-    // What is deleted and not committed yet is listed all the same.
-    let files: BTreeSet<String> =
-        list.lines().filter(|file| root.join(file).is_file()).map(String::from).collect();
+    let files = files(sh, &root)?;
     let problems = check(&root, &files)?;
     for problem in &problems {
         eprintln!("{problem}");
@@ -61,6 +58,32 @@ pub(crate) fn docs(sh: &Shell) -> Result<()> {
         bail!("documents and comments refer to what is not there: {} times", problems.len());
     }
     Ok(())
+}
+
+/// The files of the repository, or of its copy without git.
+fn files(sh: &Shell, root: &Path) -> Result<BTreeSet<String>> {
+    let list = cmd!(sh, "git ls-files --cached --others --exclude-standard");
+    if let Ok(list) = list.quiet().ignore_stderr().read() {
+        // What is deleted and not committed yet is listed all the same.
+        let is_there = |file: &&str| root.join(file).is_file();
+        return Ok(list.lines().filter(is_there).map(String::from).collect());
+    }
+    let (mut files, mut directories) = (BTreeSet::new(), vec![root.to_owned()]);
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            let name = path.file_name().context("no name")?;
+            if path.is_dir() {
+                if name != "target" && name != ".git" {
+                    directories.push(path);
+                }
+            } else {
+                let parts = path.strip_prefix(root)?.iter().map(|it| it.to_string_lossy());
+                files.insert(Vec::from_iter(parts).join("/"));
+            }
+        }
+    }
+    Ok(files)
 }
 
 fn check(root: &Path, files: &BTreeSet<String>) -> Result<BTreeSet<Problem>> {
@@ -76,6 +99,7 @@ fn check(root: &Path, files: &BTreeSet<String>) -> Result<BTreeSet<Problem>> {
         let citations = if file.ends_with(".rs") {
             let text = read(file)?;
             problems.extend(names.check_model_docs(file, &text));
+            problems.extend(references::check_comments(file, &text, files));
             cited::in_rust(&text)
         } else if file == MUTANTS {
             let text = read(file)?;

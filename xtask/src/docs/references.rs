@@ -1,4 +1,4 @@
-//! What a Markdown file refers to: files, and names of tests, models and mutants.
+//! What a Markdown file refers to: files, and names of tests, models and mutants. And files that comments name.
 
 use std::collections::BTreeSet;
 
@@ -41,14 +41,30 @@ pub(super) fn check(
             continue;
         }
         let problem = if is_file_name(text) {
-            let exists = text.starts_with("target/") || resolve(text, files).next().is_some();
-            (!exists).then(|| format!("`{text}` is no file of this repository"))
+            file_problem(text, files)
         } else {
             name_problem(file, text, &span.word_before, names)
         };
         problems.extend(problem.map(|text| Problem::new(file, line, text)));
     }
     problems
+}
+
+/// Checks the names of files in the comments of a Rust file.
+pub(super) fn check_comments(file: &str, text: &str, files: &BTreeSet<String>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+        let named = spans_of(comment).filter(|it| is_file_name(it));
+        let unknown = named.filter_map(|it| file_problem(it, files));
+        problems.extend(unknown.map(|text| Problem::new(file, number + 1, text)));
+    }
+    problems
+}
+
+fn file_problem(name: &str, files: &BTreeSet<String>) -> Option<String> {
+    let exists = name.starts_with("target/") || resolve(name, files).next().is_some();
+    (!exists).then(|| format!("`{name}` is no file of this repository"))
 }
 
 /// The files that `name` may mean: its own, those whose paths end with it, or those in a directory.
@@ -204,6 +220,13 @@ mod tests {
         let text = "`seats.rs` `park/seats.rs` `src/park/` `target/x.tsv` `docs.rs` `/etc/a.toml`\n\
             `eats.rs`\n`src/seats.rs`\n`gone/`\n";
         assert_eq!(lines("README.md", text), [2, 3, 4]);
+    }
+
+    #[test]
+    fn comments_name_files_that_there_are() {
+        let text = "//! See `park/seats.rs`.\n// And `gone.rs`, `a.b`.\nlet it = \"`lost.rs`\";\n";
+        let problems = check_comments("src/lib.rs", text, &files());
+        assert_eq!(problems.iter().map(|it| it.line).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
