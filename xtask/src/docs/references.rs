@@ -14,8 +14,8 @@ const CAPABILITIES: &str = "docs/capabilities.md";
 /// What a code span must end with to be the name of a file.
 const EXTENSIONS: [&str; 8] = [".rs", ".md", ".toml", ".svg", ".tsv", ".lock", ".yml", ".json"];
 
-/// Names that look like those of files, and are not.
-const NO_FILES: [&str; 2] = ["docs.rs", "lib.rs"];
+/// A name that looks like that of a file, and is that of a site.
+const NO_FILE: &str = "docs.rs";
 
 pub(super) fn check(
     file: &str,
@@ -87,7 +87,7 @@ fn is_file_name(span: &str) -> bool {
     let is_relative = !span.starts_with('/') && !span.contains("//") && !span.contains("..");
     let ends = span.ends_with('/') || EXTENSIONS.iter().any(|it| span.ends_with(it));
     let is_more = span.len() > 1 && !EXTENSIONS.contains(&span);
-    is_relative && ends && is_more && span.chars().all(is_name) && !NO_FILES.contains(&span)
+    is_relative && ends && is_more && span.chars().all(is_name) && span != NO_FILE
 }
 
 /// A path of Rust in lower case, or one such name.
