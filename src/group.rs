@@ -44,4 +44,4 @@ pub use guard::TaskGuard;
 pub use holders::{Holder, Holders};
 pub use room::WaitRoom;
 pub use task_group::TaskGroup;
-pub use waits::{Stopped, WaitDoor, WaitDrained, WaitShutdown};
+pub use waits::{Stopped, WaitDrained, WaitShutdown};

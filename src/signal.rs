@@ -32,7 +32,7 @@ use crate::park::seats::{Fires, List, Task, Waiters};
 use crate::park::wait::{Announced, Source, Waiting};
 use crate::sync::{AtomicUsize, Exclusive as _, Ordering, UnsafeCell, const_unless_loom};
 
-pub use waits::{WaitClosed, WaitValue};
+pub use waits::{Value, WaitClosed, WaitValue, WaitValueIn};
 
 const OPEN: usize = 0;
 const WAITERS: usize = 1;
@@ -296,7 +296,7 @@ impl<T> Signal<T> {
     /// ```
     pub fn closed(&self) -> WaitClosed<&Self> {
         // SAFETY: the wait is polled with the signal that it borrows.
-        WaitClosed { waiting: unsafe { Waiting::lent() }, signal: self }
+        WaitClosed::new(unsafe { Waiting::lent() }, self)
     }
 
     /// [`closed`](Self::closed) with a future that owns `signal`, to be stored or sent away.
@@ -305,7 +305,7 @@ impl<T> Signal<T> {
     ///
     /// As [`closed`](Self::closed).
     pub fn closed_in<P: Deref<Target = Self>>(signal: P) -> WaitClosed<P> {
-        WaitClosed { waiting: Waiting::holding(), signal }
+        WaitClosed::new(Waiting::holding(), signal)
     }
 
     /// Waits until the signal is closed, and gives the value. As [`closed`](Self::closed) otherwise.
@@ -324,7 +324,30 @@ impl<T> Signal<T> {
     /// assert_eq!(*why.value().block(), "the disk is full");
     /// ```
     pub fn value(&self) -> WaitValue<'_, T> {
-        WaitValue { closed: self.closed() }
+        WaitValue::new(self)
+    }
+
+    /// [`value`](Self::value) with a future that owns `signal`, to be stored or sent away. Its output
+    /// dereferences to the value, and owns a clone of the pointer.
+    ///
+    /// # Availability
+    ///
+    /// As [`closed`](Self::closed).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use winddown::Signal;
+    ///
+    /// let why = Arc::new(Signal::<String>::typed());
+    /// let wait = Signal::value_in(Arc::clone(&why));
+    /// let thread = std::thread::spawn(move || assert_eq!(*wait.block(), "the disk is full"));
+    /// why.close_with("the disk is full".to_owned()).unwrap();
+    /// thread.join().unwrap();
+    /// ```
+    pub fn value_in<P: Deref<Target = Self> + Clone>(signal: P) -> WaitValueIn<P> {
+        WaitValueIn::new(signal)
     }
 
     #[inline]

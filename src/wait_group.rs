@@ -326,7 +326,7 @@ impl WaitGroup {
     /// ```
     pub fn wait(&self) -> Wait<&WaitGroup> {
         // SAFETY: the wait is polled with the group that it borrows.
-        Wait { waiting: unsafe { Waiting::lent() }, group: self }
+        Wait::new(unsafe { Waiting::lent() }, self)
     }
 
     /// [`wait`](Self::wait) with a future that owns `group`, to be stored or sent away.
@@ -335,7 +335,7 @@ impl WaitGroup {
     ///
     /// As [`wait`](Self::wait).
     pub fn wait_in<P: Deref<Target = WaitGroup>>(group: P) -> Wait<P> {
-        Wait { waiting: Waiting::holding(), group }
+        Wait::new(Waiting::holding(), group)
     }
 
     #[cfg(all(test, not(loom)))]

@@ -18,8 +18,9 @@ use static_assertions::{
     assert_eq_size, assert_impl_all as yes, assert_not_impl_any as no, assert_type_eq_all as same,
 };
 use winddown::future::{
-    Expiry, Tracked, TrackedErr, Until, UntilStream, Wait, WaitAny, WaitCancelled, WaitClosed,
-    WaitDoor, WaitDrained, WaitErrors, WaitReason, WaitRoom, WaitShutdown, WaitUntil, WaitValue,
+    Expiry, Tracked, TrackedErr, Until, UntilStream, Value, Wait, WaitAny, WaitCancelled,
+    WaitClosed, WaitDrained, WaitErrors, WaitReason, WaitRoom, WaitShutdown, WaitUntil, WaitValue,
+    WaitValueIn,
 };
 use winddown::{
     CancelScope, CancelToken, Cancelled, Canceller, ChildError, ErrGroup, Errors, Guard, Overflow,
@@ -145,7 +146,7 @@ yes!(WaitReason: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debu
 yes!(WaitReason<&'static CancelToken>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
 yes!(WaitAny<'static, 0>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
 yes!(WaitAny<'static, 3>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
-no!(WaitCancelled: Clone);
+yes!(WaitCancelled: Clone);
 same!(WaitCancelled, WaitCancelled<CancelToken>);
 same!(WaitReason, WaitReason<CancelToken>, <CancelToken as IntoFuture>::IntoFuture);
 same!(WaitReason<&'static CancelToken>, <&'static CancelToken as IntoFuture>::IntoFuture);
@@ -195,11 +196,9 @@ no!(Errors<Neither>: Send, Sync);
 no!(Errors<NotSync>: Send, Sync);
 
 // Their waits never need to be pinned, unless they hold a grace that does.
-yes!(WaitDoor: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
-yes!(WaitDoor<&'static TaskGroup>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture);
 yes!(WaitDrained: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
 yes!(WaitDrained<&'static TaskGroup>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture);
-yes!(WaitRoom<'static>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+yes!(WaitRoom: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
 yes!(WaitShutdown<'static, Ready<()>>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture);
 yes!(WaitShutdown<'static, Immovable>: Send, Sync, FusedFuture, Debug);
 no!(WaitShutdown<'static, Immovable>: Unpin);
@@ -207,9 +206,12 @@ no!(WaitShutdown<'static, Ready<Neither>>: Send, Sync);
 yes!(WaitErrors<'static, u8>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
 yes!(WaitErrors<'static, Pinned>: Unpin);
 no!(WaitErrors<'static, NotSync>: Send, Sync);
-no!(WaitDoor: Clone);
-no!(WaitDrained: Clone);
-same!(WaitDoor, WaitDoor<TaskGroup>);
+yes!(WaitDrained: Clone);
+yes!(WaitRoom: Clone);
+yes!(WaitRoom<&'static TaskGroup>: Clone);
+yes!(WaitErrors<'static, NotSync>: Clone);
+no!(WaitShutdown<'static, Ready<()>>: Clone);
+same!(WaitRoom, WaitRoom<TaskGroup>);
 same!(WaitDrained, WaitDrained<TaskGroup>);
 yes!(WaitUntil<WaitShutdown<'static, Pending<()>>, WaitReason>: Send, Sync, Unpin, FusedFuture);
 yes!(Tracked<Ready<()>, TaskGuard>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture);
@@ -259,7 +261,7 @@ fn waits_are_static_where_their_pointers_are() {
     is_static::<(WaitCancelled, WaitReason, Expiry<Pending<()>>)>();
     is_static::<Until<Pending<()>, WaitReason>>();
     is_static::<(TaskGroup, TaskGuard, TaskGroupBuilder, ErrGroup<String>, Errors<String>)>();
-    is_static::<(WaitDoor, WaitDrained, Tracked<Ready<()>, TaskGuard>)>();
+    is_static::<(WaitRoom, WaitDrained, Tracked<Ready<()>, TaskGuard>)>();
     is_static::<TrackedErr<Ready<Result<(), u8>>, u8>>();
 }
 
@@ -277,9 +279,9 @@ fn waits_give_what_they_promise() {
     is_future::<Expiry<Ready<u8>>, Cancelled>();
     is_future::<Until<Ready<u8>, WaitReason>, Result<u8, Cancelled>>();
     is_future::<WaitUntil<WaitCancelled, WaitReason>, Result<(), Unfinished<Cancelled>>>();
-    is_future::<WaitDoor, ()>();
+    is_future::<WaitValueIn<Arc<Signal<u8>>>, Value<Arc<Signal<u8>>>>();
     is_future::<WaitDrained, ()>();
-    is_future::<WaitRoom<'static>, Result<TaskGuard, Refused>>();
+    is_future::<WaitRoom, Result<TaskGuard, Refused>>();
     is_future::<WaitShutdown<'static, Ready<u8>>, Stopped>();
     is_future::<WaitErrors<'static, u8>, Result<(), Errors<u8>>>();
     is_future::<TrackedErr<Ready<Result<(), u8>>, u8>, ()>();

@@ -5,6 +5,7 @@
 mod common;
 
 use core::future::{pending, ready};
+use core::num::NonZeroUsize;
 use core::task::Poll;
 use core::time::Duration;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use common::{Bell, look, panic_quietly, poll};
-use winddown::{CancelScope, ChildError, FutureUntil as _, Refused, TaskGroup, Unfinished};
+use winddown::{CancelScope, ChildError, FutureUntil as _, Reason, Refused, TaskGroup, Unfinished};
 
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -127,21 +128,56 @@ mod door {
     /// Rule 4: waits that own the last handle keep the door open, and close it when they go.
     #[test]
     fn a_wait_that_owns_the_last_handle_holds_the_door() {
-        for forms in [true, false] {
-            let group = TaskGroup::new();
+        let limited = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+        for group in [TaskGroup::new(), limited] {
             let guard = group.guard().unwrap();
-            let (mut door, mut drained) = (None, None);
-            if forms {
-                door = Some(group.closed_owned());
+            let (mut room, mut drained) = (None, None);
+            if guard.group().guard().is_err() {
+                room = Some(group.guard_when_room_owned());
             } else {
                 drained = Some(group.drained_owned());
             }
-            assert!(door.as_mut().is_none_or(|wait| look(wait).is_pending()));
+            assert!(room.as_mut().is_none_or(|wait| look(wait).is_pending()));
             assert!(drained.as_mut().is_none_or(|wait| look(wait).is_pending()));
-            assert!(!guard.group().is_closed());
-            drop((door, drained));
-            assert!(guard.group().is_closed());
+            assert!(!guard.is_closed());
+            drop((room, drained));
+            assert!(guard.is_closed());
         }
+    }
+
+    /// A token is no handle: it does not keep the door open.
+    #[test]
+    fn the_closing_token_is_cancelled_by_the_close_and_says_so() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        let closing = guard.closing().clone();
+        assert_eq!(closing, *group.closing());
+        assert_ne!(closing, *group.token());
+        assert!(!closing.is_cancelled());
+        let child = closing.child();
+        drop(group);
+        assert!(closing.is_cancelled() && child.token().is_cancelled());
+        assert!(matches!(closing.reason(), Some(Reason::Closed)));
+        assert!(!guard.token().is_cancelled());
+        drop(guard);
+        assert!(matches!(closing.reason(), Some(Reason::Closed)), "the first reason stays");
+    }
+
+    #[test]
+    fn the_closing_token_has_the_reason_from_above() {
+        let parent = CancelScope::new();
+        let group = TaskGroup::builder().parent(parent.token()).build();
+        let child = group.child().unwrap();
+        parent.cancel_with("enough").unwrap();
+        for closing in [group.closing(), child.closing()] {
+            assert_eq!(closing.reason().unwrap().to_string(), "enough");
+        }
+        let (group, child) = (TaskGroup::new(), TaskGroup::new());
+        let below = group.child().unwrap();
+        group.cancel_with("enough").unwrap();
+        assert!(matches!(below.closing().reason(), Some(Reason::Closed)));
+        assert_eq!(below.token().reason().unwrap().to_string(), "enough");
+        assert!(!child.closing().is_cancelled());
     }
 
     /// The same guard serves a thread, a closure and a future.

@@ -269,7 +269,7 @@ fn abandoned_waits_leave_nothing_behind() {
     abandon(|| group.guard_when_room());
     abandon(|| group.closed());
     assert!(poll(&mut closed, &bell.waker()).is_pending());
-    abandon(|| group.clone().closed_owned());
+    abandon(|| group.closing().clone().cancelled_owned());
     abandon(|| group.drained());
     assert!(poll(&mut drained, &bell.waker()).is_pending());
     abandon(|| group.join());

@@ -25,7 +25,7 @@ fn limited(limit: usize) -> TaskGroup {
     TaskGroup::builder().limit(NonZeroUsize::new(limit).unwrap()).build()
 }
 
-fn seated(wait: &mut WaitRoom<'_>) -> TaskGuard {
+fn seated(wait: &mut WaitRoom<&TaskGroup>) -> TaskGuard {
     match look(wait) {
         Poll::Ready(Ok(guard)) => guard,
         other => panic!("no place: {other:?}"),

@@ -20,13 +20,13 @@ fn with_one_place() -> (TaskGroup, TaskGuard) {
 }
 
 /// A wait at the end of the queue, with a waker that counts.
-fn queued(group: &TaskGroup) -> (WaitRoom<'_>, Arc<Bell>) {
+fn queued(group: &TaskGroup) -> (WaitRoom<&TaskGroup>, Arc<Bell>) {
     let (mut wait, bell) = (group.guard_when_room(), Bell::new());
     assert!(poll(&mut wait, &bell.waker()).is_pending());
     (wait, bell)
 }
 
-fn seated(wait: &mut WaitRoom<'_>) -> TaskGuard {
+fn seated(wait: &mut WaitRoom<&TaskGroup>) -> TaskGuard {
     match look(wait) {
         Poll::Ready(Ok(guard)) => guard,
         other => panic!("no place: {other:?}"),
@@ -60,7 +60,7 @@ impl BadDrop {
 }
 
 /// A wait with a waker that will panic in its drop, first in the queue.
-fn queued_badly(group: &TaskGroup) -> (WaitRoom<'_>, BadDrop) {
+fn queued_badly(group: &TaskGroup) -> (WaitRoom<&TaskGroup>, BadDrop) {
     let (mut wait, bad) = (group.guard_when_room(), BadDrop::default());
     assert!(poll(&mut wait, &bad.waker()).is_pending());
     bad.arm(|| {});

@@ -15,7 +15,7 @@ use std::thread;
 use common::{Bell, Foreign, look, poll};
 use futures_util::future::FusedFuture;
 use futures_util::{FutureExt as _, select};
-use winddown::future::{WaitDoor, WaitDrained, WaitErrors, WaitRoom, WaitShutdown};
+use winddown::future::{WaitCancelled, WaitDrained, WaitErrors, WaitRoom, WaitShutdown};
 use winddown::{ErrGroup, Stopped, TaskGroup};
 
 type Form<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -154,17 +154,17 @@ fn waits_are_fused() {
 #[test]
 fn waits_need_no_pin() {
     struct Task<'a> {
-        closed: WaitDoor,
+        closed: WaitCancelled,
         drained: WaitDrained,
         borrowed: WaitDrained<&'a TaskGroup>,
-        room: WaitRoom<'a>,
+        room: WaitRoom<&'a TaskGroup>,
         stop: WaitShutdown<'a, core::future::Pending<()>>,
         errors: WaitErrors<'a, u8>,
     }
     let errors = ErrGroup::<u8>::new();
     let group = errors.group();
     let mut task = Task {
-        closed: group.clone().closed_owned(),
+        closed: group.closing().clone().cancelled_owned(),
         drained: group.clone().drained_owned(),
         borrowed: group.drained(),
         room: group.guard_when_room(),

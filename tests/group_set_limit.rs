@@ -29,7 +29,7 @@ fn inside(group: &TaskGroup, tasks: usize) -> Vec<TaskGuard> {
 }
 
 /// As many waits in the queue, and their bells.
-fn queue(group: &TaskGroup, waits: usize) -> (Vec<WaitRoom<'_>>, Vec<Arc<Bell>>) {
+fn queue(group: &TaskGroup, waits: usize) -> (Vec<WaitRoom<&TaskGroup>>, Vec<Arc<Bell>>) {
     let bells: Vec<_> = (0..waits).map(|_| Bell::new()).collect();
     let queued = bells.iter().map(|bell| {
         let mut wait = group.guard_when_room();
@@ -47,7 +47,7 @@ fn assert_let_in(bells: &[Arc<Bell>], count: usize) {
     assert_eq!(rings, expected);
 }
 
-fn seated(wait: &mut WaitRoom<'_>) -> TaskGuard {
+fn seated(wait: &mut WaitRoom<&TaskGroup>) -> TaskGuard {
     match look(wait) {
         Poll::Ready(Ok(guard)) => guard,
         other => panic!("no place: {other:?}"),

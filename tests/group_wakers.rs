@@ -120,8 +120,8 @@ fn scenario(
         token.on_cancel(move || act(&foreign)).detach();
     }
     let mut waits: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = vec![
-        Box::pin(group.clone().closed_owned()),
-        Box::pin(child.clone().closed_owned()),
+        Box::pin(group.closing().clone().cancelled_owned()),
+        Box::pin(child.closing().clone().cancelled_owned()),
         Box::pin(group.token().clone().cancelled_owned()),
         Box::pin(child.clone().drained_owned()),
         Box::pin(group.clone().drained_owned()),
@@ -276,7 +276,7 @@ fn the_last_of_everything_may_go_in_a_wake() {
         let mut wait: Pin<Box<dyn Future<Output = ()> + Send>> = if of_drain {
             Box::pin(group.clone().drained_owned())
         } else {
-            Box::pin(group.clone().closed_owned())
+            Box::pin(group.closing().clone().cancelled_owned())
         };
         assert!(wait.as_mut().poll(&mut Context::from_waker(&waker.waker())).is_pending());
         *place.lock().unwrap() = Some(wait);

@@ -191,7 +191,7 @@ mod room {
         TaskGroup::builder().limit(NonZeroUsize::MIN).build()
     }
 
-    fn in_the_queue(group: &TaskGroup) -> WaitRoom<'_> {
+    fn in_the_queue(group: &TaskGroup) -> WaitRoom<&TaskGroup> {
         let mut wait = group.guard_when_room();
         assert!(look(&mut wait).is_pending());
         wait

@@ -232,7 +232,7 @@ pub(crate) struct Door(pub(crate) TaskGroup);
 
 impl Event for Door {
     const NAME: &'static str = "winddown TaskGroup, closed";
-    type Wait<'a> = winddown::future::WaitDoor<&'a TaskGroup>;
+    type Wait<'a> = winddown::future::WaitCancelled<&'a CancelToken>;
 
     fn new(_: usize) -> Self {
         Self(TaskGroup::new())

@@ -78,7 +78,7 @@ macro_rules! in_each_form {
 }
 
 /// A wait that sits in the queue of a full group.
-fn queued(group: &TaskGroup) -> WaitRoom<'_> {
+fn queued(group: &TaskGroup) -> WaitRoom<&TaskGroup> {
     let mut wait = group.guard_when_room();
     unexplored(|| assert!(poll(&mut wait, Waker::noop()).is_pending(), "there is room"));
     wait

@@ -39,6 +39,8 @@ pub enum Reason {
     Panicked,
     /// A task failed; its error is kept elsewhere.
     Failed,
+    /// A group was closed: the reason of its [`closing`](crate::TaskGroup::closing) token.
+    Closed,
     /// A fixed text.
     Message(&'static str),
     /// Any error.
@@ -65,12 +67,14 @@ impl Reason {
         static DEADLINE: Reason = Reason::Deadline;
         static PANICKED: Reason = Reason::Panicked;
         static FAILED: Reason = Reason::Failed;
+        static CLOSED: Reason = Reason::Closed;
         match self {
             Self::Cancelled => Some(&CANCELLED),
             Self::Dropped => Some(&DROPPED),
             Self::Deadline => Some(&DEADLINE),
             Self::Panicked => Some(&PANICKED),
             Self::Failed => Some(&FAILED),
+            Self::Closed => Some(&CLOSED),
             Self::Message(_) | Self::Error(_) => None,
         }
     }
@@ -91,6 +95,7 @@ impl Reason {
             Self::Deadline => Self::Deadline,
             Self::Panicked => Self::Panicked,
             Self::Failed => Self::Failed,
+            Self::Closed => Self::Closed,
             Self::Message(text) => Self::Message(text),
             Self::Error(error) => Self::Error(alloc::string::ToString::to_string(error).into()),
         }
@@ -105,6 +110,7 @@ impl fmt::Display for Reason {
             Self::Deadline => f.write_str("deadline exceeded"),
             Self::Panicked => f.write_str("a task panicked"),
             Self::Failed => f.write_str("a task failed"),
+            Self::Closed => f.write_str("the group was closed"),
             Self::Message(text) => f.write_str(text),
             Self::Error(error) => print_nested(f, |f| error.fmt(f)),
         }
@@ -119,6 +125,7 @@ impl fmt::Debug for Reason {
             Self::Deadline => "Deadline",
             Self::Panicked => "Panicked",
             Self::Failed => "Failed",
+            Self::Closed => "Closed",
             Self::Message(text) => return f.debug_tuple("Message").field(text).finish(),
             Self::Error(error) => {
                 return print_nested(f, |f| f.debug_tuple("Error").field(error).finish());

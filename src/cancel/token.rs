@@ -209,7 +209,10 @@ impl CancelToken {
     ///
     /// Everywhere but in interrupts: it frees, and may take event-listener's lock.
     pub fn forget_wait(&self) {
-        drop(self.kept.take());
+        let Some(parked) = self.kept.take() else { return };
+        // SAFETY: it is lent to us.
+        unsafe { self.kept.put_back(None) };
+        drop(parked);
     }
 
     /// When the time of the scope, or of one above it, is up: the earliest of them.

@@ -10,13 +10,12 @@ use super::TaskGroup;
 use super::hold::Hold;
 use super::shared::{Parts, Seal, Shared};
 use crate::cancel::callback::Callback;
-use crate::cancel::node::{Node, Traits};
+use crate::cancel::node::Traits;
 use crate::cancel::scope::CancelScope;
 use crate::cancel::token::CancelToken;
 use crate::group::holders::Caller;
 use crate::group::population::Population;
 use crate::park::deferred::{Deferred, and_then_run};
-use crate::sync::Arc;
 
 /// What a group is to have. Made by [`TaskGroup::builder`].
 #[derive(Default)]
@@ -123,9 +122,8 @@ impl TaskGroupBuilder {
         let caller = Caller::here();
         let parent = self.parent.take();
         let links = mem::take(&mut self.links);
-        let above = parent.as_ref().and_then(CancelToken::node).cloned();
         let stop = CancelScope::below(parent.as_ref(), Traits::default());
-        let group = self.make(above, stop, links.len());
+        let group = self.make(parent.as_ref(), stop, links.len());
         let mut deferred = Deferred::new();
         for other in &links {
             let link = Hold::link(&group.shared, caller);
@@ -143,9 +141,8 @@ impl TaskGroupBuilder {
 
     /// Builds the group below `parent`, which `hold` holds up.
     pub(super) fn build_below(self, parent: &TaskGroup, hold: Hold) -> TaskGroup {
-        let above = Some(Arc::clone(&parent.shared.door));
         let stop = CancelScope::below(Some(parent.token()), Traits::default());
-        let group = self.make(above, stop, 0);
+        let group = self.make(Some(parent.closing()), stop, 0);
         hold.label("a child group");
         // Nobody has the new group yet, so it is not drained.
         let _ = group.shared.followers.push(hold);
@@ -154,10 +151,10 @@ impl TaskGroupBuilder {
     }
 
     /// A group whose door hangs below `above`.
-    fn make(self, above: Option<Arc<Node>>, stop: CancelScope, links: usize) -> TaskGroup {
+    fn make(self, above: Option<&CancelToken>, stop: CancelScope, links: usize) -> TaskGroup {
         let shared = Shared::new(Parts {
             population: Population::new(self.limit),
-            door: Node::new(above, Traits { follows: true, ..Traits::default() }),
+            door: CancelToken::new(above, Traits { follows: true, ..Traits::default() }),
             stop,
             links,
             finaliser: self.finaliser,

@@ -5,19 +5,13 @@ mod store;
 mod track;
 
 use core::fmt;
-use core::future::{Future, IntoFuture};
+use core::future::IntoFuture;
 use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::pin::Pin;
-use core::task::{Context, Poll};
-
-use futures_core::FusedFuture;
 
 use crate::error::{ChildError, Refused};
 use crate::group::{TaskGroup, TaskGroupBuilder, WaitDrained};
 use crate::park::deferred::Deferred;
-#[cfg(feature = "std")]
-use crate::park::wait::Clock;
-use crate::park::wait::{AnyWait, wait_forms};
+use crate::park::wait::named_wait;
 use crate::sync::{Arc, run_both};
 use store::Store;
 
@@ -155,7 +149,7 @@ impl<E> ErrGroup<E> {
     ///
     /// As [`TaskGroup::join`].
     pub fn join(&self) -> WaitErrors<'_, E> {
-        WaitErrors { drained: self.group.join(), store: &self.store }
+        WaitErrors { wait: self.group.join(), store: &self.store }
     }
 }
 
@@ -248,55 +242,23 @@ impl TaskGroup {
 
 /// The future of [`ErrGroup::join`].
 ///
-/// It is `Unpin` and fused, and ready again after it was ready.
+/// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitErrors<'a, E> {
-    drained: WaitDrained<&'a TaskGroup>,
+    wait: WaitDrained<&'a TaskGroup>,
     store: &'a Arc<Store<E>>,
 }
 
 impl<E> WaitErrors<'_, E> {
     fn answer(&self) -> Result<(), Errors<E>> {
-        Errors::of(self.store, self.drained.group()).map_or(Ok(()), Err)
+        Errors::of(self.store, self.wait.group()).map_or(Ok(()), Err)
     }
 }
 
-impl<E> Future for WaitErrors<'_, E> {
-    type Output = Result<(), Errors<E>>;
+named_wait!(['a, E] WaitErrors<'a, E>, Result<(), Errors<E>>, |this| this.answer());
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.drained).poll(cx).map(|()| self.answer())
-    }
-}
-
-impl<E> AnyWait for WaitErrors<'_, E> {
-    fn left(&self) -> usize {
-        self.drained.left()
-    }
-
-    fn look(mut self: Pin<&mut Self>) -> Poll<Self::Output> {
-        Pin::new(&mut self.drained).look().map(|()| self.answer())
-    }
-
-    #[cfg(feature = "std")]
-    fn clock(&self) -> Option<&dyn Clock> {
-        self.drained.clock()
-    }
-}
-
-impl<E> FusedFuture for WaitErrors<'_, E> {
-    fn is_terminated(&self) -> bool {
-        self.drained.is_terminated()
-    }
-}
-
-wait_forms!(['a, E] WaitErrors<'a, E>);
-
-impl<E> UnwindSafe for WaitErrors<'_, E> {}
-impl<E> RefUnwindSafe for WaitErrors<'_, E> {}
-
-impl<E> fmt::Debug for WaitErrors<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitErrors").field("drained", &self.drained).finish_non_exhaustive()
+impl<E> Clone for WaitErrors<'_, E> {
+    fn clone(&self) -> Self {
+        Self { wait: self.wait.clone(), store: self.store }
     }
 }

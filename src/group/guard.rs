@@ -10,8 +10,7 @@ use super::TaskGroup;
 use super::hold::ON_PANIC;
 use super::hold::{Hold, ON_DROP};
 use super::shared::Shared;
-use super::waits::WaitDoor;
-use crate::cancel::token::CancelToken;
+use crate::cancel::token::{CancelToken, WaitCancelled};
 use crate::combine::Tracked;
 use crate::group::holders::Caller;
 use crate::park::deferred::{Deferred, and_then_run};
@@ -64,13 +63,60 @@ impl TaskGuard {
         self.hold.group()
     }
 
-    /// Waits until the group is closed: what a task that is idle does. See [`TaskGroup::closed`].
+    /// The token that is cancelled when the group is closed: what a task that is idle waits for. See
+    /// [`TaskGroup::closing`].
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
+    ///
+    /// # Examples
+    ///
+    /// A connection leaves at the close while it is idle, and at the cancel while it works:
+    ///
+    /// ```
+    /// use winddown::{Cancelled, FutureUntil as _, StreamUntil as _, TaskGroup, TaskGuard};
+    ///
+    /// async fn answer(request: u32) -> u32 {
+    ///     request * 2
+    /// }
+    ///
+    /// async fn serve(guard: TaskGuard, requests: &[u32]) -> Result<Vec<u32>, Cancelled> {
+    ///     let (closing, token) = (guard.closing().clone(), guard.token().clone());
+    ///     let mut answers = Vec::new();
+    ///     for &request in requests {
+    ///         let Ok(request) = std::future::ready(request).until(&closing).await else { break };
+    ///         answers.push(answer(request).until(&token).await?);
+    ///     }
+    ///     Ok(answers)
+    /// }
+    ///
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// assert_eq!(pollster::block_on(serve(guard.clone(), &[1, 2])).unwrap(), [2, 4]);
+    /// group.close();
+    /// assert_eq!(pollster::block_on(serve(guard, &[1, 2])).unwrap(), []);
+    /// ```
+    pub fn closing(&self) -> &CancelToken {
+        &self.hold.shared().door
+    }
+
+    /// Whether the group is closed. See [`TaskGroup::is_closed`].
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
+    pub fn is_closed(&self) -> bool {
+        self.hold.shared().is_closed()
+    }
+
+    /// Waits until the group is closed. See [`TaskGroup::closed`].
     ///
     /// # Availability
     ///
     /// As [`TaskGroup::closed`].
-    pub fn closed(&self) -> WaitDoor<&TaskGroup> {
-        self.group().closed()
+    pub fn closed(&self) -> WaitCancelled<&CancelToken> {
+        self.closing().cancelled()
     }
 
     /// Wraps `future`, so that the guard is held until it is done: when the future is ready, it is

@@ -20,20 +20,20 @@ impl Shared {
     /// Whether the door is closed, here or above.
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
-        self.door.found().is_some()
+        self.door.is_cancelled()
     }
 
     /// Hooks the group in above its door, so that it is closed with what is above; if that is closed or
     /// cancelled, the group is so from birth. To be called before anybody else has the group.
     pub(super) fn follow(this: &Arc<Self>, deferred: &mut Deferred) {
-        if !Node::follow(&this.door, this, deferred) {
+        if !this.door.node().is_some_and(|door| Node::follow(door, this, deferred)) {
             Self::close(this, deferred);
         }
     }
 
     /// Closes the door, and then the population. True for the first.
     pub(super) fn close(this: &Self, deferred: &mut Deferred) -> bool {
-        let is_first = Node::settle(&this.door, Reason::Cancelled, deferred).is_ok();
+        let is_first = this.door.settle(Reason::Closed, deferred).is_ok();
         if let Some(exit) = this.population.close(deferred) {
             // SAFETY: the caller keeps the group.
             unsafe { Self::after(this, exit, deferred) };

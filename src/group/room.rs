@@ -1,5 +1,6 @@
 //! `WaitRoom`: the wait for a place in a group with a limit.
 
+use core::borrow::Borrow;
 use core::fmt;
 use core::future::Future;
 use core::mem;
@@ -21,18 +22,19 @@ use crate::park::wait::Clock;
 use crate::park::wait::{AnyWait, wait_forms};
 use crate::sync::Arc;
 
-/// The future of [`TaskGroup::guard_when_room`].
+/// The future of [`TaskGroup::guard_when_room`] and [`TaskGroup::guard_when_room_owned`].
 ///
-/// It is `Unpin` and fused.
+/// It is `Unpin` and fused. A clone is a wait that has not begun.
 ///
 /// # Panics
 ///
 /// When polled again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
-pub struct WaitRoom<'a> {
-    group: &'a TaskGroup,
-    caller: Caller,
+pub struct WaitRoom<P: Borrow<TaskGroup> = TaskGroup> {
+    // Dropped first, by `leave_queue`: it is in the queue of the group.
     state: Room,
+    caller: Caller,
+    group: P,
 }
 
 /// The output of a wait for room.
@@ -44,19 +46,23 @@ enum Room {
     Over,
 }
 
-impl<'a> WaitRoom<'a> {
-    pub(super) fn new(group: &'a TaskGroup, caller: Caller) -> Self {
-        Self { group, caller, state: Room::New }
+impl<P: Borrow<TaskGroup>> WaitRoom<P> {
+    pub(super) fn new(group: P, caller: Caller) -> Self {
+        Self { state: Room::New, caller, group }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.group.borrow().shared
     }
 
     /// A place that the population has counted.
     fn seated(&self) -> TaskGuard {
-        TaskGuard::new(Hold::task(&self.group.shared, self.caller))
+        TaskGuard::new(Hold::task(self.shared(), self.caller))
     }
 
     /// Enters, or sits down in the queue (`None`).
     fn arrive(&mut self, waker: &Waker, deferred: &mut Deferred) -> Option<Entered> {
-        let shared = &self.group.shared;
+        let shared = self.shared();
         let refused = match Shared::enter(shared, self.caller) {
             Ok(hold) => return Some(Ok(TaskGuard::new(hold))),
             Err(refused) => refused,
@@ -64,11 +70,13 @@ impl<'a> WaitRoom<'a> {
         let (Refused::Full, Some(limited)) = (refused, shared.population.limited()) else {
             return Some(Err(refused));
         };
-        // SAFETY: the wait borrows a handle of the group, which has the queue.
+        // SAFETY: the wait has a handle of the group, or borrows one, and leaves the queue before it lets go of
+        //   that; the group has the queue.
         let (queued, exit) = unsafe { limited.queue_up(waker, deferred) };
+        let shared = Arc::as_ptr(shared);
         self.state = Room::Queued(queued);
         // SAFETY: the handle keeps the group.
-        unsafe { Shared::after(Arc::as_ptr(shared), exit, deferred) };
+        unsafe { Shared::after(shared, exit, deferred) };
         None
     }
 
@@ -78,7 +86,7 @@ impl<'a> WaitRoom<'a> {
         let outcome = queued.outcome();
         // A place that was granted is given back, if the door was closed meanwhile. A wait that is
         // dismissed, without a place, finds it closed.
-        if self.group.is_closed() {
+        if self.shared().is_closed() {
             self.leave_queue();
             return Poll::Ready(Err(Refused::Closed));
         }
@@ -109,7 +117,7 @@ impl<'a> WaitRoom<'a> {
     }
 }
 
-impl Future for WaitRoom<'_> {
+impl<P: Borrow<TaskGroup>> Future for WaitRoom<P> {
     type Output = Entered;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Entered> {
@@ -128,11 +136,11 @@ impl Future for WaitRoom<'_> {
     }
 }
 
-impl AnyWait for WaitRoom<'_> {
+impl<P: Borrow<TaskGroup>> AnyWait for WaitRoom<P> {
     const BEGINS: bool = true;
 
     fn left(&self) -> usize {
-        self.group.len()
+        self.group.borrow().len()
     }
 
     /// Takes a place, if there is one: a caller with a limit looks at that first.
@@ -141,8 +149,8 @@ impl AnyWait for WaitRoom<'_> {
         if let Room::Queued(_) = self.state {
             return self.decided();
         }
-        match Shared::enter(&self.group.shared, self.caller) {
-            Err(Refused::Full) if self.group.shared.population.limited().is_some() => Poll::Pending,
+        match Shared::enter(self.shared(), self.caller) {
+            Err(Refused::Full) if self.shared().population.limited().is_some() => Poll::Pending,
             entered => {
                 self.state = Room::Over;
                 Poll::Ready(entered.map(TaskGuard::new))
@@ -156,29 +164,39 @@ impl AnyWait for WaitRoom<'_> {
 
     #[cfg(feature = "std")]
     fn clock(&self) -> Option<&dyn Clock> {
-        Some(self.group.token())
+        Some(self.group.borrow().token())
     }
 }
 
-impl FusedFuture for WaitRoom<'_> {
+impl<P: Borrow<TaskGroup>> FusedFuture for WaitRoom<P> {
     fn is_terminated(&self) -> bool {
         matches!(self.state, Room::Over)
     }
 }
 
-wait_forms!(['a] WaitRoom<'a>);
+wait_forms!([P: Borrow<TaskGroup>] WaitRoom<P>);
 
-impl Drop for WaitRoom<'_> {
+impl<P: Borrow<TaskGroup>> Drop for WaitRoom<P> {
     fn drop(&mut self) {
         self.leave_queue();
     }
 }
 
-impl UnwindSafe for WaitRoom<'_> {}
-impl RefUnwindSafe for WaitRoom<'_> {}
+/// A wait that has not begun.
+impl<P: Borrow<TaskGroup> + Clone> Clone for WaitRoom<P> {
+    #[track_caller]
+    fn clone(&self) -> Self {
+        Self::new(self.group.clone(), Caller::here())
+    }
+}
 
-impl fmt::Debug for WaitRoom<'_> {
+/// The handle is never pinned.
+impl<P: Borrow<TaskGroup>> Unpin for WaitRoom<P> {}
+impl<P: Borrow<TaskGroup>> UnwindSafe for WaitRoom<P> {}
+impl<P: Borrow<TaskGroup>> RefUnwindSafe for WaitRoom<P> {}
+
+impl<P: Borrow<TaskGroup>> fmt::Debug for WaitRoom<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitRoom").field("group", self.group).finish_non_exhaustive()
+        f.debug_struct("WaitRoom").field("group", self.group.borrow()).finish_non_exhaustive()
     }
 }

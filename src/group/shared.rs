@@ -18,8 +18,8 @@ use alloc::boxed::Box;
 
 use super::hold::{Hold, OwnHandle};
 use crate::cancel::callback::Callback;
-use crate::cancel::node::Node;
 use crate::cancel::scope::CancelScope;
+use crate::cancel::token::CancelToken;
 use crate::error::Refused;
 use crate::group::holders::{Caller, Register};
 use crate::group::population::{Exit, Population};
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     /// How many handles there are; the last one closes the door.
     pub(super) handles: AtomicUsize,
     /// Cancelled when the group is closed.
-    pub(super) door: Arc<Node>,
+    pub(super) door: CancelToken,
     /// Dropped with the group, which tells the tokens that outlive it.
     pub(super) stop: CancelScope,
     /// How many ends are still to come: the population's, and one for each link.
@@ -63,7 +63,7 @@ pub(crate) trait Seal: Send + Sync {
 /// What a new group is made of.
 pub(super) struct Parts {
     pub(super) population: Population,
-    pub(super) door: Arc<Node>,
+    pub(super) door: CancelToken,
     pub(super) stop: CancelScope,
     /// How many links it will get.
     pub(super) links: usize,

@@ -10,9 +10,9 @@ use super::guard::TaskGuard;
 use super::holders::Caller;
 use super::room::WaitRoom;
 use super::shared::Shared;
-use super::waits::{WaitDoor, WaitDrained, WaitShutdown};
+use super::waits::{WaitDrained, WaitShutdown};
 use crate::cancel::reason::Reason;
-use crate::cancel::token::CancelToken;
+use crate::cancel::token::{CancelToken, WaitCancelled};
 use crate::combine::Tracked;
 use crate::error::{ChildError, Refused, Unlimited};
 use crate::park::deferred::{Deferred, and_then_run};
@@ -26,7 +26,7 @@ use crate::sync::{Arc, Ordering, fence};
 /// | level | by | means |
 /// |---|---|---|
 /// | open | | [`guard`](Self::guard) lets tasks in |
-/// | closed | [`close`](Self::close), [`join`](Self::join), [`shutdown`](Self::shutdown), the last handle's drop | no new work; [`closed`](Self::closed) tells tasks that are idle to leave |
+/// | closed | [`close`](Self::close), [`join`](Self::join), [`shutdown`](Self::shutdown), the last handle's drop | no new work; [`closing`](Self::closing) tells tasks that are idle to leave |
 /// | cancelled | [`cancel`](Self::cancel), the end of a grace | stop now: the [`token`](Self::token) is cancelled |
 ///
 /// Imperatives act; participles only look: [`closed`](Self::closed), [`drained`](Self::drained) and
@@ -244,7 +244,62 @@ impl TaskGroup {
     /// # });
     /// ```
     #[track_caller]
-    pub fn guard_when_room(&self) -> WaitRoom<'_> {
+    pub fn guard_when_room(&self) -> WaitRoom<&TaskGroup> {
+        WaitRoom::new(self, Caller::here())
+    }
+
+    /// [`guard_when_room`](Self::guard_when_room) with a future that owns the handle, to be stored: in a
+    /// service that says when it is ready, for instance. The door stays open for as long as it lives, if the
+    /// handle is the last.
+    ///
+    /// # Availability
+    ///
+    /// As [`guard_when_room`](Self::guard_when_room).
+    ///
+    /// # Examples
+    ///
+    /// A service that takes its place when it is asked whether it is ready, and spends it on the call:
+    ///
+    /// ```
+    /// use std::pin::Pin;
+    /// use std::task::{Context, Poll, ready};
+    /// use winddown::future::WaitRoom;
+    /// use winddown::{Refused, TaskGroup, TaskGuard};
+    ///
+    /// struct Service {
+    ///     group: TaskGroup,
+    ///     room: Option<WaitRoom>,
+    ///     place: Option<TaskGuard>,
+    /// }
+    ///
+    /// impl Service {
+    ///     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+    ///         if self.place.is_none() {
+    ///             let room = self.room.get_or_insert_with(|| self.group.clone().guard_when_room_owned());
+    ///             let place = ready!(Pin::new(room).poll(cx));
+    ///             self.room = None;
+    ///             self.place = Some(place?);
+    ///         }
+    ///         Poll::Ready(Ok(()))
+    ///     }
+    ///
+    ///     fn call(&mut self, request: u32) -> impl Future<Output = u32> {
+    ///         let place = self.place.take().expect("`poll_ready` said so");
+    ///         place.track(async move { request + 1 })
+    ///     }
+    /// }
+    ///
+    /// let limit = std::num::NonZeroUsize::new(1).unwrap();
+    /// let group = TaskGroup::builder().limit(limit).build();
+    /// let mut service = Service { group, room: None, place: None };
+    /// let answer = pollster::block_on(async {
+    ///     std::future::poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+    ///     service.call(1).await
+    /// });
+    /// assert_eq!(answer, 2);
+    /// ```
+    #[track_caller]
+    pub fn guard_when_room_owned(self) -> WaitRoom {
         WaitRoom::new(self, Caller::here())
     }
 
@@ -315,7 +370,7 @@ impl TaskGroup {
 
     /// Closes the door: nobody enters any more. True for the first call that closes it, here or above.
     ///
-    /// Tasks that are inside go on, and hear of it by [`closed`](Self::closed). If nobody is inside,
+    /// Tasks that are inside go on, and hear of it by [`closing`](Self::closing). If nobody is inside,
     /// and all links are drained, the group is drained here. False says that the door was closed before;
     /// the group may be draining on another thread then.
     ///
@@ -341,11 +396,27 @@ impl TaskGroup {
         self.shared.is_closed()
     }
 
-    /// Waits until the door is closed. It does not close it.
+    /// The token that is cancelled when the door is closed: what work that is idle waits for. Its reason is
+    /// [`Reason::Closed`], or that of what was closed or cancelled above.
+    ///
+    /// "Idle work leaves at the close, busy work at the cancel" is `next().until(group.closing())` for what
+    /// a task waits for, and `work.until(group.token())` for what it does; see [`TaskGuard::closing`].
+    ///
+    /// It is one handle for all. A task that waits on it again and again does better with a clone of its own.
+    /// A token does not keep the door open, as a handle of the group does.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
+    pub fn closing(&self) -> &CancelToken {
+        &self.shared.door
+    }
+
+    /// Waits until the door is closed: `closing().cancelled()`. It does not close it.
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped at any point; nothing is left behind.
+    /// As [`CancelToken::cancelled`].
     ///
     /// # Panics
     ///
@@ -353,19 +424,9 @@ impl TaskGroup {
     ///
     /// # Availability
     ///
-    /// Everywhere but in interrupts. A wait that has to park may allocate, and take event-listener's lock.
-    pub fn closed(&self) -> WaitDoor<&TaskGroup> {
-        WaitDoor::new(self)
-    }
-
-    /// [`closed`](Self::closed) with a future that owns the handle. The door stays open for as long as
-    /// it lives, if it is the last.
-    ///
-    /// # Availability
-    ///
-    /// As [`closed`](Self::closed).
-    pub fn closed_owned(self) -> WaitDoor<TaskGroup> {
-        WaitDoor::new(self)
+    /// As [`CancelToken::cancelled`].
+    pub fn closed(&self) -> WaitCancelled<&CancelToken> {
+        self.closing().cancelled()
     }
 
     /// Closes the door and cancels the token. True for the first call that cancels it, here or above.
@@ -480,7 +541,9 @@ impl TaskGroup {
     /// and waits until it is. A [link](TaskGroupBuilder::link) that is not drained yet is reason enough.
     ///
     /// The grace is any future: a timer, a second signal of the user, or either of both. For a hard
-    /// limit on top, say `group.shutdown(grace).until(limit)`: it gives up and says how many are left.
+    /// limit on top, say `group.shutdown(grace).until(limit)`: it gives up and says how many are left. A limit
+    /// that comes before the end of the grace cancels the group first; and so does the time of a `block_for` or
+    /// `block_until`.
     /// On threads: `group.join().block_for(grace)`, then [`cancel`](Self::cancel), then
     /// `group.join().block_for(limit)`.
     ///

@@ -3,7 +3,7 @@
 use core::borrow::Borrow;
 use core::fmt;
 use core::future::Future;
-use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
@@ -12,49 +12,60 @@ use pin_project_lite::pin_project;
 
 use super::TaskGroup;
 use super::shared::Shared;
-use crate::cancel::node::Observer;
 use crate::cancel::reason::Reason;
 use crate::park::deferred::Deferred;
 use crate::park::seats::Task;
 #[cfg(feature = "std")]
 use crate::park::wait::Clock;
-use crate::park::wait::{AnyWait, Waiting, wait_forms};
+use crate::park::wait::{AnyWait, Lead, WaitOn, Waiting, named_wait, wait_forms};
+use crate::signal::Signal;
 use crate::sync::run_both;
 
-/// The future of [`TaskGroup::closed`] and [`TaskGroup::closed_owned`].
+/// The future of [`TaskGroup::join`], [`TaskGroup::drained`] and [`TaskGroup::drained_owned`].
 ///
-/// It is `Unpin` and fused, and ready again after it was ready.
+/// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
-pub struct WaitDoor<P: Borrow<TaskGroup> = TaskGroup> {
-    waiting: Waiting<(), Observer>,
+pub struct WaitDrained<P: Borrow<TaskGroup> = TaskGroup> {
+    wait: WaitOn<ToDrain<P>, (), Task>,
+}
+
+#[derive(Clone)]
+struct ToDrain<P> {
+    /// Whether the first look closes the door.
+    closes: bool,
     group: P,
 }
 
-impl<P: Borrow<TaskGroup>> WaitDoor<P> {
-    pub(super) fn new(group: P) -> Self {
-        // SAFETY: a handle, or a reference to one, leads to one group, and the group holds its door.
-        Self { waiting: unsafe { Waiting::lent() }, group }
+impl<P: Borrow<TaskGroup>> WaitDrained<P> {
+    #[inline]
+    pub(super) fn new(group: P, closes: bool) -> Self {
+        // SAFETY: a handle, or a reference to one, leads to one group, and the group holds its signal.
+        let waiting = unsafe { Waiting::lent() };
+        Self { wait: WaitOn::new(waiting, ToDrain { closes, group }) }
+    }
+
+    pub(crate) fn group(&self) -> &TaskGroup {
+        self.wait.lead.group.borrow()
     }
 }
 
-impl<P: Borrow<TaskGroup>> Future for WaitDoor<P> {
-    type Output = ();
+impl<P: Borrow<TaskGroup>> Lead<(), Task> for ToDrain<P> {
+    type Source = Signal;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        this.waiting.poll(&this.group.borrow().shared.door, cx.waker())
+    fn source(&self) -> Option<&Signal> {
+        Some(&self.group.borrow().shared.drained)
     }
-}
 
-impl<P: Borrow<TaskGroup>> AnyWait for WaitDoor<P> {
+    #[inline]
+    fn begin(&mut self, _: &mut Waiting<(), Task>) {
+        if mem::take(&mut self.closes) {
+            self.group.borrow().close();
+        }
+    }
+
     fn left(&self) -> usize {
-        0
-    }
-
-    fn look(self: Pin<&mut Self>) -> Poll<()> {
-        let this = self.get_mut();
-        this.waiting.look(&this.group.borrow().shared.door)
+        self.group.borrow().shared.left()
     }
 
     #[cfg(feature = "std")]
@@ -63,114 +74,11 @@ impl<P: Borrow<TaskGroup>> AnyWait for WaitDoor<P> {
     }
 }
 
-impl<P: Borrow<TaskGroup>> FusedFuture for WaitDoor<P> {
-    fn is_terminated(&self) -> bool {
-        self.waiting.is_over()
-    }
-}
+named_wait!([P: Borrow<TaskGroup>] WaitDrained<P>, (), |_this| ());
 
-wait_forms!([P: Borrow<TaskGroup>] WaitDoor<P>);
-
-impl<P: Borrow<TaskGroup>> Drop for WaitDoor<P> {
-    #[inline]
-    fn drop(&mut self) {
-        self.waiting.leave();
-    }
-}
-
-/// The handle is never pinned.
-impl<P: Borrow<TaskGroup>> Unpin for WaitDoor<P> {}
-impl<P: Borrow<TaskGroup>> UnwindSafe for WaitDoor<P> {}
-impl<P: Borrow<TaskGroup>> RefUnwindSafe for WaitDoor<P> {}
-
-impl<P: Borrow<TaskGroup>> fmt::Debug for WaitDoor<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitDoor").field("waiting", &self.waiting).finish_non_exhaustive()
-    }
-}
-
-/// The future of [`TaskGroup::join`], [`TaskGroup::drained`] and [`TaskGroup::drained_owned`].
-///
-/// It is `Unpin` and fused, and ready again after it was ready.
-#[must_use = "does nothing unless awaited, polled or blocked on"]
-pub struct WaitDrained<P: Borrow<TaskGroup> = TaskGroup> {
-    waiting: Waiting<(), Task>,
-    /// Whether the first look closes the door.
-    closes: bool,
-    group: P,
-}
-
-impl<P: Borrow<TaskGroup>> WaitDrained<P> {
-    pub(super) fn new(group: P, closes: bool) -> Self {
-        // SAFETY: a handle, or a reference to one, leads to one group, and the group holds its signal.
-        Self { waiting: unsafe { Waiting::lent() }, closes, group }
-    }
-
-    pub(crate) fn group(&self) -> &TaskGroup {
-        self.group.borrow()
-    }
-
-    fn close_once(&mut self) {
-        if core::mem::take(&mut self.closes) {
-            self.group().close();
-        }
-    }
-}
-
-impl<P: Borrow<TaskGroup>> Future for WaitDrained<P> {
-    type Output = ();
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        this.close_once();
-        this.waiting.poll(&this.group.borrow().shared.drained, cx.waker())
-    }
-}
-
-impl<P: Borrow<TaskGroup>> AnyWait for WaitDrained<P> {
-    fn left(&self) -> usize {
-        self.group().shared.left()
-    }
-
-    fn look(self: Pin<&mut Self>) -> Poll<()> {
-        let this = self.get_mut();
-        this.close_once();
-        this.waiting.look(&this.group.borrow().shared.drained)
-    }
-
-    #[cfg(feature = "std")]
-    fn clock(&self) -> Option<&dyn Clock> {
-        Some(self.group().token())
-    }
-}
-
-impl<P: Borrow<TaskGroup>> FusedFuture for WaitDrained<P> {
-    fn is_terminated(&self) -> bool {
-        self.waiting.is_over()
-    }
-}
-
-wait_forms!([P: Borrow<TaskGroup>] WaitDrained<P>);
-
-impl<P: Borrow<TaskGroup>> Drop for WaitDrained<P> {
-    #[inline]
-    fn drop(&mut self) {
-        self.waiting.leave();
-    }
-}
-
-/// The handle is never pinned.
-impl<P: Borrow<TaskGroup>> Unpin for WaitDrained<P> {}
-impl<P: Borrow<TaskGroup>> UnwindSafe for WaitDrained<P> {}
-impl<P: Borrow<TaskGroup>> RefUnwindSafe for WaitDrained<P> {}
-
-impl<P: Borrow<TaskGroup>> fmt::Debug for WaitDrained<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitDrained")
-            .field("waiting", &self.waiting)
-            .field("group", self.group())
-            .finish()
+impl<P: Borrow<TaskGroup> + Clone> Clone for WaitDrained<P> {
+    fn clone(&self) -> Self {
+        Self { wait: self.wait.clone() }
     }
 }
 
@@ -198,6 +106,7 @@ pin_project! {
     /// It is fused, ready again after it was ready, and `Unpin` if the grace is.
     #[must_use = "does nothing unless awaited, polled or blocked on"]
     pub struct WaitShutdown<'a, Grace> {
+        group: &'a TaskGroup,
         drained: WaitDrained<&'a TaskGroup>,
         #[pin]
         grace: Option<Grace>,
@@ -206,7 +115,7 @@ pin_project! {
 
 impl<'a, Grace> WaitShutdown<'a, Grace> {
     pub(super) fn new(group: &'a TaskGroup, grace: Grace) -> Self {
-        Self { drained: WaitDrained::new(group, true), grace: Some(grace) }
+        Self { group, drained: WaitDrained::new(group, true), grace: Some(grace) }
     }
 }
 
@@ -215,7 +124,7 @@ impl<Grace: Future> Future for WaitShutdown<'_, Grace> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Stopped> {
         let mut this = self.project();
-        let group = this.drained.group;
+        let group = *this.group;
         let mut drained = Pin::new(&mut *this.drained).poll(cx);
         if drained.is_pending() {
             let grace = this.grace.as_mut().as_pin_mut();
@@ -239,8 +148,16 @@ impl<Grace: Future> AnyWait for WaitShutdown<'_, Grace> {
 
     fn look(self: Pin<&mut Self>) -> Poll<Stopped> {
         let this = self.project();
-        let group = this.drained.group;
+        let group = *this.group;
         Pin::new(this.drained).look().map(|()| Stopped::of(group))
+    }
+
+    /// A limit that comes before the end of the grace is the end of the grace, too: the tasks are told.
+    fn stop(self: Pin<&mut Self>) {
+        let group = self.group;
+        if !group.is_drained() {
+            group.cancel();
+        }
     }
 
     #[cfg(feature = "std")]

@@ -1,121 +1,120 @@
 //! The futures of a signal.
 
 use core::fmt;
-use core::future::Future;
 use core::ops::Deref;
-use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::pin::Pin;
-use core::task::{Context, Poll};
-
-use futures_core::FusedFuture;
 
 use super::Signal;
 use crate::park::seats::Task;
-use crate::park::wait::{AnyWait, Waiting, wait_forms};
+use crate::park::wait::{Lead, WaitOn, Waiting, named_wait};
 
 /// The future of [`Signal::closed`] and [`Signal::closed_in`].
 ///
-/// It is `Unpin` and fused, and ready again after it was ready.
+/// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
+#[derive(Clone)]
 pub struct WaitClosed<P = &'static Signal> {
-    pub(super) waiting: Waiting<(), Task>,
-    pub(super) signal: P,
+    wait: WaitOn<ToSignal<P>, (), Task>,
 }
 
-impl<T, P: Deref<Target = Signal<T>>> Future for WaitClosed<P> {
-    type Output = ();
+#[derive(Clone)]
+struct ToSignal<P>(P);
+
+impl<T, P: Deref<Target = Signal<T>>> WaitClosed<P> {
+    #[inline]
+    pub(super) fn new(waiting: Waiting<(), Task>, signal: P) -> Self {
+        Self { wait: WaitOn::new(waiting, ToSignal(signal)) }
+    }
+}
+
+impl<T, P: Deref<Target = Signal<T>>> Lead<(), Task> for ToSignal<P> {
+    type Source = Signal<T>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        this.waiting.poll(&*this.signal, cx.waker())
+    fn source(&self) -> Option<&Signal<T>> {
+        Some(&self.0)
     }
 }
 
-impl<T, P: Deref<Target = Signal<T>>> AnyWait for WaitClosed<P> {
-    fn left(&self) -> usize {
-        0
-    }
-
-    fn look(self: Pin<&mut Self>) -> Poll<()> {
-        let this = self.get_mut();
-        this.waiting.look(&*this.signal)
-    }
-}
-
-impl<T, P: Deref<Target = Signal<T>>> FusedFuture for WaitClosed<P> {
-    fn is_terminated(&self) -> bool {
-        self.waiting.is_over()
-    }
-}
-
-wait_forms!([T, P: Deref<Target = Signal<T>>] WaitClosed<P>);
-
-impl<P> Drop for WaitClosed<P> {
-    #[inline]
-    fn drop(&mut self) {
-        self.waiting.leave();
-    }
-}
-
-/// The pointer is never pinned.
-impl<P> Unpin for WaitClosed<P> {}
-impl<P> UnwindSafe for WaitClosed<P> {}
-impl<P> RefUnwindSafe for WaitClosed<P> {}
-
-impl<P> fmt::Debug for WaitClosed<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitClosed").field("waiting", &self.waiting).finish_non_exhaustive()
-    }
-}
+named_wait!([T, P: Deref<Target = Signal<T>>] WaitClosed<P>, (), |_this| ());
 
 /// The future of [`Signal::value`].
 ///
-/// It is `Unpin` and fused, and ready again after it was ready.
+/// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitValue<'a, T> {
-    pub(super) closed: WaitClosed<&'a Signal<T>>,
+    wait: WaitClosed<&'a Signal<T>>,
 }
 
 impl<'a, T> WaitValue<'a, T> {
-    fn value(&self) -> &'a T {
-        // Published once, the value stays while the signal is borrowed.
-        self.closed.signal.get().unwrap_or_else(|| unreachable!("a closed signal has its value"))
+    #[inline]
+    pub(super) fn new(signal: &'a Signal<T>) -> Self {
+        Self { wait: signal.closed() }
     }
 }
 
-impl<'a, T> Future for WaitValue<'a, T> {
-    type Output = &'a T;
+// Published once, the value stays while the signal is borrowed.
+named_wait!(['a, T] WaitValue<'a, T>, &'a T, |this| value_of(this.wait.wait.lead.0));
+
+impl<T> Clone for WaitValue<'_, T> {
+    fn clone(&self) -> Self {
+        Self { wait: self.wait.clone() }
+    }
+}
+
+/// The future of [`Signal::value_in`].
+///
+/// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
+#[must_use = "does nothing unless awaited, polled or blocked on"]
+#[derive(Clone)]
+pub struct WaitValueIn<P> {
+    wait: WaitClosed<P>,
+}
+
+impl<T, P: Deref<Target = Signal<T>>> WaitValueIn<P> {
+    #[inline]
+    pub(super) fn new(signal: P) -> Self {
+        Self { wait: Signal::closed_in(signal) }
+    }
+}
+
+named_wait!(
+    [T, P: Deref<Target = Signal<T>> + Clone] WaitValueIn<P>,
+    Value<P>,
+    |this| Value(this.wait.wait.lead.0.clone())
+);
+
+/// The value of a signal that is closed, with a pointer to the signal: the output of [`Signal::value_in`].
+/// Dereferences to the value.
+///
+/// # Panics
+///
+/// When it is dereferenced, if the pointer leads to another signal by then, which is open. No pointer of the
+/// standard library does that.
+#[derive(Clone, Copy)]
+pub struct Value<P>(P);
+
+impl<T, P: Deref<Target = Signal<T>>> Deref for Value<P> {
+    type Target = T;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<&'a T> {
-        Pin::new(&mut self.closed).poll(cx).map(|()| self.value())
+    fn deref(&self) -> &T {
+        value_of(&self.0)
     }
 }
 
-impl<T> AnyWait for WaitValue<'_, T> {
-    fn left(&self) -> usize {
-        0
-    }
-
-    fn look(mut self: Pin<&mut Self>) -> Poll<Self::Output> {
-        Pin::new(&mut self.closed).look().map(|()| self.value())
-    }
-}
-
-impl<T> FusedFuture for WaitValue<'_, T> {
-    fn is_terminated(&self) -> bool {
-        self.closed.is_terminated()
-    }
-}
-
-wait_forms!(['a, T] WaitValue<'a, T>);
-
-impl<T> UnwindSafe for WaitValue<'_, T> {}
-impl<T> RefUnwindSafe for WaitValue<'_, T> {}
-
-impl<T> fmt::Debug for WaitValue<'_, T> {
+impl<T: fmt::Debug, P: Deref<Target = Signal<T>>> fmt::Debug for Value<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitValue").field("closed", &self.closed).finish()
+        T::fmt(self, f)
     }
+}
+
+impl<T: fmt::Display, P: Deref<Target = Signal<T>>> fmt::Display for Value<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        T::fmt(self, f)
+    }
+}
+
+#[inline]
+fn value_of<T>(signal: &Signal<T>) -> &T {
+    signal.get().expect("a signal that a wait has seen closed has its value")
 }

@@ -1,71 +1,47 @@
 //! `Wait`: the future of a wait group.
 
-use core::fmt;
-use core::future::Future;
 use core::ops::Deref;
-use core::panic::{RefUnwindSafe, UnwindSafe};
-use core::pin::Pin;
-use core::task::{Context, Poll};
-
-use futures_core::FusedFuture;
 
 use super::WaitGroup;
 use super::word::Round;
 use crate::park::seats::Task;
-use crate::park::wait::{AnyWait, Waiting, wait_forms};
+use crate::park::wait::{Lead, WaitOn, Waiting, named_wait};
 
 /// The future of [`WaitGroup::wait`] and [`WaitGroup::wait_in`].
 ///
-/// It is `Unpin` and fused, and ready again after it was ready.
+/// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct Wait<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
-    pub(super) waiting: Waiting<Round, Task>,
-    pub(super) group: P,
+    wait: WaitOn<ToGroup<P>, Round, Task>,
 }
 
-impl<P: Deref<Target = WaitGroup>> Future for Wait<P> {
-    type Output = ();
+#[derive(Clone)]
+struct ToGroup<P>(P);
 
+impl<P: Deref<Target = WaitGroup>> Wait<P> {
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        this.waiting.poll(&*this.group, cx.waker())
+    pub(super) fn new(waiting: Waiting<Round, Task>, group: P) -> Self {
+        Self { wait: WaitOn::new(waiting, ToGroup(group)) }
     }
 }
 
-impl<P: Deref<Target = WaitGroup>> AnyWait for Wait<P> {
+impl<P: Deref<Target = WaitGroup>> Lead<Round, Task> for ToGroup<P> {
+    type Source = WaitGroup;
+
+    #[inline]
+    fn source(&self) -> Option<&WaitGroup> {
+        Some(&self.0)
+    }
+
     fn left(&self) -> usize {
-        self.group.count()
-    }
-
-    fn look(self: Pin<&mut Self>) -> Poll<()> {
-        let this = self.get_mut();
-        this.waiting.look(&*this.group)
+        self.0.count()
     }
 }
 
-impl<P: Deref<Target = WaitGroup>> FusedFuture for Wait<P> {
-    fn is_terminated(&self) -> bool {
-        self.waiting.is_over()
-    }
-}
+named_wait!([P: Deref<Target = WaitGroup>] Wait<P>, (), |_this| ());
 
-wait_forms!([P: Deref<Target = WaitGroup>] Wait<P>);
-
-impl<P: Deref<Target = WaitGroup>> Drop for Wait<P> {
-    #[inline]
-    fn drop(&mut self) {
-        self.waiting.leave();
-    }
-}
-
-/// The pointer is never pinned.
-impl<P: Deref<Target = WaitGroup>> Unpin for Wait<P> {}
-impl<P: Deref<Target = WaitGroup>> UnwindSafe for Wait<P> {}
-impl<P: Deref<Target = WaitGroup>> RefUnwindSafe for Wait<P> {}
-
-impl<P: Deref<Target = WaitGroup>> fmt::Debug for Wait<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait").field("waiting", &self.waiting).field("group", &*self.group).finish()
+impl<P: Deref<Target = WaitGroup> + Clone> Clone for Wait<P> {
+    fn clone(&self) -> Self {
+        Self { wait: self.wait.clone() }
     }
 }

@@ -272,7 +272,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
         None
     }),
     ("closed", |group| once(group.closed())),
-    ("closed, another task", |group| twice(group.clone().closed_owned())),
+    ("closed, another task", |group| twice(group.closing().clone().cancelled_owned())),
     ("closed, drop", |group| abandon(group.closed())),
     ("drained", |group| once(group.drained())),
     ("drained, another task", |group| twice(group.clone().drained_owned())),

@@ -228,7 +228,7 @@ fn room() {
 /// got one.
 fn serve<'a>(
     group: &'a TaskGroup,
-    waits: &mut [WaitRoom<'a>; 12],
+    waits: &mut [WaitRoom<&'a TaskGroup>; 12],
     inside: &[Slot<TaskGuard>; 3],
 ) -> u32 {
     let mut granted = 0;

@@ -4,6 +4,7 @@ use core::borrow::Borrow;
 use core::error::Error;
 use core::fmt;
 use core::future::Future;
+use core::mem;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -15,8 +16,8 @@ use crate::cancel::node::{Node, Observer};
 use crate::cancel::reason::Reason;
 #[cfg(feature = "std")]
 use crate::park::wait::Clock;
-use crate::park::wait::{AnyWait, Waiting, wait_forms};
-use crate::sync::Arc;
+use crate::park::wait::{AnyWait, Lead, WaitOn, Waiting, named_wait, wait_forms};
+use crate::sync::{Arc, run_both};
 
 /// The error of work that was cancelled: knows the reason, and is an `Error` whose source is the
 /// error that was the reason.
@@ -85,64 +86,51 @@ impl RefUnwindSafe for Cancelled {}
 
 /// The future of [`CancelToken::cancelled`] and [`CancelToken::cancelled_owned`].
 ///
-/// It is `Unpin` and fused, and ready again after it was ready.
+/// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitCancelled<P: Borrow<CancelToken> = CancelToken> {
     // Dropped first, as far as it is not kept: it is in the list of the node.
-    waiting: Waiting<(), Observer>,
+    wait: WaitOn<ToToken<P>, (), Observer>,
+}
+
+struct ToToken<P> {
     token: P,
+    /// Whether the place for a registration of this handle is lent to the wait.
+    borrows_place: bool,
 }
 
 impl<P: Borrow<CancelToken>> WaitCancelled<P> {
     #[inline]
     pub(super) fn new(token: P) -> Self {
         // SAFETY: a token, or a reference to one, leads to one node, and holds it.
-        Self { waiting: unsafe { Waiting::lent() }, token }
+        let waiting = unsafe { Waiting::lent() };
+        Self { wait: WaitOn::new(waiting, ToToken { token, borrows_place: false }) }
     }
-}
-
-impl<P: Borrow<CancelToken>> Future for WaitCancelled<P> {
-    type Output = ();
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        let token = this.token.borrow();
-        let Some(node) = &token.node else { return Poll::Pending };
-        if let Waiting::New { .. } = this.waiting {
-            // Takes up what the last wait left. A registration that is spent, or of another task, is
-            // replaced by the poll like any other.
-            if let Some(parked) = token.kept.take() {
-                this.waiting = Waiting::Parked(parked, ());
-            }
-        }
-        this.waiting.poll(node, cx.waker())
+    fn token(&self) -> &CancelToken {
+        self.wait.lead.token.borrow()
     }
 }
 
-impl<P: Borrow<CancelToken>> Drop for WaitCancelled<P> {
+impl<P: Borrow<CancelToken>> Lead<(), Observer> for ToToken<P> {
+    type Source = Arc<Node>;
+
     #[inline]
-    fn drop(&mut self) {
-        let Waiting::Parked(parked, ()) = core::mem::replace(&mut self.waiting, Waiting::Over)
-        else {
-            return;
-        };
-        if parked.is_live() {
-            // It goes with the handle, before the node does.
-            drop(self.token.borrow().kept.put(parked));
+    fn source(&self) -> Option<&Arc<Node>> {
+        self.token.borrow().node.as_ref()
+    }
+
+    /// Takes up what the last wait left. A registration that is spent, or of another task, is replaced by the poll
+    /// like any other.
+    #[inline]
+    fn begin(&mut self, waiting: &mut Waiting<(), Observer>) {
+        if let Waiting::New { .. } = waiting
+            && let Some(parked) = self.token.borrow().kept.take()
+        {
+            self.borrows_place = true;
+            *waiting = Waiting::Parked(parked, ());
         }
-    }
-}
-
-impl<P: Borrow<CancelToken>> AnyWait for WaitCancelled<P> {
-    fn left(&self) -> usize {
-        0
-    }
-
-    fn look(self: Pin<&mut Self>) -> Poll<()> {
-        let this = self.get_mut();
-        let Some(node) = &this.token.borrow().node else { return Poll::Pending };
-        this.waiting.look(node)
     }
 
     #[cfg(feature = "std")]
@@ -151,32 +139,46 @@ impl<P: Borrow<CancelToken>> AnyWait for WaitCancelled<P> {
     }
 }
 
-impl<P: Borrow<CancelToken>> FusedFuture for WaitCancelled<P> {
-    fn is_terminated(&self) -> bool {
-        self.waiting.is_over()
+impl<P: Borrow<CancelToken>> Drop for WaitCancelled<P> {
+    #[inline]
+    fn drop(&mut self) {
+        let WaitOn { waiting, lead } = &mut self.wait;
+        if !lead.borrows_place && !matches!(waiting, Waiting::Parked(..)) {
+            return;
+        }
+        let parked = match mem::replace(waiting, Waiting::Over) {
+            Waiting::Parked(parked, ()) => Some(parked),
+            Waiting::New { .. } | Waiting::Over => None,
+        };
+        let (live, spent) = match parked {
+            Some(parked) if parked.is_live() => (Some(parked), None),
+            spent => (None, spent),
+        };
+        let kept = &lead.token.borrow().kept;
+        let mut refused = None;
+        if lead.borrows_place {
+            // It goes with the handle, before the node does.
+            // SAFETY: `begin` took it from this handle: a token, or a reference to one, leads to one.
+            unsafe { kept.put_back(live) };
+        } else if let Some(live) = live {
+            refused = kept.put(live).err();
+        }
+        // Foreign code, with nothing unfinished.
+        run_both(|| drop(spent), || drop(refused));
     }
 }
 
-wait_forms!([P: Borrow<CancelToken>] WaitCancelled<P>);
+named_wait!([P: Borrow<CancelToken>] WaitCancelled<P>, (), |_this| ());
 
-/// The handle is never pinned.
-impl<P: Borrow<CancelToken>> Unpin for WaitCancelled<P> {}
-impl<P: Borrow<CancelToken>> UnwindSafe for WaitCancelled<P> {}
-impl<P: Borrow<CancelToken>> RefUnwindSafe for WaitCancelled<P> {}
-
-impl<P: Borrow<CancelToken>> fmt::Debug for WaitCancelled<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitCancelled")
-            .field("waiting", &self.waiting)
-            .field("token", self.token.borrow())
-            .finish()
+impl<P: Borrow<CancelToken> + Clone> Clone for WaitCancelled<P> {
+    fn clone(&self) -> Self {
+        Self::new(self.wait.lead.token.clone())
     }
 }
 
 /// The future that a [`CancelToken`] is as a limit: waits for the cancellation and gives it.
 ///
-/// It is `Unpin` and fused, and ready again after it was ready.
-#[derive(Debug)]
+/// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitReason<P: Borrow<CancelToken> = CancelToken> {
     wait: WaitCancelled<P>,
@@ -189,42 +191,18 @@ impl<P: Borrow<CancelToken>> WaitReason<P> {
     }
 
     fn cancellation(&self) -> Cancelled {
-        let found = self.wait.token.borrow().cancellation();
+        let found = self.wait.token().cancellation();
         found.unwrap_or_else(|| unreachable!("the wait for a token ended, and it is cancelled"))
     }
 }
 
-impl<P: Borrow<CancelToken>> Future for WaitReason<P> {
-    type Output = Cancelled;
+named_wait!([P: Borrow<CancelToken>] WaitReason<P>, Cancelled, |this| this.cancellation());
 
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Cancelled> {
-        Pin::new(&mut self.wait).poll(cx).map(|()| self.cancellation())
+impl<P: Borrow<CancelToken> + Clone> Clone for WaitReason<P> {
+    fn clone(&self) -> Self {
+        Self { wait: self.wait.clone() }
     }
 }
-
-impl<P: Borrow<CancelToken>> AnyWait for WaitReason<P> {
-    fn left(&self) -> usize {
-        0
-    }
-
-    fn look(mut self: Pin<&mut Self>) -> Poll<Cancelled> {
-        Pin::new(&mut self.wait).look().map(|()| self.cancellation())
-    }
-
-    #[cfg(feature = "std")]
-    fn clock(&self) -> Option<&dyn Clock> {
-        self.wait.clock()
-    }
-}
-
-impl<P: Borrow<CancelToken>> FusedFuture for WaitReason<P> {
-    fn is_terminated(&self) -> bool {
-        self.wait.is_terminated()
-    }
-}
-
-wait_forms!([P: Borrow<CancelToken>] WaitReason<P>);
 
 /// The future of [`CancelToken::any`].
 ///
@@ -242,7 +220,7 @@ impl<'a, const N: usize> WaitAny<'a, N> {
     }
 
     fn found(&self) -> Poll<Cancelled> {
-        match self.waits.iter().find_map(|wait| wait.token.cancellation()) {
+        match self.waits.iter().find_map(|wait| wait.token().cancellation()) {
             Some(cancelled) => Poll::Ready(cancelled),
             None => Poll::Pending,
         }

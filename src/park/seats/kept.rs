@@ -1,22 +1,27 @@
 //! A registration that outlives its wait.
 //!
-//! Edge **T** (take): a registration, and what its last owner did to it, is published to its taker; and that the
-//! place is empty, to the thread that puts the next one in.
+//! Edge **T** (take): a registration, and what its last owner did to it, is published to its taker; and that a
+//! borrower is done with the place, to the thread that it is lent to next.
 
 use core::mem::MaybeUninit;
 
 use super::{Parked, Target};
 use crate::sync::{AtomicUsize, Exclusive as _, Ordering, UnsafeCell, const_unless_loom};
 
-/// Nothing is in it; somebody puts something in or takes it out; something is in it.
+/// Nothing is in it.
 const EMPTY: usize = 0;
-const BUSY: usize = 1;
+/// It is lent: one wait has taken what was in it, or is about to fill it, and gives it back by `put_back`.
+const LENT: usize = 1;
+/// A registration is in it, and belongs to whoever lends it next.
 const FULL: usize = 2;
 
 /// Where a registration outlives its wait, for the next wait of the same task to take up.
+///
+/// A wait that takes the registration holds the place until it ends. So a turn of a `select!` loop makes one
+/// read-modify-write here, to take, and a store, to put back. A wait that finds the place lent does without it.
 pub(crate) struct Kept<T: Target> {
     state: AtomicUsize,
-    /// Belongs to the thread that made it `BUSY`.
+    /// Belongs to the thread that made it `LENT`.
     parked: UnsafeCell<MaybeUninit<Parked<T>>>,
 }
 
@@ -33,39 +38,53 @@ impl<T: Target> Kept<T> {
         }
     }
 
-    /// Puts `parked` in. It comes back if there is one already, or another thread puts one in or takes it out.
-    #[inline]
-    pub(crate) fn put(&self, parked: Parked<T>) -> Result<(), Parked<T>> {
-        // T: acquires that the last taker is done.
-        if !self.go(EMPTY, BUSY) {
-            return Err(parked);
-        }
-        // SAFETY: we made it busy.
-        unsafe { self.parked.write_ptr().cast::<Parked<T>>().write(parked) };
-        // T: publishes it.
-        self.state.store(FULL, Ordering::Release);
-        Ok(())
-    }
-
-    /// What was put in; none also while another thread puts one in or takes it out.
+    /// Takes what is in it, which lends the place to the caller until `put_back`. None also if it is lent.
     #[inline]
     pub(crate) fn take(&self) -> Option<Parked<T>> {
         // T: acquires what was put in.
-        if !self.go(FULL, BUSY) {
+        if !self.lend(FULL) {
             return None;
         }
-        // SAFETY: it was full, and we made it busy.
-        let parked = unsafe { self.parked.read_ptr().cast::<Parked<T>>().read() };
-        // T: publishes that we are done.
-        self.state.store(EMPTY, Ordering::Release);
-        Some(parked)
+        // SAFETY: it was full, and is lent to us.
+        Some(unsafe { self.parked.read_ptr().cast::<Parked<T>>().read() })
+    }
+
+    /// Puts `parked` in. It comes back if there is one already, or if the place is lent.
+    #[inline]
+    pub(crate) fn put(&self, parked: Parked<T>) -> Result<(), Parked<T>> {
+        // T: acquires that the last borrower is done.
+        if !self.lend(EMPTY) {
+            return Err(parked);
+        }
+        // SAFETY: it is lent to us.
+        unsafe { self.put_back(Some(parked)) };
+        Ok(())
+    }
+
+    /// Gives the place back, with `parked` or empty.
+    ///
+    /// # Safety
+    ///
+    /// It is lent to the caller.
+    #[inline]
+    pub(crate) unsafe fn put_back(&self, parked: Option<Parked<T>>) {
+        let state = match parked {
+            Some(parked) => {
+                // SAFETY: it is lent to us.
+                unsafe { self.parked.write_ptr().cast::<Parked<T>>().write(parked) };
+                FULL
+            }
+            None => EMPTY,
+        };
+        // T: publishes what is in it, and that we are done.
+        self.state.store(state, Ordering::Release);
     }
 
     #[inline]
-    fn go(&self, from: usize, to: usize) -> bool {
+    fn lend(&self, from: usize) -> bool {
         // The look first: mostly it is otherwise, and a load is cheap.
         self.state.load(Ordering::Relaxed) == from
-            && self.state.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            && self.state.compare_exchange(from, LENT, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 }
 

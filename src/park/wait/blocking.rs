@@ -2,7 +2,11 @@
 
 use core::time::Duration;
 
-use super::{AnyWait, Clock, Context, Pin, Poll, Unfinished};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use super::{AnyWait, Clock};
+use crate::error::Unfinished;
 use crate::park::waker::Parker;
 use crate::sync::Arc;
 use crate::sync::host::{Instant, now};
@@ -100,5 +104,19 @@ pub(crate) fn block_within<W: AnyWait>(
     mut wait: Pin<&mut W>,
     limit: TimeLimit,
 ) -> Result<W::Output, Unfinished> {
-    drive(wait.as_mut(), limit).ok_or_else(|| Unfinished::new(wait.left(), ()))
+    match drive(wait.as_mut(), limit) {
+        Some(output) => Ok(output),
+        None => {
+            wait.as_mut().stop();
+            Err(Unfinished::new(wait.left(), ()))
+        }
+    }
+}
+
+/// As [`block_within`], of a wait that goes on.
+pub(crate) fn block_slice<W: AnyWait>(
+    mut wait: Pin<&mut W>,
+    slice: TimeLimit,
+) -> Result<W::Output, Unfinished> {
+    drive(wait.as_mut(), slice).ok_or_else(|| Unfinished::new(wait.left(), ()))
 }

@@ -1,0 +1,269 @@
+//! The forms that every wait shares: with a limit, and blocking.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use futures_core::FusedFuture;
+use pin_project_lite::pin_project;
+
+use crate::error::Unfinished;
+#[cfg(feature = "std")]
+use crate::sync::host::Instant;
+
+/// What the shared forms need of a wait. Public only in name: nobody outside can reach it.
+pub trait AnyWait: Future {
+    /// Whether something begins when this wait is over, as the work does that waited for a place in
+    /// a group with a limit. A limit of such a wait is looked at before the wait, so that a wait
+    /// that was stopped never starts work (rule 20).
+    const BEGINS: bool = false;
+
+    /// How much work is still in flight.
+    fn left(&self) -> usize;
+
+    /// Looks whether the wait is over, without registering anything.
+    fn look(self: Pin<&mut Self>) -> Poll<Self::Output>;
+
+    /// Called when a limit has come, after which the wait is not polled any more: does at once what that means,
+    /// though its future stays for a while.
+    fn stop(self: Pin<&mut Self>) {}
+
+    /// The clock that a thread which blocks in this wait has to watch.
+    #[cfg(feature = "std")]
+    fn clock(&self) -> Option<&dyn Clock> {
+        None
+    }
+}
+
+/// What has to be done in time, where no executor does it. Public only in name.
+#[cfg(feature = "std")]
+pub trait Clock {
+    /// When to ring.
+    fn alarm(&self) -> Option<Instant>;
+
+    /// Does what is due then, which changes the alarm or ends the wait.
+    fn ring(&self);
+}
+
+pin_project! {
+    /// A wait with a limit: the future of `until` on any wait of this crate.
+    ///
+    /// Resolves to `Ok` with what the wait gives, or to [`Unfinished`] with what the limit gave and
+    /// how much work was left.
+    ///
+    /// The wait is looked at first, so a finished wait wins a tie. A wait for a place in a group
+    /// ([`WaitRoom`](crate::future::WaitRoom)) would begin work: its limit is looked at first, and
+    /// when the limit has come, the wait is not looked at any more.
+    ///
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any point; the wait leaves nothing behind. A limit that is a borrowed token
+    /// leaves one registration with its handle, as in
+    /// [`CancelToken::cancelled`](crate::CancelToken::cancelled). A wait for a place in a group gives up
+    /// its turn when it is stopped, or dropped; a place that it was given goes to the next.
+    #[derive(Debug)]
+    #[must_use = "does nothing unless awaited, polled or blocked on"]
+    pub struct WaitUntil<W, Limit> {
+        #[pin]
+        wait: W,
+        #[pin]
+        limit: Limit,
+        done: bool,
+    }
+}
+
+impl<W, Limit> WaitUntil<W, Limit> {
+    pub(crate) fn new(wait: W, limit: Limit) -> Self {
+        Self { wait, limit, done: false }
+    }
+}
+
+impl<W: AnyWait, Limit: Future> Future for WaitUntil<W, Limit> {
+    type Output = Result<W::Output, Unfinished<Limit::Output>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        assert!(!*this.done, "a wait with a limit was polled again after it was ready");
+        let (mut wait, limit) = (this.wait, this.limit);
+        let output = if W::BEGINS {
+            match limit.poll(cx) {
+                Poll::Ready(by) => Err(by),
+                Poll::Pending => Ok(ready!(wait.as_mut().poll(cx))),
+            }
+        } else {
+            match wait.as_mut().poll(cx) {
+                Poll::Ready(output) => Ok(output),
+                Poll::Pending => Err(ready!(limit.poll(cx))),
+            }
+        };
+        *this.done = true;
+        Poll::Ready(output.map_err(|by| {
+            wait.as_mut().stop();
+            Unfinished::new(wait.left(), by)
+        }))
+    }
+}
+
+impl<W: AnyWait, Limit: Future> FusedFuture for WaitUntil<W, Limit> {
+    fn is_terminated(&self) -> bool {
+        self.done
+    }
+}
+
+impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
+    const BEGINS: bool = W::BEGINS;
+
+    fn left(&self) -> usize {
+        self.wait.left()
+    }
+
+    #[inline]
+    fn look(self: Pin<&mut Self>) -> Poll<Self::Output> {
+        let this = self.project();
+        assert!(!*this.done, "a wait with a limit was polled again after it was ready");
+        if W::BEGINS {
+            // The limit comes first, and only a poll can look at it.
+            return Poll::Pending;
+        }
+        let output = this.wait.look();
+        *this.done = output.is_ready();
+        output.map(Ok)
+    }
+
+    fn stop(self: Pin<&mut Self>) {
+        self.project().wait.stop();
+    }
+
+    #[cfg(feature = "std")]
+    fn clock(&self) -> Option<&dyn Clock> {
+        self.wait.clock()
+    }
+}
+
+/// Gives a wait the forms that all of them share.
+macro_rules! wait_forms {
+    ([$($generics:tt)*] $wait:ty) => {
+        impl<$($generics)*> $wait {
+            /// Waits until `limit` resolves, if it comes first: a runtime's timer, a token, any
+            /// other future.
+            ///
+            /// The wait is looked at first, so a finished wait wins a tie. A wait for a place in a
+            /// group (`guard_when_room`) would begin work: there the limit is looked at first, so a
+            /// wait that was stopped never starts work.
+            ///
+            /// # Errors
+            ///
+            /// The output of the future is [`Unfinished`](crate::Unfinished) when the limit came
+            /// first, with what the limit gave and how much work was left.
+            ///
+            /// # Availability
+            ///
+            /// As the wait.
+            pub fn until<L: core::future::IntoFuture>(
+                self,
+                limit: L,
+            ) -> crate::park::wait::WaitUntil<Self, L::IntoFuture> {
+                crate::park::wait::WaitUntil::new(self, limit.into_future())
+            }
+
+            /// Blocks the thread until the wait is over.
+            ///
+            /// # Availability
+            ///
+            /// With the feature `std`. Allocates if it has to park. Not for async tasks, which would
+            /// block their executor's thread, and not for interrupts.
+            #[cfg(feature = "std")]
+            pub fn block(self) -> <Self as core::future::Future>::Output {
+                crate::park::wait::blocking::block(core::pin::pin!(self))
+            }
+
+            /// Blocks the thread until the wait is over, for at most `limit`. A time that is too
+            /// long for the clock, such as `Duration::MAX`, means for ever.
+            ///
+            /// The wait is looked at first, so `Duration::ZERO` asks whether it is over, and a wait
+            /// that ends together with the time has ended in time. A wait for a place in a group
+            /// (`guard_when_room`) would begin work: there the time is looked at first, so
+            /// `Duration::ZERO` gives `Unfinished`, and so does a place that is found only when the
+            /// time is up.
+            ///
+            /// # Errors
+            ///
+            /// [`Unfinished`](crate::Unfinished) if the time ran out, with how much work was left.
+            ///
+            /// # Panics
+            ///
+            /// If the thread has to park on a target without a clock, such as
+            /// wasm32-unknown-unknown. A wait that is over reads no clock.
+            ///
+            /// # Availability
+            ///
+            /// As `block`.
+            #[cfg(feature = "std")]
+            pub fn block_for(
+                self,
+                limit: core::time::Duration,
+            ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished> {
+                let limit = crate::park::wait::blocking::TimeLimit::For(limit);
+                crate::park::wait::blocking::block_within(core::pin::pin!(self), limit)
+            }
+
+            /// Blocks the thread until the wait is over, or until `at`.
+            ///
+            /// The wait is looked at first, so a wait that is over has ended in time, even if `at`
+            /// is past. A wait for a place in a group (`guard_when_room`) would begin work: there the
+            /// time is looked at first, as in `block_for`.
+            ///
+            /// # Errors
+            ///
+            /// [`Unfinished`](crate::Unfinished) if the time came first, with how much work was
+            /// left.
+            ///
+            /// # Availability
+            ///
+            /// As `block`.
+            #[cfg(feature = "std")]
+            pub fn block_until(
+                self,
+                at: std::time::Instant,
+            ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished> {
+                let limit = crate::park::wait::blocking::TimeLimit::At(at);
+                crate::park::wait::blocking::block_within(core::pin::pin!(self), limit)
+            }
+
+            /// Blocks the thread until the wait is over, for a slice of time, and keeps the wait: it may be
+            /// blocked on or polled again, and has lost nothing by then, its turn in a queue included. A time
+            /// that is too long for the clock means for ever.
+            ///
+            /// # Errors
+            ///
+            /// [`Unfinished`](crate::Unfinished) if the time ran out, with how much work was left.
+            ///
+            /// # Panics
+            ///
+            /// As `block_for`.
+            ///
+            /// # Availability
+            ///
+            /// As `block`.
+            #[cfg(feature = "std")]
+            pub fn block_slice(
+                &mut self,
+                slice: core::time::Duration,
+            ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished>
+            where
+                Self: Unpin,
+            {
+                let limit = crate::park::wait::blocking::TimeLimit::For(slice);
+                crate::park::wait::blocking::block_slice(core::pin::Pin::new(self), limit)
+            }
+        }
+    };
+}
+pub(crate) use wait_forms;
+
+wait_forms!([W: AnyWait, Limit: Future] WaitUntil<W, Limit>);
