@@ -89,7 +89,7 @@ pub fn limited(limit: usize) -> TaskGroup {
 }
 
 /// A wait that is in the queue of a full group, with a waker that does nothing.
-pub fn queued(group: &TaskGroup) -> WaitRoom<'_> {
+pub fn queued(group: &TaskGroup) -> WaitRoom<&TaskGroup> {
     let mut wait = group.guard_when_room();
     assert!(poll(&mut wait, Waker::noop()).is_pending(), "there is room");
     wait
@@ -113,7 +113,7 @@ pub fn make_queue(group: &TaskGroup) {
 /// A wait for a place that was polled once, with its waker.
 #[derive(Debug)]
 pub struct Arrival<'a> {
-    wait: WaitRoom<'a>,
+    wait: WaitRoom<&'a TaskGroup>,
     wakes: Arc<Wakes>,
     early: Option<Result<TaskGuard, Refused>>,
 }

@@ -535,7 +535,7 @@ fn the_list_outlives_the_primitive() {
 ///
 /// Edges: T.
 ///
-/// Mutants: `kept-go-relaxed`, `kept-in-two-steps`, `kept-put-relaxed`, `kept-take-relaxed`.
+/// Mutants: `kept-full-relaxed`, `kept-in-two-steps`, `kept-lend-relaxed`.
 #[test]
 fn a_kept_registration_is_taken_by_one_of_two() {
     check_within(2, || {
@@ -547,6 +547,24 @@ fn a_kept_registration_is_taken_by_one_of_two() {
         let turn = || assert!(poll(&mut token.cancelled(), Waker::noop()).is_pending());
         let other = thread::spawn(turn);
         turn();
+        other.join().unwrap();
+    });
+}
+
+/// Rule 12: a handle forgets the registration that it has, and a wait of another thread puts one in.
+///
+/// Edges: T.
+///
+/// Mutants: `kept-empty-relaxed`.
+#[test]
+fn a_kept_registration_is_forgotten_beside_a_wait() {
+    check_within(2, || {
+        let scope = CancelScope::new().detach();
+        // SAFETY: the thread is joined below.
+        let token = unsafe { lend(scope.token()) };
+        drop(parked(token.cancelled(), Waker::noop()));
+        let other = thread::spawn(|| token.forget_wait());
+        assert!(poll(&mut token.cancelled(), Waker::noop()).is_pending());
         other.join().unwrap();
     });
 }
