@@ -255,7 +255,7 @@ impl<E> WaitErrors<'_, E> {
     }
 }
 
-named_wait!(['a, E] WaitErrors<'a, E>, Result<(), Errors<E>>, |this| this.answer());
+named_wait!("WaitErrors", ['a, E] WaitErrors<'a, E>, Result<(), Errors<E>>, |this| this.answer());
 
 impl<E> Clone for WaitErrors<'_, E> {
     fn clone(&self) -> Self {

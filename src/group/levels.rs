@@ -33,7 +33,8 @@ impl Shared {
 
     /// Closes the door, and then the population. True for the first.
     pub(super) fn close(this: &Self, deferred: &mut Deferred) -> bool {
-        let is_first = this.door.settle(Reason::Closed, deferred).is_ok();
+        let settle = |door| Node::settle(door, Reason::Closed, deferred).is_ok();
+        let is_first = this.door.node().is_some_and(settle);
         if let Some(exit) = this.population.close(deferred) {
             // SAFETY: the caller keeps the group.
             unsafe { Self::after(this, exit, deferred) };

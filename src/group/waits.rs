@@ -68,13 +68,17 @@ impl<P: Borrow<TaskGroup>> Lead<(), Task> for ToDrain<P> {
         self.group.borrow().shared.left()
     }
 
+    fn show(&self, out: &mut fmt::DebugStruct<'_, '_>) {
+        out.field("group", self.group.borrow());
+    }
+
     #[cfg(feature = "std")]
     fn clock(&self) -> Option<&dyn Clock> {
         Some(self.group.borrow().token())
     }
 }
 
-named_wait!([P: Borrow<TaskGroup>] WaitDrained<P>, (), |_this| ());
+named_wait!("WaitDrained", [P: Borrow<TaskGroup>] WaitDrained<P>, (), |_this| ());
 
 impl<P: Borrow<TaskGroup> + Clone> Clone for WaitDrained<P> {
     fn clone(&self) -> Self {

@@ -62,7 +62,7 @@ use core::task::Waker;
 
 use crate::park::deferred::{Deferred, drop_in_drop};
 use crate::sync::{Arc, LazyArc, Ordering, const_unless_loom, fence};
-use block::Place;
+use block::{Block, Place};
 
 pub(crate) use block::{Seat, Seats};
 pub(crate) use due::{Due, Fired};
@@ -166,11 +166,16 @@ impl<T: Target<Home = List<T>>> Waiters<T> {
 /// One registration: a seat with its target.
 ///
 /// Dropped in this order: the seat is freed; then the target goes, if it was not fired, which is foreign code.
+///
+/// Two words, so that it is moved in two registers.
 pub(crate) struct Parked<T: Target> {
-    place: Place<T>,
-    /// Whether it holds a reference to its home.
-    holds: bool,
+    block: Block<T>,
+    /// The number of the seat; with `HOLDS` if it holds a reference to its home.
+    seat: usize,
 }
+
+/// Beside the number of a seat: the registration holds its home.
+const HOLDS: usize = 1 << (usize::BITS - 1);
 
 // SAFETY: it lets its owner free the seat, and drop the target (`T: Send`), on any thread.
 unsafe impl<T: Target> Send for Parked<T> {}
@@ -196,19 +201,25 @@ impl<T: Target> Parked<T> {
             // SAFETY: as above.
             unsafe { Arc::increment_strong_count(home) };
         }
-        Ok(Self { place, holds })
+        let seat = if holds { place.seat | HOLDS } else { place.seat };
+        Ok(Self { block: place.block, seat })
+    }
+
+    #[inline]
+    fn place(&self) -> Place<T> {
+        Place { block: self.block, seat: self.seat & !HOLDS }
     }
 
     /// Whether it holds what its list is in.
     #[inline]
     pub(crate) fn holds(&self) -> bool {
-        self.holds
+        self.seat & HOLDS != 0
     }
 
     /// Whether it is still to be fired.
     #[inline]
     pub(crate) fn is_live(&self) -> bool {
-        self.place.is_armed()
+        self.place().is_armed()
     }
 }
 
@@ -221,7 +232,7 @@ impl<T: Target + AsRef<Waker>> Parked<T> {
     #[inline]
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
         self.is_live()
-            && self.place.look(|own| {
+            && self.place().look(|own| {
                 let own = own.as_ref();
                 own.data() == waker.data() && ptr::eq(own.vtable(), waker.vtable())
             })
@@ -231,10 +242,10 @@ impl<T: Target + AsRef<Waker>> Parked<T> {
 impl<T: Target> Drop for Parked<T> {
     #[inline]
     fn drop(&mut self) {
-        let home = self.place.block.home();
+        let home = self.block.home();
         // SAFETY: the reference that `new` counted, given up behind the rest, also if the target's drop panics.
-        let _home = self.holds.then(|| unsafe { Arc::from_raw(home) });
-        drop(self.place.free());
+        let _home = self.holds().then(|| unsafe { Arc::from_raw(home) });
+        drop(self.place().free());
     }
 }
 

@@ -35,7 +35,7 @@ impl<T, P: Deref<Target = Signal<T>>> Lead<(), Task> for ToSignal<P> {
     }
 }
 
-named_wait!([T, P: Deref<Target = Signal<T>>] WaitClosed<P>, (), |_this| ());
+named_wait!("WaitClosed", [T, P: Deref<Target = Signal<T>>] WaitClosed<P>, (), |_this| ());
 
 /// The future of [`Signal::value`].
 ///
@@ -53,7 +53,7 @@ impl<'a, T> WaitValue<'a, T> {
 }
 
 // Published once, the value stays while the signal is borrowed.
-named_wait!(['a, T] WaitValue<'a, T>, &'a T, |this| value_of(this.wait.wait.lead.0));
+named_wait!("WaitValue", ['a, T] WaitValue<'a, T>, &'a T, |this| value_of(this.wait.wait.lead.0));
 
 impl<T> Clone for WaitValue<'_, T> {
     fn clone(&self) -> Self {
@@ -78,7 +78,7 @@ impl<T, P: Deref<Target = Signal<T>>> WaitValueIn<P> {
 }
 
 named_wait!(
-    [T, P: Deref<Target = Signal<T>> + Clone] WaitValueIn<P>,
+    "WaitValueIn", [T, P: Deref<Target = Signal<T>> + Clone] WaitValueIn<P>,
     Value<P>,
     |this| Value(this.wait.wait.lead.0.clone())
 );

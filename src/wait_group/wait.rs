@@ -1,5 +1,6 @@
 //! `Wait`: the future of a wait group.
 
+use core::fmt;
 use core::ops::Deref;
 
 use super::WaitGroup;
@@ -36,9 +37,13 @@ impl<P: Deref<Target = WaitGroup>> Lead<Round, Task> for ToGroup<P> {
     fn left(&self) -> usize {
         self.0.count()
     }
+
+    fn show(&self, out: &mut fmt::DebugStruct<'_, '_>) {
+        out.field("group", &*self.0);
+    }
 }
 
-named_wait!([P: Deref<Target = WaitGroup>] Wait<P>, (), |_this| ());
+named_wait!("Wait", [P: Deref<Target = WaitGroup>] Wait<P>, (), |_this| ());
 
 impl<P: Deref<Target = WaitGroup> + Clone> Clone for Wait<P> {
     fn clone(&self) -> Self {

@@ -17,7 +17,7 @@ use crate::cancel::reason::Reason;
 #[cfg(feature = "std")]
 use crate::park::wait::Clock;
 use crate::park::wait::{AnyWait, Lead, WaitOn, Waiting, named_wait, wait_forms};
-use crate::sync::{Arc, run_both};
+use crate::sync::Arc;
 
 /// The error of work that was cancelled: knows the reason, and is an `Error` whose source is the
 /// error that was the reason.
@@ -133,6 +133,10 @@ impl<P: Borrow<CancelToken>> Lead<(), Observer> for ToToken<P> {
         }
     }
 
+    fn show(&self, out: &mut fmt::DebugStruct<'_, '_>) {
+        out.field("token", self.token.borrow());
+    }
+
     #[cfg(feature = "std")]
     fn clock(&self) -> Option<&dyn Clock> {
         Some(self.token.borrow())
@@ -143,32 +147,30 @@ impl<P: Borrow<CancelToken>> Drop for WaitCancelled<P> {
     #[inline]
     fn drop(&mut self) {
         let WaitOn { waiting, lead } = &mut self.wait;
-        if !lead.borrows_place && !matches!(waiting, Waiting::Parked(..)) {
-            return;
-        }
-        let parked = match mem::replace(waiting, Waiting::Over) {
-            Waiting::Parked(parked, ()) => Some(parked),
-            Waiting::New { .. } | Waiting::Over => None,
-        };
-        let (live, spent) = match parked {
-            Some(parked) if parked.is_live() => (Some(parked), None),
-            spent => (None, spent),
-        };
         let kept = &lead.token.borrow().kept;
-        let mut refused = None;
-        if lead.borrows_place {
-            // It goes with the handle, before the node does.
-            // SAFETY: `begin` took it from this handle: a token, or a reference to one, leads to one.
-            unsafe { kept.put_back(live) };
-        } else if let Some(live) = live {
-            refused = kept.put(live).err();
+        // What is kept goes with the handle, before the node does. What is not is dropped last: foreign code.
+        match mem::replace(waiting, Waiting::Over) {
+            Waiting::Parked(parked, ()) if parked.is_live() => {
+                if lead.borrows_place {
+                    // SAFETY: `begin` borrowed the place from this handle: a token, or a reference to one, leads to
+                    //   one handle.
+                    unsafe { kept.put_back(Some(parked)) };
+                } else {
+                    drop(kept.put(parked));
+                }
+            }
+            over => {
+                if lead.borrows_place {
+                    // SAFETY: as above.
+                    unsafe { kept.put_back(None) };
+                }
+                drop(over);
+            }
         }
-        // Foreign code, with nothing unfinished.
-        run_both(|| drop(spent), || drop(refused));
     }
 }
 
-named_wait!([P: Borrow<CancelToken>] WaitCancelled<P>, (), |_this| ());
+named_wait!("WaitCancelled", [P: Borrow<CancelToken>] WaitCancelled<P>, (), |_this| ());
 
 impl<P: Borrow<CancelToken> + Clone> Clone for WaitCancelled<P> {
     fn clone(&self) -> Self {
@@ -196,7 +198,7 @@ impl<P: Borrow<CancelToken>> WaitReason<P> {
     }
 }
 
-named_wait!([P: Borrow<CancelToken>] WaitReason<P>, Cancelled, |this| this.cancellation());
+named_wait!("WaitReason", [P: Borrow<CancelToken>] WaitReason<P>, Cancelled, |this| this.cancellation());
 
 impl<P: Borrow<CancelToken> + Clone> Clone for WaitReason<P> {
     fn clone(&self) -> Self {

@@ -1,5 +1,6 @@
 //! The forms that every wait shares: with a limit, and blocking.
 
+use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -27,6 +28,9 @@ pub trait AnyWait: Future {
     /// Called when a limit has come, after which the wait is not polled any more: does at once what that means,
     /// though its future stays for a while.
     fn stop(self: Pin<&mut Self>) {}
+
+    /// Shows, for `Debug`, what the wait is for, and how far it is.
+    fn show(&self, _: &mut fmt::DebugStruct<'_, '_>) {}
 
     /// The clock that a thread which blocks in this wait has to watch.
     #[cfg(feature = "std")]

@@ -31,6 +31,9 @@ pub(crate) trait Lead<S, T: Target> {
         0
     }
 
+    /// Shows, for `Debug`, what the wait is for.
+    fn show(&self, _: &mut fmt::DebugStruct<'_, '_>) {}
+
     /// See [`AnyWait::clock`].
     #[cfg(feature = "std")]
     fn clock(&self) -> Option<&dyn Clock> {
@@ -81,6 +84,11 @@ impl<L: Lead<S, T>, S: Copy, T: AnyTask> AnyWait for WaitOn<L, S, T> {
         }
     }
 
+    fn show(&self, out: &mut fmt::DebugStruct<'_, '_>) {
+        out.field("waiting", &self.waiting);
+        self.lead.show(out);
+    }
+
     #[cfg(feature = "std")]
     fn clock(&self) -> Option<&dyn Clock> {
         self.lead.clock()
@@ -109,19 +117,13 @@ impl<L: Clone, S: Copy, T: AnyTask> Clone for WaitOn<L, S, T> {
     }
 }
 
-impl<L, S, T: Target> fmt::Debug for WaitOn<L, S, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.waiting.fmt(f)
-    }
-}
-
 /// The lead is never pinned.
 impl<L, S, T: Target> Unpin for WaitOn<L, S, T> {}
 
 /// Makes a struct around a wait, in its field `wait`, a wait of its own, with the forms of every wait. The last
 /// parameter says what its output is.
 macro_rules! named_wait {
-    ([$($generics:tt)*] $wait:ty, $output:ty, |$this:ident| $make:expr) => {
+    ($name:literal, [$($generics:tt)*] $wait:ty, $output:ty, |$this:ident| $make:expr) => {
         impl<$($generics)*> core::future::Future for $wait {
             type Output = $output;
 
@@ -152,6 +154,10 @@ macro_rules! named_wait {
                 })
             }
 
+            fn show(&self, out: &mut core::fmt::DebugStruct<'_, '_>) {
+                crate::park::wait::AnyWait::show(&self.wait, out);
+            }
+
             #[cfg(feature = "std")]
             fn clock(&self) -> Option<&dyn crate::park::wait::Clock> {
                 crate::park::wait::AnyWait::clock(&self.wait)
@@ -171,7 +177,9 @@ macro_rules! named_wait {
 
         impl<$($generics)*> core::fmt::Debug for $wait {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                f.debug_tuple(stringify!($wait)).field(&self.wait).finish()
+                let mut out = f.debug_struct($name);
+                crate::park::wait::AnyWait::show(self, &mut out);
+                out.finish_non_exhaustive()
             }
         }
 
