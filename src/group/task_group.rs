@@ -128,7 +128,8 @@ use crate::sync::{Arc, Ordering, fence};
 /// a group without a limit spreads its count: from then on each core counts on a cache line of its own, so that
 /// entering and leaving take as long as on one thread. That happens by itself, once, to groups that are
 /// contended for: an entry then allocates 64 bytes for each core (for 8 at least, and 64 at most), the first
-/// close takes a step for each, and [`len`](Self::len) a load. It takes the feature `std`, and 64-bit pointers.
+/// close takes a step for each, and [`len`](Self::len) a load. Without memory for that, the group goes on in one
+/// word. It takes the feature `std`, and 64-bit pointers.
 ///
 /// # Availability
 ///

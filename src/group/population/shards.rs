@@ -16,6 +16,7 @@ use core::ptr;
 use core::slice;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::word::CLOSED;
 use crate::sync::{AtomicPtr, AtomicUsize, Exclusive as _, Line, Ordering, threads};
@@ -67,7 +68,8 @@ impl Shards {
         self.spread()
     }
 
-    /// The shards, which are made here if they may be.
+    /// The shards, which are made here if there are none yet and may be some. Without memory for them there are none,
+    /// and the count goes on as before.
     #[cold]
     pub(super) fn spread(&self) -> Option<Lines> {
         // H: as in `lines`.
@@ -75,7 +77,7 @@ impl Shards {
         if !first.is_null() {
             return Lines::at(first);
         }
-        let new = Lines::make();
+        let new = Lines::make()?;
         // H: publishes our shards; or acquires those of another thread that was faster.
         match self.first.compare_exchange(first, new, Ordering::Release, Ordering::Acquire) {
             Ok(_) => Lines::at(new),
@@ -115,9 +117,12 @@ impl Lines {
         (first.addr() > SEALED.addr()).then_some(Self(first))
     }
 
-    fn make() -> *mut Line<AtomicUsize> {
-        let lines: Box<[_]> = (0..threads::count()).map(|_| Line(AtomicUsize::new(0))).collect();
-        Box::into_raw(lines).cast()
+    /// None if there is no memory for them.
+    fn make() -> Option<*mut Line<AtomicUsize>> {
+        let mut lines = Vec::new();
+        lines.try_reserve_exact(threads::count()).ok()?;
+        lines.resize_with(threads::count(), || Line(AtomicUsize::new(0)));
+        Some(Box::into_raw(lines.into_boxed_slice()).cast())
     }
 
     /// # Safety
