@@ -90,7 +90,7 @@ from_each_height!(a_wait_may_rely_on_one_that_hooks_up);
 /// Edges: B, C, D, G.
 ///
 /// Mutants: `hook-up-announces-first`, `hook-up-claims-nothing`, `hook-up-does-not-deliver`,
-/// `node-step-does-not-release`.
+/// `node-step-does-not-acquire`, `node-step-does-not-release`.
 #[test]
 fn two_first_waits_are_both_woken() {
     check_within(2, || {

@@ -252,7 +252,8 @@ impl Node {
         loop {
             let next = step(now)?;
             // D: publishes what came before a cancel, and the reason. B: one of announcing and
-            // settling is second. C: publishes what was registered.
+            // settling is second. C: publishes what was registered, and acquires it in the step that takes
+            // `WAITERS` away.
             match self.word.compare_exchange_weak(
                 now.0,
                 next.0,
