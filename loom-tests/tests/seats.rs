@@ -269,6 +269,33 @@ fn a_block_is_opened_beside_an_opener_that_is_late() {
     });
 }
 
+/// Rules 3 and 7: a notifier uses up the listener of a block that is being opened. When the block listens again, behind
+/// another one, the next notifier reads the link that it has written itself, and finds both.
+///
+/// Edges: B, C, F, L, V.
+///
+/// Mutants: `block-missed-does-not-acquire`.
+#[test]
+fn a_block_that_was_missed_is_on_the_stack_again() {
+    check_within(2, || {
+        let group = WaitGroup::new();
+        // SAFETY: the threads are joined below.
+        let group = unsafe { lend(&group) };
+        let _held = Seats::Spent.in_group(group);
+        let first = thread::spawn(move || group.done().unwrap());
+        let second = thread::spawn(move || {
+            group.add(1).unwrap();
+            let wait = unexplored(|| Polled::new(group.wait()));
+            group.done().unwrap();
+            wait
+        });
+        let wait = Polled::new(group.wait());
+        first.join().unwrap();
+        second.join().unwrap().assert_woken();
+        wait.assert_woken();
+    });
+}
+
 /// Rules 3 and 7: two threads end two rounds at once, and each may fire what the other has notified: a wait of
 /// either round is woken, and what the firing thread reads is what the wait wrote.
 ///
