@@ -64,4 +64,10 @@ pub mod model {
     pub fn count_on_shard(index: usize) {
         crate::sync::threads::set_index(index);
     }
+
+    /// Has this thread look for a seat apart from other threads, by the hint that is its own: 0 or 1.
+    pub fn sit_apart(index: usize) {
+        crate::sync::threads::set_index(index);
+        crate::sync::threads::sit_apart();
+    }
 }

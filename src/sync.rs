@@ -182,19 +182,27 @@ pub(crate) mod threads {
         INDEX.try_with(index).unwrap_or(1) - 1
     }
 
+    /// Whether this thread looks for a seat apart from other threads.
+    #[inline]
+    pub(crate) fn sits_apart() -> bool {
+        true
+    }
+
     #[cold]
     fn assign(cell: &Cell<usize>) -> usize {
         cell.set((NEXT.fetch_add(1, Ordering::Relaxed) & (count() - 1)) + 1);
         cell.get()
     }
 }
-/// A model says which thread counts where.
+
+/// A model says which thread counts where, and which threads sit apart.
 #[cfg(loom)]
 pub(crate) mod threads {
     use core::cell::Cell;
 
     loom::thread_local! {
         static INDEX: Cell<usize> = Cell::new(0);
+        static SITS_APART: Cell<bool> = Cell::new(false);
     }
 
     pub(crate) fn count() -> usize {
@@ -208,6 +216,14 @@ pub(crate) mod threads {
     pub(crate) fn set_index(index: usize) {
         assert!(index < count());
         INDEX.with(|it| it.set(index));
+    }
+
+    pub(crate) fn sits_apart() -> bool {
+        SITS_APART.with(Cell::get)
+    }
+
+    pub(crate) fn sit_apart() {
+        SITS_APART.with(|it| it.set(true));
     }
 }
 

@@ -13,6 +13,7 @@ use core::task::Waker;
 use loom::sync::Mutex;
 use loom::thread;
 use winddown::future::Wait;
+use winddown::model::sit_apart;
 use winddown::{CancelScope, Signal, WaitGroup};
 use winddown_loom_tests::{
     Arrival, Turns, Wakes, Work, alone_and_in_a_crowd, assert_full_or_free, check, check_within,
@@ -428,6 +429,34 @@ fn a_long_list_is_fired_to_its_end() {
         });
     });
 }
+
+/// Rule 7: two threads that wait anew meet at one block, and at a seat that one of them has just freed: each gets a
+/// seat of its own, in that block or in one that it opens for itself, and both are woken.
+///
+/// Edges: B, C, F, L, P, S, V.
+///
+/// Mutants: `claim-alone-believes-its-guess`, `claim-alone-relaxed`.
+fn threads_that_meet_sit_apart(seats: Seats) {
+    check_within(2, move || {
+        let group = WaitGroup::new();
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        let _held = seats.in_group(group);
+        let old = parked(group.wait(), Waker::noop());
+        let other = thread::spawn(move || {
+            sit_apart(1);
+            drop(old);
+            Polled::new(group.wait())
+        });
+        sit_apart(0);
+        let wait = Polled::new(group.wait());
+        group.done().unwrap();
+        other.join().unwrap().assert_woken();
+        wait.assert_woken();
+    });
+}
+
+where_a_block_is_open!(threads_that_meet_sit_apart);
 
 /// Rule 12: a wait that goes takes its waker out of its seat, while another one comes.
 ///

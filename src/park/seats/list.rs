@@ -27,7 +27,20 @@ pub(super) const BATCH: usize = match () {
 };
 
 /// How many threads have a hint of their own, and may so sit apart.
-const HINTS: usize = if cfg!(all(feature = "std", not(loom))) { 16 } else { 1 };
+const HINTS: usize = match () {
+    () if cfg!(loom) => 2,
+    () if cfg!(feature = "std") => 16,
+    () => 1,
+};
+
+/// Whether this thread looks at its own block first, and opens one where it meets another thread.
+#[inline]
+fn sits_apart() -> bool {
+    #[cfg(feature = "std")]
+    return crate::sync::threads::sits_apart();
+    #[cfg(not(feature = "std"))]
+    return false;
+}
 
 /// How many blocks a wait looks at for a seat while the chain may grow.
 const LOOKS: usize = 2;
@@ -66,7 +79,7 @@ impl<T: Target> List<T> {
     pub(super) unsafe fn claim(home: *const T::Home) -> Place<T> {
         // SAFETY: the caller's promise.
         let (front, rest) = unsafe { Self::of(home) };
-        let place = if HINTS > 1 { Self::join(front, rest.get()) } else { Ok(None) };
+        let place = if sits_apart() { Self::join(front, rest.get()) } else { Ok(None) };
         match place {
             Ok(Some(place)) => place,
             Ok(None) => {
@@ -228,9 +241,9 @@ impl<T: Target> Rest<T> {
 
     #[inline]
     fn hint(&self) -> &AtomicPtr<Header<T>> {
-        #[cfg(all(feature = "std", not(loom)))]
+        #[cfg(feature = "std")]
         let index = crate::sync::threads::index() % HINTS;
-        #[cfg(not(all(feature = "std", not(loom))))]
+        #[cfg(not(feature = "std"))]
         let index = 0;
         &self.hints[index]
     }
