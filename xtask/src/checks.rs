@@ -10,7 +10,13 @@ use crate::{docs, models, msrv};
 
 /// Everything, in the order in which it is most likely to fail.
 pub(crate) fn test(sh: &Shell) -> Result<()> {
-    step("format", || Ok(cmd!(sh, "cargo fmt --all --check").run()?))?;
+    step("format", || {
+        cmd!(sh, "cargo fmt --all --check").run()?;
+        for manifest in APART {
+            cmd!(sh, "cargo fmt --manifest-path {manifest} --check").run()?;
+        }
+        Ok(())
+    })?;
     step("what documents and comments cite", || docs::docs(sh))?;
     step("clippy", || {
         Ok(cmd!(sh, "cargo clippy --workspace --all-targets --quiet -- -D warnings").run()?)
@@ -19,6 +25,7 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
         let holders = ["--all-targets", "--features", "holders"];
         Ok(cmd!(sh, "cargo clippy --quiet {holders...} -- -D warnings").run()?)
     })?;
+    step("clippy of packages that are apart", || apart(sh))?;
     step("clippy of the models", || models::clippy(sh))?;
     step("tests, doctests, README", || Ok(cmd!(sh, "cargo test --workspace").run()?))?;
     step("documentation", || {
@@ -35,6 +42,24 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
     step("executors", || executors::executors(sh, &ExecutorArgs::default()))?;
     step("feature sets", || features::features(sh, &FeatureArgs::bounded()))?;
     step("oldest compiler", || msrv::msrv(sh))
+}
+
+/// Packages that are workspaces of their own, and that no other step formats and lints.
+const APART: [&str; 2] = ["benches/size/Cargo.toml", "tests/no_std/Cargo.toml"];
+
+/// Lints them, with and without the standard library. Their programs without it have the profile in which a panic
+/// aborts.
+fn apart(sh: &Shell) -> Result<()> {
+    let [size, no_std] = APART;
+    let target = crate::target_dir("apart");
+    for (manifest, features) in [(size, "rivals"), (size, ""), (no_std, "")] {
+        cmd!(sh, "cargo clippy --quiet --locked --release --manifest-path {manifest}")
+            .args(["--features", features, "--target-dir"])
+            .arg(&target)
+            .args(["--", "-D", "warnings"])
+            .run()?;
+    }
+    Ok(())
 }
 
 /// What takes too long for every change.
