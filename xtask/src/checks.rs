@@ -28,6 +28,11 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
     step("clippy of packages that are apart", || apart(sh))?;
     step("clippy of the models", || models::clippy(sh))?;
     step("tests, doctests, README", || Ok(cmd!(sh, "cargo test --workspace").run()?))?;
+    // Without optimisation, so that little is built for it: nobody reads the numbers.
+    step("benchmarks, in brief", || {
+        let run = cmd!(sh, "cargo run --quiet -p winddown-benches -- --quick");
+        Ok(run.ignore_stdout().run()?)
+    })?;
     step("documentation", || {
         let _flags = sh.push_env("RUSTDOCFLAGS", "-D warnings");
         cmd!(sh, "cargo doc --no-deps --quiet").run()?;
