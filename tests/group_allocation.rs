@@ -66,6 +66,7 @@ fn nothing_is_paid_where_nobody_waits() {
     for group in groups {
         let count = allocations(|| {
             let guard = group.guard().unwrap().label("free").cancel_on_panic();
+            let guard = guard.label_with(|| format!("connection {}", 7));
             drop(guard.clone());
             assert!(look(&mut group.track(ready(7)).unwrap()).is_ready());
             drop(group.guard_when_room().block().unwrap());

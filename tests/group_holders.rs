@@ -4,7 +4,20 @@
 
 mod common;
 
+use std::borrow::Cow;
+#[cfg(not(feature = "holders"))]
+use std::sync::Arc;
+
 use winddown::TaskGroup;
+
+/// A label that is foreign code on its way to become one.
+struct Name<F>(F);
+
+impl<F: FnOnce() -> String> From<Name<F>> for Cow<'static, str> {
+    fn from(name: Name<F>) -> Self {
+        name.0().into()
+    }
+}
 
 /// The calls are there with and without the feature.
 #[test]
@@ -22,6 +35,23 @@ fn without_the_feature_a_guard_is_one_word() {
     assert_eq!(size_of::<winddown::TaskGuard>(), size_of::<usize>());
 }
 
+/// What a closure captured is dropped all the same.
+#[cfg(not(feature = "holders"))]
+#[test]
+fn without_the_feature_no_label_is_made() {
+    let group = TaskGroup::new();
+    let captured = Arc::new(());
+    let kept = Arc::clone(&captured);
+    let guard = group.guard().unwrap().label_with(move || -> String {
+        drop(kept);
+        unreachable!("nobody asks for it")
+    });
+    let guard = guard.label(Name(|| unreachable!("nobody asks for it")));
+    assert_eq!((Arc::strong_count(&captured), group.len()), (1, 1));
+    drop(guard.label(String::from("made by the caller")));
+    assert!(group.is_empty());
+}
+
 #[cfg(feature = "holders")]
 mod with_the_feature {
     use core::num::NonZeroUsize;
@@ -35,8 +65,8 @@ mod with_the_feature {
     use crate::common::{look, panic_of};
     use winddown::{ErrGroup, Holder, Refused, TaskGuard};
 
-    fn labels(group: &TaskGroup) -> Vec<&'static str> {
-        group.holders().iter().map(|holder| holder.label).collect()
+    fn labels(group: &TaskGroup) -> Vec<Cow<'static, str>> {
+        group.holders().into_iter().map(|holder| holder.label).collect()
     }
 
     /// Label, place of the caller, number and time, oldest first.
@@ -60,6 +90,65 @@ mod with_the_feature {
         let last = group.guard().unwrap();
         assert_eq!(group.holders().into_iter().map(|it: Holder| it.id).collect::<Vec<_>>(), [3]);
         drop(last);
+    }
+
+    /// A label may be made at run time, and the last one counts.
+    #[test]
+    fn a_label_may_be_a_text_of_its_own() {
+        let group = TaskGroup::new();
+        let first = group.guard().unwrap().label(format!("connection {}", 1));
+        let second = group.guard().unwrap().label_with(|| format!("connection {}", 2));
+        let third = group.guard().unwrap().label("first").label_with(|| "second");
+        let fourth =
+            group.guard().unwrap().label(Name(|| "from".into())).label_with(|| Cow::from("cow"));
+        assert_eq!(labels(&group), ["connection 1", "connection 2", "second", "cow"]);
+        let before = group.holders();
+        drop(first.label("renamed"));
+        assert_eq!(labels(&group), ["connection 2", "second", "cow"]);
+        assert_eq!(before[0].label, "connection 1", "data, not a view");
+        drop((second, third, fourth));
+        assert!(group.holders().is_empty());
+    }
+
+    /// A task finds its own line by its number, whichever way it came in.
+    #[test]
+    fn a_guard_has_the_number_of_its_holder() {
+        let limit = NonZeroUsize::new(100).unwrap();
+        let group = TaskGroup::builder().limit(limit).build();
+        let first = group.guard().unwrap().label("first");
+        let (second, third) = (first.clone(), group.guard_when_room().block().unwrap());
+        let guards = [first, second, third.cancel_on_drop()];
+        let numbers = guards.each_ref().map(TaskGuard::id);
+        assert_eq!(numbers, [0, 1, 2]);
+        assert!(group.holders().iter().map(|holder| holder.id).eq(numbers));
+        drop(guards);
+        assert_eq!(TaskGroup::new().guard().unwrap().id(), 0, "of each group");
+    }
+
+    /// No foreign code runs under the lock: neither the closure nor a conversion.
+    #[test]
+    fn a_label_may_ask_for_the_holders_and_enter() {
+        let group = TaskGroup::new();
+        let busy = || {
+            let inside = group.holders().len();
+            let _another = group.guard().unwrap().label_with(|| group.holders().to_string());
+            format!("{inside} before, {} meanwhile", group.holders().len())
+        };
+        let guard = group.guard().unwrap().label_with(busy);
+        assert_eq!(labels(&group), ["1 before, 2 meanwhile"]);
+        let guard = guard.label(Name(busy));
+        assert_eq!(labels(&group), ["1 before, 2 meanwhile"]);
+        drop(guard);
+    }
+
+    /// The guard is dropped by the panic, as by any other panic of its task, and the list is whole.
+    #[test]
+    fn a_label_that_panics_counts_the_task_out() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap().label("before").cancel_on_panic();
+        let text = panic_of(|| guard.label_with(|| -> String { common::panic_quietly("no name") }));
+        assert_eq!((text.as_str(), group.len(), group.panics()), ("no name", 0, 1));
+        assert!(group.token().is_cancelled() && group.holders().is_empty());
     }
 
     /// One readable report.

@@ -143,7 +143,7 @@ impl TaskGroupBuilder {
     pub(super) fn build_below(self, parent: &TaskGroup, hold: Hold) -> TaskGroup {
         let stop = CancelScope::below(Some(parent.token()), Traits::default());
         let group = self.make(Some(parent.closing()), stop, 0);
-        hold.label("a child group");
+        hold.label(|| "a child group".into());
         // Nobody has the new group yet, so it is not drained.
         let _ = group.shared.followers.push(hold);
         and_then_run(|deferred| Shared::follow(&group.shared, deferred));

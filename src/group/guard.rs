@@ -1,5 +1,6 @@
 //! `TaskGuard`: one who is inside a group.
 
+use alloc::borrow::Cow;
 use core::fmt;
 use core::future::IntoFuture;
 use core::mem::ManuallyDrop;
@@ -170,15 +171,88 @@ impl TaskGuard {
         group
     }
 
-    /// Says what the task is, for `TaskGroup::holders`. Without the feature `holders` it does
-    /// nothing.
+    /// Gives the task a label for `TaskGroup::holders`, in place of an earlier one. Without the feature
+    /// `holders` the label is dropped, and nothing else happens.
+    ///
+    /// `label(format!("…"))` makes its text in every build, since the caller makes it. For a text that is made at
+    /// run time see [`label_with`](Self::label_with).
     ///
     /// # Availability
     ///
-    /// Everywhere, interrupts included; not there with the feature `holders`.
-    pub fn label(self, label: &'static str) -> Self {
-        self.hold.label(label);
+    /// Everywhere, interrupts included; not there with the feature `holders`, or with a label that has to be
+    /// freed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::TaskGroup;
+    ///
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap().label("accept loop");
+    /// # #[cfg(feature = "holders")]
+    /// assert_eq!(group.holders()[0].label, "accept loop");
+    /// # drop(guard);
+    /// ```
+    pub fn label(self, label: impl Into<Cow<'static, str>>) -> Self {
+        self.hold.label(|| label.into());
         self
+    }
+
+    /// [`label`](Self::label) for a text that is made at run time. `make` is called here, once and in no
+    /// lock, with the feature `holders`; without the feature it is dropped uncalled, so that the text costs
+    /// nothing.
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of `make`; the guard is dropped by it.
+    ///
+    /// # Availability
+    ///
+    /// As [`label`](Self::label).
+    ///
+    /// # Examples
+    ///
+    /// Each connection has a line of its own in the report:
+    ///
+    /// ```
+    /// use winddown::TaskGroup;
+    ///
+    /// let group = TaskGroup::new();
+    /// let guards: Vec<_> = ["10.0.0.1:80", "10.0.0.2:80"]
+    ///     .into_iter()
+    ///     .map(|peer| group.guard().unwrap().label_with(|| format!("connection to {peer}")))
+    ///     .collect();
+    /// # #[cfg(feature = "holders")]
+    /// assert!(group.holders().to_string().contains("#1 connection to 10.0.0.2:80, from "));
+    /// # drop(guards);
+    /// ```
+    pub fn label_with<L: Into<Cow<'static, str>>>(self, make: impl FnOnce() -> L) -> Self {
+        self.hold.label(|| make().into());
+        self
+    }
+
+    /// The number of the guard in its group: the [`id`](crate::Holder::id) of its line in
+    /// [`TaskGroup::holders`], so that a task can name itself in a log as the report does. A clone has a number
+    /// of its own.
+    ///
+    /// # Availability
+    ///
+    /// With the feature `holders`; everywhere, interrupts included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::TaskGroup;
+    ///
+    /// let group = TaskGroup::new();
+    /// let (first, second) = (group.guard().unwrap(), group.guard().unwrap());
+    /// assert_eq!((first.id(), second.id()), (0, 1));
+    /// assert_eq!(group.holders()[1].id, second.id());
+    /// # drop((first, second));
+    /// ```
+    #[cfg(feature = "holders")]
+    pub fn id(&self) -> u64 {
+        self.hold.id()
     }
 
     /// Cancels the group when the guard is dropped, with

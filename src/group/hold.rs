@@ -7,6 +7,7 @@
 //! The address counts as no reference: the group has one to itself for as long as something holds it up. So
 //! the group may be used by a hold that was not ended.
 
+use alloc::borrow::Cow;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::NonNull;
 
@@ -66,7 +67,7 @@ impl Hold {
     pub(super) fn link(shared: &Arc<Shared>, caller: Caller) -> Self {
         let mut hold = Self::new(shared, caller);
         hold.mark(LINK);
-        hold.label("a linked group");
+        hold.label(|| "a linked group".into());
         hold
     }
 
@@ -111,8 +112,15 @@ impl Hold {
         self.shared().own_handle.get()
     }
 
-    pub(super) fn label(&self, label: &'static str) {
-        self.shared().register.label(&self.ticket, label);
+    /// `make`, which is foreign code, is called only with the feature `holders`.
+    pub(super) fn label(&self, make: impl FnOnce() -> Cow<'static, str>) {
+        self.shared().register.label(&self.ticket, make);
+    }
+
+    /// The number of its entry in the list of holders.
+    #[cfg(feature = "holders")]
+    pub(super) fn id(&self) -> u64 {
+        self.ticket.id()
     }
 
     /// Whether the task only has to be counted out, and nobody can be woken by that but by the last one.

@@ -1,8 +1,9 @@
 //! Who is inside a group: labels, places and times, for "the shutdown hangs, who holds it?".
 //!
 //! With the feature `holders` entering and leaving take one short lock over a list (a critical section
-//! without `std`); nothing but the list's own work happens under it. Without the feature every type
-//! here is empty and every function does nothing.
+//! without `std`). Nothing but the list's own work, and the memory that it takes, happens under it: a label is
+//! made before, and an old one dropped after. Without the feature every type here is empty and every
+//! function does nothing; a label is not even made.
 
 #[cfg(feature = "holders")]
 mod list;
@@ -17,6 +18,8 @@ pub(crate) use off::{Caller, Register, Ticket};
 
 #[cfg(not(feature = "holders"))]
 mod off {
+    use alloc::borrow::Cow;
+
     /// Who holds what: nobody asks.
     pub(crate) struct Register;
 
@@ -45,7 +48,7 @@ mod off {
         }
 
         #[inline]
-        pub(crate) fn label(&self, _: &Ticket, _: &'static str) {}
+        pub(crate) fn label(&self, _: &Ticket, _: impl FnOnce() -> Cow<'static, str>) {}
 
         #[inline]
         pub(crate) fn leave(&self, _: &Ticket) {}

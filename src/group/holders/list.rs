@@ -1,8 +1,10 @@
 //! The list, with the feature.
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem;
 use core::ops::Deref;
 use core::panic::Location;
 
@@ -14,11 +16,13 @@ use crate::sync::host::{Instant, now};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Holder {
-    /// What [`TaskGuard::label`](crate::TaskGuard::label) said; empty if nothing.
-    pub label: &'static str,
+    /// The label that [`TaskGuard::label`](crate::TaskGuard::label) or
+    /// [`TaskGuard::label_with`](crate::TaskGuard::label_with) gave to the guard; empty without one.
+    pub label: Cow<'static, str>,
     /// Where the guard was asked for.
     pub location: &'static Location<'static>,
-    /// The number of the guard, of this group: the first is 0.
+    /// The number of the guard in its group, as [`TaskGuard::id`](crate::TaskGuard::id) gives it: the first
+    /// is 0, and none is used twice.
     pub id: u64,
     /// When the guard was taken; `None` on a target without a clock (wasm32-unknown-unknown).
     #[cfg(feature = "std")]
@@ -27,7 +31,7 @@ pub struct Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let label = if self.label.is_empty() { "(no label)" } else { self.label };
+        let label = if self.label.is_empty() { "(no label)" } else { &self.label };
         write!(f, "#{} {label}, from {}", self.id, self.location)?;
         #[cfg(feature = "std")]
         // A target that gave a time has a clock.
@@ -86,6 +90,12 @@ pub(crate) struct Ticket {
     id: u64,
 }
 
+impl Ticket {
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+}
+
 /// The place that a guard was asked for at.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
@@ -111,7 +121,7 @@ impl Register {
             let id = list.next;
             list.next += 1;
             let holder = Holder {
-                label: "",
+                label: Cow::Borrowed(""),
                 location: caller.location,
                 id,
                 #[cfg(feature = "std")]
@@ -122,16 +132,21 @@ impl Register {
         })
     }
 
-    pub(crate) fn label(&self, ticket: &Ticket, label: &'static str) {
+    /// `make` is foreign code, and so is the drop of the label that was there.
+    pub(crate) fn label(&self, ticket: &Ticket, make: impl FnOnce() -> Cow<'static, str>) {
+        let mut label = make();
         self.list.with(|list| {
             if let Some(holder) = list.inside.get_mut(&ticket.id) {
-                holder.label = label;
+                mem::swap(&mut holder.label, &mut label);
             }
         });
+        drop(label);
     }
 
     pub(crate) fn leave(&self, ticket: &Ticket) {
-        self.list.with(|list| list.inside.remove(&ticket.id));
+        let holder = self.list.with(|list| list.inside.remove(&ticket.id));
+        // Its label is dropped here, when the lock is free.
+        drop(holder);
     }
 
     pub(crate) fn report(&self) -> Holders {
