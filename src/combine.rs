@@ -1,10 +1,9 @@
-//! What can be put around a future of somebody else: a guard that counts it, or a limit.
+//! What can be put around a future or a stream of somebody else: a guard that counts it, or a limit.
 
 mod held;
 
 use core::fmt;
 use core::future::{Future, IntoFuture};
-use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -48,28 +47,15 @@ impl<F: Future, G> Tracked<F, G> {
         cx: &mut Context<'_>,
         then: impl FnOnce(F::Output, G) -> R,
     ) -> Poll<R> {
-        // Also if the poll panics: the work is over, whether or not somebody drops us soon.
-        let mut end = End(self.project().held);
-        let Some(future) = end.0.as_mut().future() else {
+        let mut held = self.project().held;
+        let Some(polled) = held.as_mut().poll(|future| future.poll(cx)) else {
             panic!("a tracked future was polled again after it was ready")
         };
-        let Poll::Ready(output) = future.poll(cx) else {
-            mem::forget(end);
-            return Poll::Pending;
-        };
-        match end.0.as_mut().end(|guard| then(output, guard)) {
+        let output = ready!(polled);
+        match held.end(|guard| then(output, guard)) {
             Some(result) => Poll::Ready(result),
             None => unreachable!("the future was there to be polled"),
         }
-    }
-}
-
-/// Ends a tracked future.
-struct End<'a, F, G>(Pin<&'a mut Held<F, G>>);
-
-impl<F, G> Drop for End<'_, F, G> {
-    fn drop(&mut self) {
-        self.0.as_mut().end(drop);
     }
 }
 
@@ -93,6 +79,67 @@ impl<F: Future, G> FusedFuture for Tracked<F, G> {
 impl<F, G> fmt::Debug for Tracked<F, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tracked").field("over", &self.held.is_over()).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A stream that holds a guard until it has ended. Made by
+    /// [`Guard::track_stream`](crate::Guard::track_stream) and
+    /// [`TaskGuard::track_stream`](crate::TaskGuard::track_stream).
+    ///
+    /// When the stream ends, it is dropped, then the guard, and then `None` is returned: a wait for the count
+    /// finds nothing of the stream left. If the stream is dropped earlier, or panics, both go at once, in the
+    /// same order. Polled after that, it gives `None`.
+    ///
+    /// It is `Send`, `Unpin` and `'static` if the stream and the guard are.
+    ///
+    /// # Panics
+    ///
+    /// The poll that ends the stream, and the drop, may end with the panic of a waker, callback or finaliser
+    /// that the guard's drop ran; the guard is counted out by then.
+    #[must_use = "does nothing unless polled"]
+    pub struct TrackedStream<S, G> {
+        #[pin]
+        held: Held<S, G>,
+    }
+}
+
+impl<S, G> TrackedStream<S, G> {
+    pub(crate) fn new(stream: S, guard: G) -> Self {
+        Self { held: Held::new(stream, guard) }
+    }
+}
+
+impl<S: Stream, G> Stream for TrackedStream<S, G> {
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let mut held = self.project().held;
+        let Some(polled) = held.as_mut().poll(|stream| stream.poll_next(cx)) else {
+            return Poll::Ready(None);
+        };
+        let item = ready!(polled);
+        if item.is_none() {
+            held.end(drop);
+        }
+        Poll::Ready(item)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.held.work().map_or((0, Some(0)), S::size_hint)
+    }
+}
+
+impl<S: Stream, G> FusedStream for TrackedStream<S, G> {
+    fn is_terminated(&self) -> bool {
+        self.held.is_over()
+    }
+}
+
+impl<S, G> fmt::Debug for TrackedStream<S, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let over = self.held.is_over();
+        f.debug_struct("TrackedStream").field("over", &over).finish_non_exhaustive()
     }
 }
 

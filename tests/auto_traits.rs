@@ -18,9 +18,9 @@ use static_assertions::{
     assert_eq_size, assert_impl_all as yes, assert_not_impl_any as no, assert_type_eq_all as same,
 };
 use winddown::future::{
-    Expiry, Tracked, TrackedErr, Until, UntilStream, Value, Wait, WaitAny, WaitCancelled,
-    WaitClosed, WaitDrained, WaitErrors, WaitReason, WaitRoom, WaitShutdown, WaitUntil, WaitValue,
-    WaitValueIn,
+    Expiry, Tracked, TrackedErr, TrackedStream, Until, UntilStream, Value, Wait, WaitAny,
+    WaitCancelled, WaitClosed, WaitDrained, WaitErrors, WaitReason, WaitRoom, WaitShutdown,
+    WaitUntil, WaitValue, WaitValueIn,
 };
 use winddown::{
     CancelScope, CancelToken, Cancelled, Canceller, ChildError, ErrGroup, Errors, Guard, Overflow,
@@ -116,6 +116,13 @@ yes!(Tracked<Ready<Neither>, Guard>: Unpin, FusedFuture);
 no!(Tracked<Ready<Neither>, Guard>: Send, Sync);
 no!(Tracked<Ready<()>, Guard<Rc<WaitGroup>>>: Send, Sync);
 no!(Tracked<Immovable, Guard>: Unpin);
+
+yes!(TrackedStream<Items<u8>, Guard>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedStream);
+yes!(TrackedStream<Items<u8>, TaskGuard>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Debug);
+yes!(TrackedStream<Items<Neither>, Guard>: Unpin, FusedStream);
+no!(TrackedStream<Items<Neither>, Guard>: Send, Sync);
+no!(TrackedStream<Items<u8>, Guard<Rc<WaitGroup>>>: Send, Sync);
+no!(TrackedStream<Immovable, Guard>: Unpin);
 
 // Errors.
 yes!(Overflow: Send, Sync, Unpin, UnwindSafe, Debug, Clone, Copy, PartialEq, Eq, Hash, Error);
@@ -257,6 +264,7 @@ fn waits_are_static_where_their_pointers_are() {
     is_static::<WaitClosed<Arc<Signal<String>>>>();
     is_static::<WaitUntil<Wait<Rc<WaitGroup>>, Pending<()>>>();
     is_static::<Tracked<Ready<()>, Guard<Arc<WaitGroup>>>>();
+    is_static::<TrackedStream<Items<u8>, Guard<Arc<WaitGroup>>>>();
     is_static::<(CancelScope, Canceller, CancelToken, Registration, Cancelled, Reason)>();
     is_static::<(WaitCancelled, WaitReason, Expiry<Pending<()>>)>();
     is_static::<Until<Pending<()>, WaitReason>>();

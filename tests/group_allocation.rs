@@ -17,8 +17,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use common::{Bell, look, panic_of, panic_quietly, poll};
+use futures_util::stream::Once;
 use heap::{Heap, allocations, leaked};
-use winddown::future::Tracked;
+use winddown::future::{Tracked, TrackedStream};
 use winddown::{CancelScope, ErrGroup, TaskGroup, TaskGroupBuilder, TaskGuard};
 
 /// All tests together.
@@ -48,6 +49,11 @@ fn handles_and_guards_are_small() {
     assert_eq!(size_of::<ErrGroup<[u64; 9]>>(), 2 * word);
     let future = size_of::<Ready<usize>>();
     assert_eq!(size_of::<Tracked<Ready<usize>, TaskGuard>>(), future + size_of::<TaskGuard>());
+    let stream = size_of::<Once<Ready<usize>>>();
+    assert_eq!(
+        size_of::<TrackedStream<Once<Ready<usize>>, TaskGuard>>(),
+        stream + size_of::<TaskGuard>()
+    );
 }
 
 /// Rule 13: entering and leaving allocate nothing, in each form, below a parent and a token, refused
@@ -55,6 +61,10 @@ fn handles_and_guards_are_small() {
 #[cfg(not(feature = "holders"))]
 #[test]
 fn nothing_is_paid_where_nobody_waits() {
+    use core::task::Poll;
+
+    use futures_util::stream::{self, StreamExt as _};
+
     let (scope, parent) = (CancelScope::new(), TaskGroup::new());
     let groups = [
         TaskGroup::new(),
@@ -69,6 +79,8 @@ fn nothing_is_paid_where_nobody_waits() {
             let guard = guard.label_with(|| format!("connection {}", 7));
             drop(guard.clone());
             assert!(look(&mut group.track(ready(7)).unwrap()).is_ready());
+            let mut stream = group.guard().unwrap().track_stream(stream::iter([7]));
+            assert_eq!([7, 0].map(|_| look(&mut stream.next())), [Some(7), None].map(Poll::Ready));
             drop(group.guard_when_room().block().unwrap());
             assert!(look(&mut group.guard_when_room()).is_ready());
             drop((group.clone(), group.closed(), group.drained(), group.join()));

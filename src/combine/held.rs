@@ -1,25 +1,25 @@
-//! A future, and what is held for as long as it is there.
+//! A future or a stream, and what is held for as long as it is there.
 //!
-//! **Invariant: the future is there exactly if the guard is.** So one tag serves both, and the guard's own
+//! **Invariant: the work is there exactly if the guard is.** So one tag serves both, and the guard's own
 //! niche can be that tag: a tracked task is as large as its future and its guard.
 
-use core::mem::MaybeUninit;
+use core::mem::{self, MaybeUninit};
 use core::pin::Pin;
 
 /// See the module.
-pub(super) struct Held<F, G> {
+pub(super) struct Held<W, G> {
     /// Pinned with the whole.
-    future: MaybeUninit<F>,
+    work: MaybeUninit<W>,
     /// Never pinned.
     guard: Option<G>,
 }
 
 // The guard is never pinned, so it may be moved.
-impl<F: Unpin, G> Unpin for Held<F, G> {}
+impl<W: Unpin, G> Unpin for Held<W, G> {}
 
-impl<F, G> Held<F, G> {
-    pub(super) fn new(future: F, guard: G) -> Self {
-        Self { future: MaybeUninit::new(future), guard: Some(guard) }
+impl<W, G> Held<W, G> {
+    pub(super) fn new(work: W, guard: G) -> Self {
+        Self { work: MaybeUninit::new(work), guard: Some(guard) }
     }
 
     #[inline]
@@ -27,21 +27,39 @@ impl<F, G> Held<F, G> {
         self.guard.is_none()
     }
 
-    /// The future, unless it is over.
+    /// The work, unless it is over.
+    pub(super) fn work(&self) -> Option<&W> {
+        if self.is_over() {
+            return None;
+        }
+        // SAFETY: it is there, since the guard is.
+        Some(unsafe { self.work.assume_init_ref() })
+    }
+
     #[inline]
-    pub(super) fn future(self: Pin<&mut Self>) -> Option<Pin<&mut F>> {
+    fn work_mut(self: Pin<&mut Self>) -> Option<Pin<&mut W>> {
         if self.is_over() {
             return None;
         }
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: it is there, since the guard is.
-        let future = unsafe { this.future.assume_init_mut() };
+        let work = unsafe { this.work.assume_init_mut() };
         // SAFETY: pinned with the whole; it is moved nowhere, and dropped in its place before its memory goes.
-        Some(unsafe { Pin::new_unchecked(future) })
+        Some(unsafe { Pin::new_unchecked(work) })
     }
 
-    /// Drops the future, in its place, and then calls `then` with the guard, also if that drop panics. None if
+    /// Polls the work by `poll`. None if it is over. If `poll` panics, the work is over: it is ended here,
+    /// whether or not this is dropped soon.
+    #[inline]
+    pub(super) fn poll<R>(self: Pin<&mut Self>, poll: impl FnOnce(Pin<&mut W>) -> R) -> Option<R> {
+        let mut end = End(self);
+        let polled = end.0.as_mut().work_mut().map(poll);
+        mem::forget(end);
+        polled
+    }
+
+    /// Drops the work, in its place, and then calls `then` with the guard, also if that drop panics. None if
     /// it is over.
     #[inline]
     pub(super) fn end<R>(self: Pin<&mut Self>, then: impl FnOnce(G) -> R) -> Option<R> {
@@ -50,16 +68,25 @@ impl<F, G> Held<F, G> {
         let guard = this.guard.take()?;
         let then = AtLatest::when_dropped(move || then(guard));
         // SAFETY: it was there, since the guard was, and is gone for all from now on, since the guard is.
-        unsafe { this.future.assume_init_drop() };
+        unsafe { this.work.assume_init_drop() };
         Some(then.now())
     }
 }
 
-impl<F, G> Drop for Held<F, G> {
+impl<W, G> Drop for Held<W, G> {
     fn drop(&mut self) {
         // SAFETY: it is not moved any more.
         let this = unsafe { Pin::new_unchecked(self) };
         this.end(drop);
+    }
+}
+
+/// Ends the work when it is dropped.
+struct End<'a, W, G>(Pin<&'a mut Held<W, G>>);
+
+impl<W, G> Drop for End<'_, W, G> {
+    fn drop(&mut self) {
+        self.0.as_mut().end(drop);
     }
 }
 

@@ -6,13 +6,15 @@ use core::future::IntoFuture;
 use core::mem::ManuallyDrop;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
+use futures_core::Stream;
+
 use super::TaskGroup;
 #[cfg(feature = "std")]
 use super::hold::ON_PANIC;
 use super::hold::{Hold, ON_DROP};
 use super::shared::Shared;
 use crate::cancel::token::{CancelToken, WaitCancelled};
-use crate::combine::Tracked;
+use crate::combine::{Tracked, TrackedStream};
 use crate::group::holders::Caller;
 use crate::park::deferred::{Deferred, and_then_run};
 
@@ -141,6 +143,39 @@ impl TaskGuard {
     /// ```
     pub fn track<F: IntoFuture>(self, future: F) -> Tracked<F::IntoFuture, Self> {
         Tracked::new(future.into_future(), self)
+    }
+
+    /// Wraps `stream`, so that the guard is held until it has ended: then the stream is dropped first, then
+    /// the guard, and then `None` is returned. If it is dropped before that, or panics, both go in the same
+    /// order. For work that is handed on piece by piece, such as the body of a response.
+    ///
+    /// A stream that is to end when the group is cancelled gets a limit first:
+    /// [`stream.until(token)`](crate::StreamUntil::until).
+    ///
+    /// # Availability
+    ///
+    /// As [`track`](Self::track).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_util::stream::{self, StreamExt as _};
+    /// use winddown::{StreamUntil as _, TaskGroup};
+    ///
+    /// # pollster::block_on(async {
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let token = guard.token().clone();
+    /// let mut body = guard.track_stream(stream::repeat("and so on").until(token));
+    /// assert_eq!(body.next().await, Some("and so on"));
+    /// assert_eq!(group.len(), 1);
+    /// group.cancel();
+    /// assert_eq!(body.next().await, None);
+    /// assert!(group.is_drained());
+    /// # });
+    /// ```
+    pub fn track_stream<S: Stream>(self, stream: S) -> TrackedStream<S, Self> {
+        TrackedStream::new(stream, self)
     }
 
     /// Counts the task out and gives a handle, so that a task can wait for its own group:

@@ -5,9 +5,11 @@ use core::future::IntoFuture;
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
+use futures_core::Stream;
+
 use super::WaitGroup;
 use super::word::Word;
-use crate::combine::Tracked;
+use crate::combine::{Tracked, TrackedStream};
 
 /// One piece of work in flight: counts out when it is dropped. Made by [`WaitGroup::guard`] and
 /// [`WaitGroup::guard_in`].
@@ -62,6 +64,35 @@ impl<P: Deref<Target = WaitGroup>> Guard<P> {
     /// ```
     pub fn track<F: IntoFuture>(self, future: F) -> Tracked<F::IntoFuture, Self> {
         Tracked::new(future.into_future(), self)
+    }
+
+    /// Wraps `stream`, so that the guard is held until it has ended: then the stream is dropped first, then
+    /// the guard, and then `None` is returned. If it is dropped before that, or panics, both go in the same
+    /// order. For work that is handed on piece by piece, such as the body of a response.
+    ///
+    /// # Availability
+    ///
+    /// As [`track`](Self::track).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_util::stream::{self, StreamExt as _};
+    /// use winddown::WaitGroup;
+    ///
+    /// static GROUP: WaitGroup = WaitGroup::new();
+    ///
+    /// # pollster::block_on(async {
+    /// let mut body = GROUP.guard().track_stream(stream::iter(["one", "two"]));
+    /// assert_eq!(body.next().await, Some("one"));
+    /// assert_eq!(body.next().await, Some("two"));
+    /// assert_eq!(GROUP.count(), 1);
+    /// assert_eq!(body.next().await, None);
+    /// assert!(GROUP.is_idle());
+    /// # });
+    /// ```
+    pub fn track_stream<S: Stream>(self, stream: S) -> TrackedStream<S, Self> {
+        TrackedStream::new(stream, self)
     }
 }
 
