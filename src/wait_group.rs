@@ -211,7 +211,8 @@ impl WaitGroup {
     /// pointer to a struct that holds the group.
     ///
     /// A pointer whose `Deref` changes its mind counts into one group and out of another; the counts
-    /// are then as wrong as that pointer, and nothing is unsound.
+    /// are then as wrong as that pointer, and nothing is unsound. If its `Deref` panics in the guard's drop,
+    /// the work is never counted out, as by a guard that is forgotten.
     ///
     /// # Panics
     ///

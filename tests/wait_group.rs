@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
-use common::{Bell, look, panic_of, panic_quietly, poll};
+use common::{Bell, Foreign, look, panic_of, panic_quietly, poll};
 use futures_util::future::FusedFuture;
 use winddown::{Guard, Overflow, Unbalanced, WaitGroup};
 
@@ -169,6 +169,133 @@ fn a_guard_keeps_what_it_points_with() {
     let boxed = WaitGroup::guard_in(Box::new(WaitGroup::new()));
     drop((guard, boxed));
     assert_eq!(Rc::strong_count(&group), 1);
+}
+
+/// Rule 1: `leave` counts out as the drop does, lends or gives back the same pointer, and wakes.
+fn leaves_over<P: Deref<Target = WaitGroup> + Clone>(group: P) {
+    let bell = Bell::new();
+    let (first, second) = (WaitGroup::guard_in(group.clone()), WaitGroup::guard_in(group.clone()));
+    let target: *const WaitGroup = &*group;
+    assert!(core::ptr::eq(&**first.group(), target));
+    let mut wait = group.wait();
+    assert!(poll(&mut wait, &bell.waker()).is_pending());
+    let pointer: P = first.leave();
+    assert!(core::ptr::eq(&*pointer, target));
+    assert_eq!((group.count(), bell.rings()), (1, 0));
+    drop(second.leave());
+    assert_eq!((group.count(), bell.rings(), look(&mut wait)), (0, 1, Poll::Ready(())));
+}
+
+#[test]
+fn a_guard_that_leaves_gives_its_pointer_back() {
+    leaves_over(&WaitGroup::new());
+    leaves_over(Rc::new(WaitGroup::new()));
+    leaves_over(Service(Arc::default()));
+    let group = Arc::new(WaitGroup::new());
+    leaves_over(Arc::clone(&group));
+    assert_eq!(Arc::strong_count(&group), 1);
+    let guard = WaitGroup::guard_in(Arc::clone(&group));
+    assert_eq!((Arc::strong_count(guard.group()), group.count()), (2, 1));
+    drop(guard);
+    let alone = WaitGroup::guard_in(Box::new(WaitGroup::new())).leave();
+    assert!(alone.is_idle());
+}
+
+/// Rule 1: a count that somebody's `done` took is not taken twice.
+#[test]
+fn a_guard_whose_count_was_taken_may_leave() {
+    let group = Arc::new(WaitGroup::new());
+    let guard = WaitGroup::guard_in(Arc::clone(&group));
+    group.done().unwrap();
+    assert!(Arc::ptr_eq(&guard.leave(), &group));
+    assert!(group.is_idle() && Arc::strong_count(&group) == 1);
+}
+
+/// A pointer whose `Deref` panics at one look, and that counts looks and drops.
+struct Faulty<'a> {
+    group: &'a WaitGroup,
+    fault: &'a Fault,
+}
+
+#[derive(Default)]
+struct Fault {
+    looks: Cell<usize>,
+    at: Cell<Option<usize>>,
+    drops: Cell<usize>,
+}
+
+impl Deref for Faulty<'_> {
+    type Target = WaitGroup;
+
+    fn deref(&self) -> &WaitGroup {
+        let look = self.fault.looks.replace(self.fault.looks.get() + 1);
+        if self.fault.at.get() == Some(look) {
+            panic_quietly("the pointer fails");
+        }
+        self.group
+    }
+}
+
+impl Drop for Faulty<'_> {
+    fn drop(&mut self) {
+        self.fault.drops.set(self.fault.drops.get() + 1);
+    }
+}
+
+/// Rule 1: the pointer is asked once, before anything has changed, whoever has to be woken.
+#[test]
+fn a_guard_asks_its_pointer_once_on_its_way_out() {
+    let ends: [fn(Guard<Faulty<'_>>); 2] = [|guard| drop(guard), |guard| drop(guard.leave())];
+    for end in ends {
+        let (group, fault, bell) = (WaitGroup::new(), Fault::default(), Bell::new());
+        let guard = WaitGroup::guard_in(Faulty { group: &group, fault: &fault });
+        let mut wait = group.wait();
+        assert!(poll(&mut wait, &bell.waker()).is_pending());
+        fault.looks.set(0);
+        end(guard);
+        assert_eq!((fault.looks.get(), fault.drops.get(), bell.rings()), (1, 1, 1));
+    }
+}
+
+/// Rule 1: a `Deref` that panics in `leave` does not lose the count.
+#[test]
+fn a_pointer_that_panics_in_leave_is_asked_again_by_the_drop() {
+    let (group, fault, bell) = (WaitGroup::new(), Fault::default(), Bell::new());
+    let guard = WaitGroup::guard_in(Faulty { group: &group, fault: &fault });
+    let mut wait = group.wait();
+    assert!(poll(&mut wait, &bell.waker()).is_pending());
+    fault.at.set(Some(fault.looks.get()));
+    assert_eq!(panic_of(|| guard.leave()), "the pointer fails");
+    assert_eq!((group.count(), fault.drops.get(), bell.rings()), (0, 1, 1));
+    assert!(look(&mut wait).is_ready());
+}
+
+/// Rule 1: one that panics in the guard's drop forgets the guard, and does no harm to others.
+#[test]
+fn a_pointer_that_panics_in_the_drop_forgets_the_guard() {
+    let (group, fault, bell) = (WaitGroup::new(), Fault::default(), Bell::new());
+    let guard = WaitGroup::guard_in(Faulty { group: &group, fault: &fault });
+    let mut wait = group.wait();
+    assert!(poll(&mut wait, &bell.waker()).is_pending());
+    fault.at.set(Some(fault.looks.get()));
+    assert_eq!(panic_of(|| drop(guard)), "the pointer fails");
+    assert_eq!((group.count(), fault.drops.get(), bell.rings()), (1, 1, 0));
+    group.done().unwrap();
+    assert!(bell.rings() == 1 && look(&mut wait).is_ready());
+}
+
+/// The work is out, and the pointer dropped, though a waker panics.
+#[test]
+fn a_guard_has_left_though_a_waker_panics() {
+    let group = Arc::new(WaitGroup::new());
+    let (waker, bell) = (Foreign::new().on_wake(|| panic_quietly("a waker")).share(), Bell::new());
+    let guard = WaitGroup::guard_in(Arc::clone(&group));
+    let (mut first, mut second) = (group.wait(), group.wait());
+    assert!(poll(&mut first, &waker.waker()).is_pending());
+    assert!(poll(&mut second, &bell.waker()).is_pending());
+    assert_eq!(panic_of(|| guard.leave()), "a waker");
+    assert_eq!((group.count(), Arc::strong_count(&group), bell.rings()), (0, 1, 1));
+    assert!(look(&mut first).is_ready() && look(&mut second).is_ready());
 }
 
 /// Rule 2: a guard is dropped on every way out, panics included.

@@ -2,14 +2,17 @@
 
 use core::fmt;
 use core::future::IntoFuture;
+use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::ptr;
 
 use futures_core::Stream;
 
 use super::WaitGroup;
 use super::word::Word;
 use crate::combine::{Tracked, TrackedStream};
+use crate::park::deferred::Deferred;
 
 /// One piece of work in flight: counts out when it is dropped. Made by [`WaitGroup::guard`] and
 /// [`WaitGroup::guard_in`].
@@ -42,6 +45,104 @@ pub struct Guard<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
 }
 
 impl<P: Deref<Target = WaitGroup>> Guard<P> {
+    /// The pointer to the group: with a pointer of your own, the state that the work needs.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{ops::Deref, sync::Arc};
+    /// use winddown::{Guard, WaitGroup};
+    ///
+    /// struct Server { in_flight: WaitGroup, name: String }
+    ///
+    /// #[derive(Clone)]
+    /// struct Handle(Arc<Server>);
+    ///
+    /// impl Deref for Handle {
+    ///     type Target = WaitGroup;
+    ///     fn deref(&self) -> &WaitGroup { &self.0.in_flight }
+    /// }
+    ///
+    /// fn greet(request: &Guard<Handle>) -> String {
+    ///     format!("this is {}", request.group().0.name)
+    /// }
+    ///
+    /// let server = Handle(Arc::new(Server { in_flight: WaitGroup::new(), name: "a".into() }));
+    /// let request = WaitGroup::guard_in(server.clone());
+    /// assert_eq!(greet(&request), "this is a");
+    /// # drop(request);
+    /// ```
+    pub fn group(&self) -> &P {
+        &self.group
+    }
+
+    /// Counts the work out and gives the pointer, for what comes after: a wait for the same group, or the next
+    /// piece of work. (A wait by a thread that still holds a guard waits for itself.)
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker that it woke, after all the others were woken, or of the pointer's
+    /// `Deref`. The pointer is dropped then, and the work is counted out: of a pointer whose `Deref` panics, by
+    /// the guard's drop.
+    ///
+    /// # Memory ordering
+    ///
+    /// As [`WaitGroup::done`].
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use winddown::WaitGroup;
+    ///
+    /// let group = Arc::new(WaitGroup::new());
+    /// let threads = [1, 2].map(|_| {
+    ///     let guard = WaitGroup::guard_in(Arc::clone(&group));
+    ///     std::thread::spawn(move || {
+    ///         // ... work; then on only when the others are done, too:
+    ///         let group = guard.leave();
+    ///         group.wait().block();
+    ///     })
+    /// });
+    /// for thread in threads {
+    ///     thread.join().unwrap();
+    /// }
+    /// assert!(group.is_idle());
+    /// ```
+    pub fn leave(self) -> P {
+        // The pointer's `Deref` is foreign code. If it panics, nothing has changed, and the drop tries again.
+        let woken = self.count_out();
+        // Counted out: from here on the drop must not run.
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the pointer is read once, and the guard, which is never dropped, is not used again.
+        let group = unsafe { ptr::read(&raw const this.group) };
+        // Foreign code, with nothing unfinished. If it panics, the pointer is dropped.
+        if let Some(woken) = woken {
+            woken.run();
+        }
+        group
+    }
+
+    /// Counts out, once; gives the waits to wake, if this ended a round. It asks the pointer for its group once,
+    /// before anything changes, so that a panic in there does not come between the step to zero and its wake-ups.
+    #[inline]
+    fn count_out(&self) -> Option<Deferred> {
+        let group: &WaitGroup = &self.group;
+        // An error here means that somebody's `done` took this guard's count: it is out already.
+        match group.leave(self.entered) {
+            Ok(true) => Some(group.end_round()),
+            Ok(false) | Err(_) => None,
+        }
+    }
+
     /// Wraps `future`, so that the guard is held until it is done: when the future is ready, it is
     /// dropped first, then the guard, and then its output is returned. Dropped before that, it drops
     /// both in the same order.
@@ -99,9 +200,8 @@ impl<P: Deref<Target = WaitGroup>> Guard<P> {
 impl<P: Deref<Target = WaitGroup>> Drop for Guard<P> {
     #[inline]
     fn drop(&mut self) {
-        // An error here means that somebody's `done` took this guard's count: it is out already.
-        if let Ok(true) = self.group.leave(self.entered) {
-            self.group.end_round().run_in_drop();
+        if let Some(woken) = self.count_out() {
+            woken.run_in_drop();
         }
     }
 }
