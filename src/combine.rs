@@ -212,9 +212,30 @@ impl<F: Future, L: Future> FusedFuture for Until<F, L> {
     }
 }
 
-/// Gives every future a limit. `use winddown::FutureUntil as _;`
-pub trait FutureUntil: Future + Sized {
-    /// Runs the future until `limit` resolves: a token, a signal's wait, any timer.
+/// Gives every future a limit, and whatever becomes one by `.await` ([`IntoFuture`]), such as a server of a web
+/// framework. `use winddown::FutureUntil as _;`
+///
+/// The waits of this crate have an `until` of their own, which needs no import and is preferred: it looks at the
+/// wait first (a wait for a place in a group: at the limit first), and its error is
+/// [`Unfinished`](crate::Unfinished), with what is left. A token is no wait, so its `until` is this one.
+pub trait FutureUntil: IntoFuture + Sized {
+    /// Runs the future until `limit` resolves: a token, a signal's wait, any timer. The limit is looked at first
+    /// in each poll, so work that is always ready stops too.
+    ///
+    /// What is not a future yet is made one here, before the limit is looked at.
+    ///
+    /// # Errors
+    ///
+    /// The output is `Err` with what the limit gave, if the limit came first; the work is dropped with the
+    /// [`Until`].
+    ///
+    /// # Cancel safety
+    ///
+    /// That of the work, and of the limit.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere; the future is polled anywhere but in interrupts.
     ///
     /// # Examples
     ///
@@ -229,12 +250,38 @@ pub trait FutureUntil: Future + Sized {
     /// assert!(async { 7 }.until(scope.token()).work_first().await.is_ok());
     /// # });
     /// ```
-    fn until<L: IntoFuture>(self, limit: L) -> Until<Self, L::IntoFuture> {
-        Until::new(self, limit.into_future())
+    ///
+    /// A server that is started by `.await`:
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// use std::future::{IntoFuture, Pending, pending};
+    /// use winddown::{CancelScope, FutureUntil as _};
+    ///
+    /// struct Serve { port: u16 }
+    ///
+    /// impl IntoFuture for Serve {
+    ///     type Output = std::io::Result<()>;
+    ///     type IntoFuture = Pending<std::io::Result<()>>;
+    ///
+    ///     fn into_future(self) -> Self::IntoFuture {
+    ///         // ... listens on `self.port` ...
+    ///         # let _ = self.port;
+    ///         pending()
+    ///     }
+    /// }
+    ///
+    /// let scope = CancelScope::new();
+    /// scope.cancel();
+    /// assert!(Serve { port: 80 }.until(scope.token()).await.is_err());
+    /// # });
+    /// ```
+    fn until<L: IntoFuture>(self, limit: L) -> Until<Self::IntoFuture, L::IntoFuture> {
+        Until::new(self.into_future(), limit.into_future())
     }
 }
 
-impl<F: Future> FutureUntil for F {}
+impl<F: IntoFuture> FutureUntil for F {}
 
 pin_project! {
     /// A stream with a limit: the stream of [`StreamUntil::until`]. It ends when the limit does; the

@@ -5,7 +5,7 @@
 mod common;
 
 use core::cell::Cell;
-use core::future::{Future, IntoFuture as _, Pending, pending, poll_fn, ready};
+use core::future::{Future, IntoFuture, Pending, Ready, pending, poll_fn, ready};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
@@ -510,6 +510,87 @@ mod limits {
         let stuck = counted(&polls, Poll::<()>::Pending).until(over.token()).work_first();
         assert!(pollster::block_on(stuck).is_err());
         assert_eq!(polls.get(), 3);
+    }
+
+    /// What `.await` makes a future of, and nothing else does: as the servers of web frameworks.
+    struct Serve<'a>(&'a Cell<u32>, Poll<u8>);
+
+    impl<'a> IntoFuture for Serve<'a> {
+        type Output = u8;
+        type IntoFuture = Pin<Box<dyn Future<Output = u8> + 'a>>;
+
+        fn into_future(self) -> Self::IntoFuture {
+            Box::pin(counted(self.0, self.1))
+        }
+    }
+
+    #[test]
+    fn what_becomes_a_future_may_have_a_limit() {
+        let (open, over, polls) = (CancelScope::new(), scope_with("over"), Cell::new(0));
+        let serve = || Serve(&polls, Poll::Ready(7));
+        assert_eq!(pollster::block_on(serve().until(open.token())).unwrap(), 7);
+        assert_eq!(polls.get(), 1);
+        let stopped = pollster::block_on(serve().until(over.token())).unwrap_err();
+        assert_eq!((stopped.to_string().as_str(), polls.get()), ("over", 1));
+        assert_eq!(pollster::block_on(serve().until(over.token()).work_first()).unwrap(), 7);
+        let bell = Bell::new();
+        let mut run = Serve(&polls, Poll::Pending).until(open.token());
+        assert!(poll(&mut run, &bell.waker()).is_pending() && !run.is_terminated());
+        open.cancel();
+        assert!(bell.rings() == 1 && look(&mut run).is_ready() && run.is_terminated());
+    }
+
+    /// Each `until` is found without a hint, and is the one that was meant: of a wait its own, of all else that of
+    /// the trait. In generic code a future has the type that it is given, and so its limit.
+    #[test]
+    fn every_until_is_found_without_a_hint() {
+        fn of_any<F: Future, L: Future>(future: F, limit: L) -> Until<F, L> {
+            future.until(limit)
+        }
+        fn of_all<F: IntoFuture>(
+            work: F,
+            token: &CancelToken,
+        ) -> Until<F::IntoFuture, WaitReason<&CancelToken>> {
+            work.until(token)
+        }
+        let (scope, group, signal) = (scope_with("over"), WaitGroup::new(), Signal::new());
+        let (token, _guard) = (scope.token(), group.guard());
+
+        // A plain future, by value, by reference, in a box.
+        let mut plain = ready(7);
+        let lent: Until<&mut Ready<u8>, _> = (&mut plain).until(token);
+        assert!(pollster::block_on(lent).is_err());
+        let moved: Until<Ready<u8>, WaitReason<&CancelToken>> = plain.until(token);
+        assert!(pollster::block_on(moved).is_err());
+        let boxed: Pin<Box<dyn Future<Output = u8>>> = Box::pin(async { 7 });
+        let boxed: Until<Pin<Box<dyn Future<Output = u8>>>, _> = boxed.until(token.clone());
+        assert!(pollster::block_on(boxed).is_err());
+        assert!(pollster::block_on(of_any(async { 7 }, pending::<()>())).is_ok());
+        assert!(pollster::block_on(of_all(async { 7 }, token)).is_err());
+        assert!(pollster::block_on(of_all(Serve(&Cell::new(0), Poll::Ready(7)), token)).is_err());
+
+        // A wait has its own, and so has a wait with a limit.
+        let unfinished = pollster::block_on(group.wait().until(token)).unwrap_err();
+        assert_eq!((unfinished.left, unfinished.by.to_string().as_str()), (1, "over"));
+        let twice = pollster::block_on(signal.closed().until(pending::<()>()).until(token));
+        assert_eq!(twice.unwrap_err().left, 0);
+        let own: winddown::future::WaitUntil<WaitReason<&CancelToken>, _> =
+            token.into_future().until(ready(()));
+        assert!(pollster::block_on(own).is_ok(), "a wait is looked at first");
+
+        // A token, lent or owned, is no wait: the limit is looked at first.
+        let lent: Until<WaitReason<&CancelToken>, _> = token.until(ready("limit"));
+        let owned: Until<WaitReason, _> = token.clone().until(ready("limit"));
+        assert_eq!(pollster::block_on(lent).unwrap_err(), "limit");
+        assert_eq!(pollster::block_on(owned).unwrap_err(), "limit");
+        let cancelled = pollster::block_on(token.until(&CancelToken::never())).unwrap();
+        assert_eq!(cancelled.to_string(), "over");
+
+        // A future with a limit may have another; a stream has that of streams.
+        let nested = pollster::block_on(async { 7 }.until(pending::<()>()).until(token));
+        assert!(nested.is_err());
+        let mut items = stream::iter([1, 2]).until(token);
+        assert_eq!(items.next().now_or_never(), Some(None));
     }
 
     /// S2.14: the work is stopped where it is, and woken for it.
