@@ -134,11 +134,11 @@ no!(Unfinished<Neither>: Send, Sync);
 no!(Overflow: Default);
 no!(Unbalanced: Default);
 
-// The ends of a scope. Only the observer's can be compared; none is made from nothing but a root.
+// The ends of a scope. Handles can be compared; none is made from nothing but a root.
 yes!(CancelScope: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Default, Debug);
 no!(CancelScope: Clone, Copy, PartialEq, core::ops::Deref);
-yes!(Canceller: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Debug);
-no!(Canceller: Copy, Default);
+yes!(Canceller: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, PartialEq, Eq, Hash, Debug);
+no!(Canceller: Copy, Default, PartialOrd);
 yes!(CancelToken: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, PartialEq, Eq, Hash, Debug);
 no!(CancelToken: Copy, Default, PartialOrd);
 yes!(Registration: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Debug);

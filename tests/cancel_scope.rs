@@ -74,6 +74,77 @@ mod authority {
         assert!(!orphan.is_cancelled() && !format!("{orphan:?}").contains("Dropped"));
     }
 
+    /// The way back from `detach`: the same scope, whose drop cancels again.
+    #[test]
+    fn a_canceller_that_becomes_a_scope_cancels_when_dropped() {
+        let scope = CancelScope::new();
+        let (token, below) = (scope.token().clone(), scope.token().child());
+        let again = scope.detach().into_scope();
+        assert_eq!(again.token(), &token);
+        assert!(!token.is_cancelled());
+        let again = again.detach().into_scope();
+        drop(again);
+        assert!(matches!(token.reason(), Some(Reason::Dropped)));
+        assert!(matches!(below.token().reason(), Some(Reason::Dropped)));
+        // One that was cancelled keeps its reason.
+        let scope = CancelScope::new();
+        let canceller = scope.canceller();
+        canceller.cancel_with("enough").unwrap();
+        drop((canceller.clone().into_scope(), scope));
+        assert_eq!(text(canceller.token()).unwrap(), "enough");
+    }
+
+    /// Of several scopes of one node the first that is dropped cancels, with the original or without it; waits
+    /// and callbacks hear of it once.
+    #[test]
+    fn the_first_scope_of_one_node_that_is_dropped_cancels() {
+        for first in 0..3 {
+            let scope = CancelScope::new();
+            let (token, canceller) = (scope.token().clone(), scope.canceller());
+            let (ran, bell) = (Arc::new(AtomicUsize::new(0)), Bell::new());
+            let counts = Arc::clone(&ran);
+            let _callback = token.on_cancel(move || {
+                counts.fetch_add(1, Ordering::Relaxed);
+            });
+            let mut wait = token.cancelled();
+            assert!(poll(&mut wait, &bell.waker()).is_pending());
+            let mut scopes = vec![canceller.clone().into_scope(), scope, canceller.into_scope()];
+            drop(scopes.swap_remove(first));
+            assert!(matches!(token.reason(), Some(Reason::Dropped)));
+            drop(scopes);
+            assert_eq!((ran.load(Ordering::Relaxed), bell.rings()), (1, 1));
+        }
+    }
+
+    #[test]
+    fn a_child_of_a_canceller_is_one_of_its_scope() {
+        let canceller = CancelScope::new().detach();
+        let (child, other) = (canceller.child(), canceller.child());
+        assert_ne!(child.token(), canceller.token());
+        drop(other);
+        assert!(!canceller.token().is_cancelled() && !child.token().is_cancelled());
+        canceller.cancel_with("from above").unwrap();
+        assert_eq!(text(child.token()).unwrap(), "from above");
+        assert!(canceller.child().token().is_cancelled(), "from birth");
+    }
+
+    #[test]
+    fn cancellers_are_equal_if_they_cancel_the_same_scope() {
+        let (scope, other) = (CancelScope::new(), CancelScope::new());
+        let canceller = scope.canceller();
+        assert_eq!(canceller, canceller.clone());
+        assert_eq!(canceller, scope.canceller().into_scope().detach());
+        assert_ne!(canceller, other.canceller());
+        assert_ne!(canceller, canceller.child().detach());
+        #[allow(clippy::mutable_key_type, reason = "the docs promise that it is sound")]
+        let mut names = HashMap::from([(canceller.clone(), "scope"), (other.canceller(), "other")]);
+        assert!(look(&mut scope.token().cancelled()).is_pending());
+        scope.cancel();
+        assert_eq!(names.get(&canceller), Some(&"scope"));
+        assert_eq!(names.remove(&other.detach()), Some("other"));
+        assert_eq!(names.insert(scope.detach(), "again"), Some("scope"));
+    }
+
     #[test]
     fn a_canceller_cancels_when_asked_and_not_when_dropped() {
         let scope = CancelScope::new();

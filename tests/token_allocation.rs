@@ -44,7 +44,8 @@ mod nothing_is_paid {
             let (token, canceller) = (child.token().clone(), child.canceller());
             assert!(!token.is_cancelled() && token.reason().is_none() && token.check().is_ok());
             assert_eq!((token.deadline(), token.value::<u8>()), (None, None));
-            assert_eq!(token, token.clone());
+            assert_eq!((&token, &canceller), (&token.clone(), &child.canceller()));
+            let _ = child.canceller().into_scope().detach();
             drop((token.cancelled(), token.clone().cancelled_owned(), (&token).into_future()));
             drop(token.into_future());
             let token = child.token();

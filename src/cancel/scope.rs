@@ -143,7 +143,7 @@ impl CancelScope {
         self.inner().clone()
     }
 
-    /// Gives up that dropping the scope cancels it.
+    /// Gives up that dropping the scope cancels it. [`Canceller::into_scope`] is the way back.
     ///
     /// # Availability
     ///
@@ -263,7 +263,29 @@ impl Drop for CancelScope {
 
 /// A handle that cancels a scope when asked, and does nothing when it is dropped. It may be used, and
 /// cloned, in interrupts.
-#[derive(Clone, Debug)]
+///
+/// Two cancellers are equal if they cancel the same scope. As with a [`CancelToken`], equality and hash depend on
+/// the scope alone, so a canceller is a sound key, although it has interior mutability.
+///
+/// # Examples
+///
+/// A registry of running requests, from which one can be stopped:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use winddown::{CancelScope, Canceller};
+///
+/// let server = CancelScope::new();
+/// let mut running: HashMap<u64, Canceller> = HashMap::new();
+/// let tokens = [1, 2].map(|id| {
+///     let request = server.token().child().detach();
+///     running.insert(id, request.clone());
+///     request.token().clone()
+/// });
+/// running[&2].cancel();
+/// assert_eq!(tokens.each_ref().map(|token| token.is_cancelled()), [false, true]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Canceller {
     token: CancelToken,
 }
@@ -276,6 +298,45 @@ impl Canceller {
     /// Everywhere, interrupts included.
     pub fn token(&self) -> &CancelToken {
         &self.token
+    }
+
+    /// A scope below this one: [`CancelToken::child`] of its token.
+    ///
+    /// # Availability
+    ///
+    /// As [`CancelToken::child`].
+    pub fn child(&self) -> CancelScope {
+        self.token.child()
+    }
+
+    /// The way back from [`CancelScope::detach`]: a scope, whose **drop cancels**, with
+    /// [`Reason::Dropped`]. It is the same scope, not one below it.
+    ///
+    /// Clones of the canceller stay what they are. If several of them are turned into scopes, the first that is
+    /// dropped cancels.
+    ///
+    /// # Availability
+    ///
+    /// Everywhere, interrupts included.
+    ///
+    /// # Examples
+    ///
+    /// A drop guard for a part of the work only:
+    ///
+    /// ```
+    /// use winddown::{CancelScope, Reason};
+    ///
+    /// let canceller = CancelScope::new().detach();
+    /// let guard = canceller.clone().into_scope();
+    /// // ... a part that must not be left by `?` or a panic without a cancel ...
+    /// let _ = guard.detach();
+    /// assert!(!canceller.token().is_cancelled());
+    ///
+    /// drop(canceller.clone().into_scope());
+    /// assert!(matches!(canceller.token().reason(), Some(Reason::Dropped)));
+    /// ```
+    pub fn into_scope(self) -> CancelScope {
+        CancelScope { canceller: Some(self) }
     }
 
     /// As [`CancelScope::cancel`], interrupts included.
