@@ -119,7 +119,6 @@ impl CancelToken {
     ///
     /// Everywhere, interrupts included. One load, and one more for each scope above that is open.
     #[inline]
-    #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.node.as_ref().is_some_and(|node| node.found().is_some())
     }
