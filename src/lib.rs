@@ -37,6 +37,8 @@ mod cancel;
 
 mod group;
 
+#[cfg(any(doc, doctest))]
+pub mod docs;
 pub mod future;
 
 pub use cancel::{CancelScope, CancelToken, Cancelled, Canceller, Reason, Registration};
