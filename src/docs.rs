@@ -4,7 +4,8 @@
 // The pages of `docs/`, beside the API and as doctests; a build of the crate leaves them out. They link to each
 // other by reference, `[text][shutdown]`, and end with definitions for a reader of the files
 // (`[shutdown]: shutdown.md`). Markdown takes the first definition of a name, so those of `links.md`, which come
-// before each page, lead a reader of the documentation to the module of that page.
+// before each page, lead a reader of the documentation to the module of that page. A test that fails is named after
+// its module, with `links.md` for the file; its line is that of the page plus the lines of `links.md`.
 macro_rules! page {
     ($name:ident, $file:literal) => {
         #[doc = include_str!("docs/links.md")]
