@@ -253,6 +253,37 @@ fn an_entry_that_loses_its_exchange_spreads_the_count() {
     });
 }
 
+/// Rules 4 and 16: two tasks bring others in at once; the clone that was slower spreads the count, beside a close
+/// that seals it or folds it.
+///
+/// Edges: A, H.
+///
+/// Mutants: `shards-lost-clone-counts-twice`.
+#[test]
+fn a_clone_spreads_the_count_beside_a_close() {
+    check(|| {
+        let works = Arc::new([Work::default()]);
+        let (group, finale) = group_with(&works);
+        let guards = [(); 2].map(|()| group.guard().unwrap());
+        let [guard, other] = guards;
+        let worker = thread::spawn(move || {
+            let clone = guard.clone();
+            count_on_shard(1);
+            drop(guard);
+            assert!(!clone.group().is_drained());
+            works[0].finish();
+            drop(clone);
+        });
+        let clone = other.clone();
+        drop(other);
+        group.close();
+        drop(clone);
+        worker.join().unwrap();
+        assert!(group.is_drained());
+        finale.assert_over();
+    });
+}
+
 /// Two entries that lose their exchanges spread the count at the same time: one puts its shards in place, and
 /// the other one finds them.
 ///

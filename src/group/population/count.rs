@@ -10,11 +10,12 @@
 //!
 //! * The word is the only one that tells who is the last. Before the fold it is not closed. During the fold it
 //!   holds `BIAS`, which one exchange adds together with `CLOSED`. After the fold it counts everybody.
-//! * The count of the word is never below zero. A task that entered on a shard leaves on the word only if that
-//!   shard is closed, after `BIAS` was added: the thread that drops its guard sees the shards, since the entry
-//!   saw them and happens before the drop.
-//! * The count of a shard means nothing alone, and may wrap: a task may enter on one core and leave on
-//!   another. The sum of all is exact, modulo the width of the field.
+//! * The count of the word is never below zero. A task that entered on a shard leaves on the word only if the
+//!   shard of the thread that drops its guard is closed, after `BIAS` was added: that thread sees the shards,
+//!   since the entry saw them and happens before the drop.
+//! * The count of a shard means nothing alone, and may be below zero: a task may enter on one core and leave on
+//!   another. The sum of all is exact. During the fold the word holds a part of it, and `BIAS`. `BIAS` is 2^61:
+//!   tasks would have to move from one core to another for years to outweigh it.
 //!
 //! **A thread that closes seals or folds, before it says that the door is closed.** If it seals, there will
 //! never be shards. So no thread spreads a count that nobody folds.
