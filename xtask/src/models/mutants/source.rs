@@ -157,7 +157,8 @@ fn list_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             list_files(&path, files)?;
-        } else {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            // The rest is what pages of the documentation include.
             files.push(path);
         }
     }
