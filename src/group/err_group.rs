@@ -8,21 +8,22 @@ use core::fmt;
 use core::future::IntoFuture;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
+use crate::cancel::reason::Reason;
 use crate::error::{ChildError, Refused};
 use crate::group::{TaskGroup, TaskGroupBuilder, WaitDrained};
 use crate::park::deferred::Deferred;
 use crate::park::wait::named_wait;
 use crate::sync::{Arc, run_both};
-use store::Store;
+use store::{Explain, Store, explained};
 
 pub use errors::Errors;
 pub use track::TrackedErr;
 
 /// A [`TaskGroup`] whose tasks return `Result<(), E>`.
 ///
-/// The first error cancels the rest ([`cancel_on_error`](TaskGroupBuilder::cancel_on_error)). All are
-/// kept, up to a bound ([`keep_errors`](TaskGroupBuilder::keep_errors)); the rest are counted. Whoever
-/// joins gets the same answer.
+/// The first error cancels the rest ([`cancel_on_error`](TaskGroupBuilder::cancel_on_error)), and may tell them
+/// what failed ([`build_err_with`](TaskGroupBuilder::build_err_with)). All are kept, up to a bound
+/// ([`keep_errors`](TaskGroupBuilder::keep_errors)); the rest are counted. Every `join` gives the same answer.
 ///
 /// Everything else is the group's: see [`group`](Self::group). Clones are handles, as of a
 /// [`TaskGroup`].
@@ -112,17 +113,26 @@ impl<E> ErrGroup<E> {
     ///
     /// # Panics
     ///
-    /// Only with the panic of a waker or callback that the first error's cancel ran, or of the drop of an
-    /// error beyond the bound; by then the error has been recorded.
+    /// Only with the panic of a waker or callback that the first error's cancel ran, of the drop of an
+    /// error beyond the bound, or of the function that makes the reason
+    /// ([`build_err_with`](TaskGroupBuilder::build_err_with)); by then the error has been recorded, or dropped
+    /// if it came too late.
     ///
     /// # Availability
     ///
     /// Everywhere but in interrupts; it allocates.
     pub fn record(&self, error: E) -> Result<(), E> {
-        let mut deferred = Deferred::new();
-        let beyond = self.store.record(error, &self.group, &mut deferred)?;
-        run_both(|| deferred.run(), || drop(beyond));
-        Ok(())
+        let mut outcome = Ok(());
+        explained(self.store.explain(&self.group), error, |error, reason| {
+            let (mut deferred, mut reason) = (Deferred::new(), Some(reason));
+            let recorded = self.store.record(error, &mut reason, &self.group, &mut deferred);
+            let beyond = recorded.unwrap_or_else(|error| {
+                outcome = Err(error);
+                None
+            });
+            run_both(|| deferred.run(), || run_both(|| drop(beyond), || drop(reason)));
+        });
+        outcome
     }
 
     /// Closes the door, at the first poll or block, and waits until the group is drained. The same
@@ -180,8 +190,9 @@ impl<E> RefUnwindSafe for ErrGroup<E> {}
 
 /// For groups with errors.
 impl TaskGroupBuilder {
-    /// Whether the first error cancels the group, with [`Reason::Failed`](crate::Reason::Failed): true unless said otherwise.
-    /// It matters to [`build_err`](Self::build_err) alone.
+    /// Whether the first error cancels the group, with [`Reason::Failed`] or with what
+    /// [`build_err_with`](Self::build_err_with) makes of it: true unless said otherwise. It matters to groups with
+    /// errors alone.
     ///
     /// # Availability
     ///
@@ -211,8 +222,55 @@ impl TaskGroupBuilder {
     ///
     /// As [`build`](Self::build).
     #[track_caller]
-    pub fn build_err<E: Send + Sync + 'static>(mut self) -> ErrGroup<E> {
-        let store = Store::of(&mut self);
+    pub fn build_err<E: Send + Sync + 'static>(self) -> ErrGroup<E> {
+        self.build_explained(None)
+    }
+
+    /// [`build_err`](Self::build_err), where `reason` makes the [`Reason`] with which the first error cancels
+    /// the group: so the other tasks can tell what failed. The error itself stays in the group.
+    ///
+    /// `reason` is called where an error is recorded, before it is, in no lock, and only while the group is
+    /// not cancelled. If several errors come at the same time, it is called for each, and one of the reasons
+    /// is taken. It must not wait for its own group: the task that failed is still inside.
+    ///
+    /// It is a plain function, or a closure that captures nothing, so that the group holds nothing more that
+    /// is dropped or shared. What a text needs beside the error belongs into the error.
+    ///
+    /// # Panics
+    ///
+    /// As [`build`](Self::build). A panic of `reason` goes on from the call that recorded the error, when the
+    /// error is recorded, the group is cancelled with [`Reason::Failed`], and the task is counted out. It does
+    /// not count as a panic of that task.
+    ///
+    /// # Availability
+    ///
+    /// As [`build`](Self::build).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io;
+    /// use winddown::TaskGroup;
+    ///
+    /// let group = TaskGroup::builder().build_err_with(|error: &io::Error| error.to_string().into());
+    /// let sibling = group.group().guard().unwrap();
+    /// group.record(io::Error::other("the disk is full")).unwrap();
+    /// let cancelled = sibling.token().check().unwrap_err();
+    /// assert_eq!(cancelled.to_string(), "the disk is full");
+    /// drop(sibling);
+    /// assert_eq!(group.join().block().unwrap_err().iter().count(), 1);
+    /// ```
+    #[track_caller]
+    pub fn build_err_with<E: Send + Sync + 'static>(self, reason: fn(&E) -> Reason) -> ErrGroup<E> {
+        self.build_explained(Some(reason))
+    }
+
+    #[track_caller]
+    fn build_explained<E: Send + Sync + 'static>(
+        mut self,
+        explain: Option<Explain<E>>,
+    ) -> ErrGroup<E> {
+        let store = Store::of(&mut self, explain);
         ErrGroup { group: self.build(), store }
     }
 }
@@ -230,13 +288,53 @@ impl TaskGroup {
     /// As [`child`](Self::child).
     #[track_caller]
     pub fn child_err<E: Send + Sync + 'static>(&self) -> Result<ErrGroup<E>, Refused> {
-        let mut builder = Self::builder();
-        let store = Store::of(&mut builder);
-        match self.child_with(builder) {
-            Ok(group) => Ok(ErrGroup { group, store }),
+        match self.child_explained(Self::builder(), None) {
+            Ok(group) => Ok(group),
             Err(ChildError::Refused(refused)) => Err(refused),
             Err(ChildError::NotARoot) => unreachable!("a new builder has neither parent nor links"),
         }
+    }
+
+    /// [`child_err`](Self::child_err) with a limit, a finaliser and the rest of what a builder says, and with the
+    /// `reason` of [`build_err_with`](TaskGroupBuilder::build_err_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`child_with`](Self::child_with).
+    ///
+    /// # Availability
+    ///
+    /// As [`child`](Self::child).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::TaskGroup;
+    ///
+    /// let service = TaskGroup::new();
+    /// let builder = TaskGroup::builder().keep_errors(1);
+    /// let batch = service.child_err_with(builder, |error: &String| error.as_str().into()).unwrap();
+    /// batch.record("no such row".into()).unwrap();
+    /// assert_eq!(batch.group().token().check().unwrap_err().to_string(), "no such row");
+    /// assert!(!service.token().is_cancelled());
+    /// ```
+    #[track_caller]
+    pub fn child_err_with<E: Send + Sync + 'static>(
+        &self,
+        builder: TaskGroupBuilder,
+        reason: fn(&E) -> Reason,
+    ) -> Result<ErrGroup<E>, ChildError> {
+        self.child_explained(builder, Some(reason))
+    }
+
+    #[track_caller]
+    fn child_explained<E: Send + Sync + 'static>(
+        &self,
+        mut builder: TaskGroupBuilder,
+        explain: Option<Explain<E>>,
+    ) -> Result<ErrGroup<E>, ChildError> {
+        let store = Store::of(&mut builder, explain);
+        Ok(ErrGroup { group: self.child_with(builder)?, store })
     }
 }
 

@@ -31,17 +31,18 @@
 //!    allocation until the pile is sealed, and none lands later: memory ends before the count does.
 //!
 //! The drop of an error is foreign code and may panic. It comes last in every operation here, when the
-//! error is counted, or the store sealed and its answer there.
+//! error is counted, or the store sealed and its answer there; and so does the drop of a reason that was not
+//! the first. The function that makes the reason of a cancel comes before all of it ([`explained`]).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::iter;
+use core::{iter, mem};
 
 use crate::cancel::reason::Reason;
 use crate::group::{Seal, TaskGroup, TaskGroupBuilder};
 use crate::park::deferred::Deferred;
 use crate::signal::Signal;
-use crate::sync::{Arc, AtomicUsize, Layers, Ordering, Pile};
+use crate::sync::{Arc, AtomicUsize, Layers, Ordering, Pile, run_to_end};
 
 /// How many errors are kept, unless `keep_errors` says otherwise.
 const KEEP: usize = 32;
@@ -62,8 +63,33 @@ pub(super) struct Store<E> {
     dropped: AtomicUsize,
     keep: usize,
     cancels: bool,
+    /// Makes the reason of the cancel; `Reason::Failed` without it.
+    explain: Option<Explain<E>>,
     /// What there was when the store was sealed. Closed by the seal.
     answer: Signal<Kept<E>>,
+}
+
+/// Makes the reason with which an error cancels the group. A pointer: there is nothing to allocate for it, and
+/// nothing to drop with the store.
+pub(super) type Explain<E> = fn(&E) -> Reason;
+
+/// Has the reason of `error` made, and calls `record` with both.
+///
+/// `explain` is foreign code, and runs while nothing has changed yet. If it panics, the reason is
+/// `Reason::Failed`; the panic goes on when `record` is done, and is not that of the task that failed.
+pub(super) fn explained<E>(explain: Option<Explain<E>>, error: E, record: impl FnOnce(E, Reason)) {
+    let Some(explain) = explain else { return record(error, Reason::Failed) };
+    let (mut is_asked, mut reason, mut rest) = (false, Reason::Failed, Some((error, record)));
+    run_to_end(|| {
+        match &rest {
+            Some((error, _)) if !mem::replace(&mut is_asked, true) => reason = explain(error),
+            _ => {
+                let Some((error, record)) = rest.take() else { return false };
+                record(error, mem::replace(&mut reason, Reason::Failed));
+            }
+        }
+        true
+    });
 }
 
 /// What a sealed store has.
@@ -74,13 +100,14 @@ pub(super) struct Kept<E> {
 
 impl<E: Send + Sync + 'static> Store<E> {
     /// The store of a group that is to be built; the drain seals it.
-    pub(super) fn of(builder: &mut TaskGroupBuilder) -> Arc<Self> {
+    pub(super) fn of(builder: &mut TaskGroupBuilder, explain: Option<Explain<E>>) -> Arc<Self> {
         let store = Arc::new(Self {
             landed: AtomicUsize::new(0),
             errors: Pile::new(),
             dropped: AtomicUsize::new(0),
             keep: builder.keep_errors.unwrap_or(KEEP),
             cancels: !builder.keeps_going,
+            explain,
             answer: Signal::typed(),
         });
         builder.seal = Some(Box::new(SealOf(Arc::clone(&store))));
@@ -108,11 +135,18 @@ impl<E: Send + Sync + 'static> Seal for SealOf<E> {
 }
 
 impl<E> Store<E> {
+    /// What is to make the reason of an error that comes now. None if that error would cancel nothing.
+    pub(super) fn explain(&self, group: &TaskGroup) -> Option<Explain<E>> {
+        self.explain.filter(|_| self.cancels && !group.token().is_cancelled())
+    }
+
     /// Records `error`, and cancels the group if that is asked for. What is beyond the bound comes back, to
-    /// be dropped as foreign code; so does, as an error, what comes too late.
+    /// be dropped as foreign code; so does, as an error, what comes too late. The reason is taken if the
+    /// group is cancelled with it; if it is not, the caller drops it, as foreign code too.
     pub(super) fn record(
         &self,
         error: E,
+        reason: &mut Option<Reason>,
         group: &TaskGroup,
         deferred: &mut Deferred,
     ) -> Result<Option<E>, E> {
@@ -128,9 +162,9 @@ impl<E> Store<E> {
         } else {
             return Err(error);
         };
-        if self.cancels {
-            // Only the first cancel gives the reason.
-            let _ = group.cancel_into(Reason::Failed, deferred);
+        if let Some(new) = reason.take_if(|_| self.cancels) {
+            // Only the first cancel gives the reason; a later one comes back.
+            *reason = group.cancel_into(new, deferred).err();
         }
         Ok(beyond)
     }

@@ -8,7 +8,8 @@ use core::task::{Context, Poll};
 use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
-use super::store::Store;
+use super::store::{Store, explained};
+use crate::cancel::reason::Reason;
 use crate::combine::Tracked;
 use crate::group::TaskGuard;
 use crate::park::deferred::Deferred;
@@ -23,7 +24,7 @@ pin_project! {
     /// # Panics
     ///
     /// When polled again after it was ready. As [`Tracked`](crate::future::Tracked), also with the panic of
-    /// what its error's cancel ran.
+    /// what its error's cancel ran, or of the function that made the reason of that.
     #[must_use = "does nothing unless awaited or polled"]
     pub struct TrackedErr<F, E> {
         #[pin]
@@ -38,6 +39,24 @@ pub(super) struct Inside<E> {
     guard: TaskGuard,
 }
 
+impl<E> Inside<E> {
+    /// Records what the task failed with, if it did, and counts it out.
+    #[inline]
+    fn leave(self, failure: Option<(E, Reason)>) {
+        let Self { store, guard } = self;
+        let (mut deferred, mut beyond, mut reason) = (Deferred::new(), None, None);
+        if let Some((error, new)) = failure {
+            reason = Some(new);
+            // It is not refused: the group is not drained, since we are inside.
+            beyond = store.record(error, &mut reason, guard.group(), &mut deferred).ok();
+        }
+        drop(store);
+        // The task is over: a panic of foreign code from here on is not its own.
+        guard.leave_into(&mut deferred);
+        run_both(|| deferred.run(), || run_both(|| drop(beyond), || drop(reason)));
+    }
+}
+
 impl<F, E> TrackedErr<F, E> {
     pub(super) fn new(future: F, guard: TaskGuard, store: Arc<Store<E>>) -> Self {
         Self { tracked: Tracked::new(future, Inside { store, guard }) }
@@ -48,16 +67,12 @@ impl<F: Future<Output = Result<(), E>>, E> Future for TrackedErr<F, E> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.project().tracked.poll_then(cx, |outcome, Inside { store, guard }| {
-            let (mut deferred, mut beyond) = (Deferred::new(), None);
-            if let Err(error) = outcome {
-                // It is not refused: the group is not drained, since we are inside.
-                beyond = store.record(error, guard.group(), &mut deferred).ok();
+        self.project().tracked.poll_then(cx, |outcome, inside| match outcome {
+            Ok(()) => inside.leave(None),
+            Err(error) => {
+                let explain = inside.store.explain(inside.guard.group());
+                explained(explain, error, |error, reason| inside.leave(Some((error, reason))));
             }
-            drop(store);
-            // The task is over: a panic of foreign code from here on is not its own.
-            guard.leave_into(&mut deferred);
-            run_both(|| deferred.run(), || drop(beyond));
         })
     }
 }
