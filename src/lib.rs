@@ -21,6 +21,15 @@ compile_error!(
     "the list of winddown's feature `holders` needs a lock: enable its feature `std`, or `critical-section` on targets without std"
 );
 
+// event-listener guards its list by a spinlock then.
+#[cfg(all(
+    target_os = "none",
+    not(any(feature = "std", feature = "critical-section", winddown_spinlock))
+))]
+compile_error!(
+    "without winddown's feature `critical-section` waits take a spinlock, and an interrupt that meets it locked hangs: enable `critical-section`, or, if neither interrupts nor preempted tasks use winddown, set `--cfg winddown_spinlock`"
+);
+
 // Four wings between the platform and the names, in dependency order: each knows only those above it.
 mod sync;
 

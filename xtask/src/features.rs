@@ -95,7 +95,7 @@ pub(crate) fn is_possible(set: &[String]) -> bool {
 }
 
 /// Such a build ends with an error of this crate that says what to choose.
-fn refused(check: Cmd<'_>, choose: &str) -> Result<()> {
+pub(crate) fn refused(check: Cmd<'_>, choose: &str) -> Result<()> {
     let name = check.to_string();
     let output = check.ignore_status().output()?;
     let errors = String::from_utf8_lossy(&output.stderr);

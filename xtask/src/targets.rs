@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use xshell::{Cmd, Shell, cmd};
 
+use crate::features;
+
 /// How much of it.
 #[derive(Debug, Default, Args)]
 pub(crate) struct TargetArgs {
@@ -25,6 +27,9 @@ const NEEDED: [(&str, &str); 4] = [
     ("/usr/bin/node", "nodejs"),
 ];
 
+/// Targets without an operating system.
+const BARE_METAL: [&str; 2] = ["x86_64-unknown-none", "aarch64-unknown-none"];
+
 /// For the tests on 32 bits.
 const NEEDED_FOR_32_BITS: (&str, &str) = ("/usr/lib32/Scrt1.o", "gcc-multilib");
 
@@ -38,15 +43,11 @@ pub(crate) fn targets(sh: &Shell, args: &TargetArgs) -> Result<()> {
         let packages = packages.join(" ");
         bail!("missing; get it with\n  apt-get install -y --no-install-recommends {packages}");
     }
-    for target in ["x86_64-unknown-none", "aarch64-unknown-none"] {
-        let features = ["--no-default-features", "--features", "critical-section,holders"];
-        with_std(
-            cmd!(sh, "/usr/bin/cargo build --locked -Zbuild-std=core,alloc {features...}"),
-            target,
-        )
-        .run()?;
+    for target in BARE_METAL {
+        bare_metal(sh, "build", target, "critical-section,holders").run()?;
         println!("{target}: builds");
     }
+    spinlock(sh)?;
     wasm(sh)?;
     if for_32_bits.is_some() {
         // The tests of the examples run what is there; and alone, they would build it for the host.
@@ -56,6 +57,23 @@ pub(crate) fn targets(sh: &Shell, args: &TargetArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A build for bare metal without a critical section is refused, unless its user allows the spinlock.
+fn spinlock(sh: &Shell) -> Result<()> {
+    let [target, _] = BARE_METAL;
+    features::refused(bare_metal(sh, "check", target, ""), "set `--cfg winddown_spinlock`")?;
+    let allowed = bare_metal(sh, "check", target, "");
+    allowed.env("RUSTFLAGS", "--cfg winddown_spinlock").run()?;
+    println!("{target}, with a spinlock: builds if that is allowed");
+    Ok(())
+}
+
+/// `what`, a command of cargo, for `target`, without `std`.
+fn bare_metal<'a>(sh: &'a Shell, what: &str, target: &str, features: &str) -> Cmd<'a> {
+    let features = ["--no-default-features", "--features", features];
+    let cargo = cmd!(sh, "/usr/bin/cargo {what} --locked -Zbuild-std=core,alloc {features...}");
+    with_std(cargo, target)
 }
 
 /// Runs the program in `executors/wasm` in node, without and with the feature `holders`.
