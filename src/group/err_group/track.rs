@@ -9,10 +9,9 @@ use futures_core::FusedFuture;
 use pin_project_lite::pin_project;
 
 use super::store::{Store, explained};
-use crate::cancel::reason::Reason;
 use crate::combine::Tracked;
 use crate::group::TaskGuard;
-use crate::park::deferred::Deferred;
+use crate::park::deferred::{Deferred, and_then_run};
 use crate::sync::{Arc, run_both};
 
 pin_project! {
@@ -40,20 +39,28 @@ pub(super) struct Inside<E> {
 }
 
 impl<E> Inside<E> {
-    /// Records what the task failed with, if it did, and counts it out.
+    /// Counts the task out.
     #[inline]
-    fn leave(self, failure: Option<(E, Reason)>) {
+    fn leave(self) {
         let Self { store, guard } = self;
-        let (mut deferred, mut beyond, mut reason) = (Deferred::new(), None, None);
-        if let Some((error, new)) = failure {
-            reason = Some(new);
-            // It is not refused: the group is not drained, since we are inside.
-            beyond = store.record(error, &mut reason, guard.group(), &mut deferred).ok();
-        }
         drop(store);
-        // The task is over: a panic of foreign code from here on is not its own.
-        guard.leave_into(&mut deferred);
-        run_both(|| deferred.run(), || run_both(|| drop(beyond), || drop(reason)));
+        and_then_run(|deferred| guard.leave_into(deferred));
+    }
+
+    /// Records what the task failed with, and counts it out.
+    #[cold]
+    fn fail(self, error: E) {
+        let explain = self.store.explain(self.guard.group());
+        explained(explain, error, |error, reason| {
+            let Self { store, guard } = self;
+            let (mut deferred, mut reason) = (Deferred::new(), Some(reason));
+            // It is not refused: the group is not drained, since we are inside.
+            let beyond = store.record(error, &mut reason, guard.group(), &mut deferred).ok();
+            drop(store);
+            // The task is over: a panic of foreign code from here on is not its own.
+            guard.leave_into(&mut deferred);
+            run_both(|| deferred.run(), || run_both(|| drop(beyond), || drop(reason)));
+        });
     }
 }
 
@@ -68,11 +75,8 @@ impl<F: Future<Output = Result<(), E>>, E> Future for TrackedErr<F, E> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.project().tracked.poll_then(cx, |outcome, inside| match outcome {
-            Ok(()) => inside.leave(None),
-            Err(error) => {
-                let explain = inside.store.explain(inside.guard.group());
-                explained(explain, error, |error, reason| inside.leave(Some((error, reason))));
-            }
+            Ok(()) => inside.leave(),
+            Err(error) => inside.fail(error),
         })
     }
 }
