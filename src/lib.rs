@@ -1,3 +1,7 @@
+// Links and pictures of the README that are relative in the repository: Markdown takes the first definition.
+#![doc = include_str!("docs/links.md")]
+#![doc = include_str!("docs/types.md")]
+#![doc = include_str!("docs/pictures.md")]
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -17,7 +17,7 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
         }
         Ok(())
     })?;
-    step("what documents and comments cite", || docs::docs(sh))?;
+    step("what documents and comments cite", || docs::docs(sh, &docs::DocsArgs::default()))?;
     step("clippy", || {
         Ok(cmd!(sh, "cargo clippy --workspace --all-targets --quiet -- -D warnings").run()?)
     })?;

@@ -5,6 +5,7 @@ mod cited;
 mod design;
 mod markdown;
 mod names;
+mod pictures;
 mod references;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use clap::Args;
 use xshell::{Shell, cmd};
 
 use cited::Citation;
@@ -46,9 +48,20 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What to do with the documents.
+#[derive(Debug, Default, Args)]
+pub(crate) struct DocsArgs {
+    /// Writes the README's pictures anew where rustdoc finds them, before the check.
+    #[arg(long)]
+    pictures: bool,
+}
+
 /// Checks all documents and comments of the repository.
-pub(crate) fn docs(sh: &Shell) -> Result<()> {
+pub(crate) fn docs(sh: &Shell, args: &DocsArgs) -> Result<()> {
     let root = crate::root();
+    if args.pictures {
+        pictures::write(&root)?;
+    }
     let files = files(sh, &root)?;
     let problems = check(&root, &files)?;
     for problem in &problems {
@@ -117,6 +130,7 @@ fn check(root: &Path, files: &BTreeSet<String>) -> Result<BTreeSet<Problem>> {
         all_citations.insert(file.clone(), citations);
     }
     problems.extend(design.stale(&all_citations));
+    problems.extend(pictures::check(root)?);
     Ok(problems)
 }
 

@@ -27,7 +27,7 @@ enum Task {
     /// Breaks the crate in every way that the list knows, and fails if a model does not notice.
     Mutants(models::MutantArgs),
     /// What documents and comments cite: rules, edges, tests, models, mutants and files.
-    Docs,
+    Docs(docs::DocsArgs),
     /// Every set of features, built and tested, or refused with a reason.
     Features(features::FeatureArgs),
     /// One suite on every executor.
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
         Task::Test => checks::test(&sh),
         Task::Loom(args) => models::loom(&sh, &args),
         Task::Mutants(args) => models::mutants(&sh, &args),
-        Task::Docs => docs::docs(&sh),
+        Task::Docs(args) => docs::docs(&sh, &args),
         Task::Features(args) => features::features(&sh, &args),
         Task::Executors(args) => executors::executors(&sh, &args),
         Task::Targets(args) => targets::targets(&sh, &args),

@@ -1,11 +1,11 @@
-//! The README's section: ten rows and one plot.
+//! The README's section: ten rows. It has no link and no plot, since the page of the crate shows it too.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::report::{Machine, plot};
+use crate::report::Machine;
 use crate::results::{Cell, FLOOR, Side, Summary, Table, digits, ratio};
 
 pub(super) const BEGIN: &str = "<!-- written by `cargo xtask bench --report`: begin -->\n";
@@ -50,10 +50,6 @@ const ROWS: [[&str; 4]; 10] = [
     ],
 ];
 
-/// What the plot has, side by side.
-const PANELS: [&str; 2] = ["Enter and leave a group", "Register waiters"];
-const PLOT: &str = "docs/bench-readme.svg";
-
 pub(super) fn update(root: &Path, machine: Machine<'_>) -> Result<()> {
     let path = root.join("README.md");
     let readme =
@@ -62,13 +58,7 @@ pub(super) fn update(root: &Path, machine: Machine<'_>) -> Result<()> {
     let (before, rest) = readme.split_once(BEGIN).ok_or_else(missing)?;
     let (_, after) = rest.split_once(END).ok_or_else(missing)?;
 
-    let panels: Vec<&Table> =
-        PANELS.iter().filter_map(|title| machine.results.table(title)).collect();
-    let mut section = rows(machine);
-    if !panels.is_empty() {
-        plot::draw(&root.join(PLOT), &panels)?;
-        section += &format!("\n![{}: nanoseconds]({PLOT})\n", PANELS.join("; "));
-    }
+    let section = rows(machine);
     fs::write(&path, format!("{before}{BEGIN}{section}{END}{after}"))
         .with_context(|| format!("writing {}", path.display()))
 }
