@@ -25,6 +25,17 @@ pub(crate) struct EmbeddedArgs {
     /// An interrupt at every single tick: some minutes for each target.
     #[arg(long)]
     deep: bool,
+    /// Only boards whose target or machine contains this.
+    #[arg(default_value = "")]
+    filter: String,
+}
+
+impl EmbeddedArgs {
+    fn asks_for(&self, board: &Board) -> bool {
+        let is_it = |name: &&str| name.contains(&self.filter);
+        let is_named = is_it(&board.target) || board.machine.iter().any(is_it);
+        is_named && (board.quick || !self.quick)
+    }
 }
 
 struct Board {
@@ -263,7 +274,8 @@ const IMAGES: [Image; 9] = [
 pub(crate) fn embedded(sh: &Shell, args: &EmbeddedArgs) -> Result<()> {
     let linker = tools(sh)?;
     cmd!(sh, "cargo fmt --manifest-path embedded/Cargo.toml --check").run()?;
-    let boards: Vec<&Board> = BOARDS.iter().filter(|board| board.quick || !args.quick).collect();
+    let boards: Vec<&Board> = BOARDS.iter().filter(|board| args.asks_for(board)).collect();
+    ensure!(!boards.is_empty(), "no board has {:?} in its name", args.filter);
     let (step, limit) = match (args.quick, args.deep) {
         (true, _) => (61, 120),
         (_, false) => (7, 300),

@@ -33,7 +33,8 @@ fn definitions(root: &Path) -> Result<String> {
     let mut text = String::new();
     for name in PICTURES {
         let file = format!("docs/{name}.svg");
-        let svg = fs::read_to_string(root.join(&file)).with_context(|| format!("reading {file}"))?;
+        let svg =
+            fs::read_to_string(root.join(&file)).with_context(|| format!("reading {file}"))?;
         writeln!(text, "[{name}]: {}", address(&svg))?;
     }
     Ok(text + "\n")
