@@ -125,9 +125,8 @@ impl<P: Borrow<CancelToken>> Lead<(), Observer> for ToToken<P> {
     /// like any other.
     #[inline]
     fn begin(&mut self, waiting: &mut Waiting<(), Observer>) {
-        if let Waiting::New { .. } = waiting
-            && let Some(parked) = self.token.borrow().kept.take()
-        {
+        let Waiting::New { .. } = waiting else { return };
+        if let Some(parked) = self.token.borrow().kept.take() {
             self.borrows_place = true;
             *waiting = Waiting::Parked(parked, ());
         }
