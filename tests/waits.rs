@@ -247,9 +247,13 @@ mod rooms {
 mod shutdowns {
     use super::*;
     use core::future::{pending, ready};
+    use core::panic::AssertUnwindSafe;
+    use std::panic::catch_unwind;
+
+    use common::{Drops, Foreign, panic_quietly};
     use winddown::{Reason, Stopped};
 
-    /// A limit that comes before the grace is the end of the grace, too.
+    /// Rule 4: a limit that comes before the grace is the end of the grace, too.
     #[test]
     fn a_limit_before_the_grace_tells_the_tasks_to_stop() {
         let group = TaskGroup::new();
@@ -279,6 +283,23 @@ mod shutdowns {
             assert_eq!(left, 1);
             assert!(guard.token().is_cancelled());
         }
+    }
+
+    /// Rule 11: two panics of foreign code do not meet, which would abort.
+    #[test]
+    fn a_waker_that_panics_at_the_limit_takes_along_what_the_limit_gave() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        let waker = Foreign::new().on_wake(|| panic_quietly("a waker")).share();
+        let mut told = guard.token().cancelled();
+        assert!(poll(&mut told, &waker.waker()).is_pending());
+        let drops = Drops::default();
+        let mut shutdown = group.shutdown(pending::<()>()).until(ready(drops.panicking()));
+        let panic = catch_unwind(AssertUnwindSafe(|| look(&mut shutdown).is_ready())).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"a waker"));
+        drop(shutdown);
+        drops.assert_all_gone(1);
+        assert!(look(&mut told).is_ready());
     }
 
     /// Only a limit does: not the drop of the wait, and not a slice of time.

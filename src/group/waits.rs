@@ -110,7 +110,6 @@ pin_project! {
     /// It is fused, ready again after it was ready, and `Unpin` if the grace is.
     #[must_use = "does nothing unless awaited, polled or blocked on"]
     pub struct WaitShutdown<'a, Grace> {
-        group: &'a TaskGroup,
         drained: WaitDrained<&'a TaskGroup>,
         #[pin]
         grace: Option<Grace>,
@@ -119,7 +118,7 @@ pin_project! {
 
 impl<'a, Grace> WaitShutdown<'a, Grace> {
     pub(super) fn new(group: &'a TaskGroup, grace: Grace) -> Self {
-        Self { group, drained: WaitDrained::new(group, true), grace: Some(grace) }
+        Self { drained: WaitDrained::new(group, true), grace: Some(grace) }
     }
 }
 
@@ -128,7 +127,7 @@ impl<Grace: Future> Future for WaitShutdown<'_, Grace> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Stopped> {
         let mut this = self.project();
-        let group = *this.group;
+        let group = this.drained.wait.lead.group;
         let mut drained = Pin::new(&mut *this.drained).poll(cx);
         if drained.is_pending() {
             let grace = this.grace.as_mut().as_pin_mut();
@@ -152,13 +151,13 @@ impl<Grace: Future> AnyWait for WaitShutdown<'_, Grace> {
 
     fn look(self: Pin<&mut Self>) -> Poll<Stopped> {
         let this = self.project();
-        let group = *this.group;
+        let group = this.drained.wait.lead.group;
         Pin::new(this.drained).look().map(|()| Stopped::of(group))
     }
 
     /// A limit that comes before the end of the grace is the end of the grace, too: the tasks are told.
     fn stop(self: Pin<&mut Self>) {
-        let group = self.group;
+        let group = self.drained.group();
         if !group.is_drained() {
             group.cancel();
         }

@@ -1,5 +1,6 @@
 //! The forms that every wait shares: with a limit, and blocking.
 
+use core::cell::Cell;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -11,6 +12,7 @@ use pin_project_lite::pin_project;
 use crate::error::Unfinished;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
+use crate::sync::run_both;
 
 /// What the shared forms need of a wait. Public only in name: nobody outside can reach it.
 pub trait AnyWait: Future {
@@ -57,11 +59,14 @@ pin_project! {
     ///
     /// The wait is looked at first, so a finished wait wins a tie. A wait for a place in a group
     /// ([`WaitRoom`](crate::future::WaitRoom)) would begin work: its limit is looked at first, and
-    /// when the limit has come, the wait is not looked at any more.
+    /// when the limit has come, the wait is not looked at any more. A limit that comes before the end of a
+    /// [shutdown](crate::TaskGroup::shutdown) cancels the group first.
     ///
     /// # Panics
     ///
-    /// When polled again after it was ready.
+    /// When polled again after it was ready. Otherwise as the wait; and in the poll in which the limit has come, with
+    /// the panic of a waker, callback or finaliser that ran because a shutdown was stopped, or because a place went
+    /// to the next wait.
     ///
     /// # Cancel safety
     ///
@@ -106,11 +111,21 @@ impl<W: AnyWait, Limit: Future> Future for WaitUntil<W, Limit> {
             }
         };
         *this.done = true;
-        Poll::Ready(output.map_err(|by| {
-            wait.as_mut().stop();
-            Unfinished::new(wait.left(), by)
-        }))
+        Poll::Ready(output.map_err(|by| stopped(wait, by)))
     }
+}
+
+/// Stops `wait`, for which `by` has come. If that panics, `by` is dropped here, since its drop is foreign code too,
+/// and a panic of it would meet the first.
+#[cold]
+fn stopped<W: AnyWait, L>(mut wait: Pin<&mut W>, by: L) -> Unfinished<L> {
+    let (by, mut unfinished) = (Cell::new(Some(by)), None);
+    let stop = || {
+        wait.as_mut().stop();
+        unfinished = by.take().map(|by| Unfinished::new(wait.left(), by));
+    };
+    run_both(stop, || drop(by.take()));
+    unfinished.unwrap_or_else(|| unreachable!("the stop has not panicked"))
 }
 
 impl<W: AnyWait, Limit: Future> FusedFuture for WaitUntil<W, Limit> {
@@ -158,7 +173,8 @@ macro_rules! wait_forms {
             ///
             /// The wait is looked at first, so a finished wait wins a tie. A wait for a place in a
             /// group (`guard_when_room`) would begin work: there the limit is looked at first, so a
-            /// wait that was stopped never starts work.
+            /// wait that was stopped never starts work. A limit that comes before the end of a shutdown
+            /// cancels the group first.
             ///
             /// # Errors
             ///
