@@ -2,7 +2,7 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | [`holders`] | who is inside, for a report; empty without the feature |
+//! | [`holders`] | the tasks that are inside, for a report; empty without the feature |
 //! | [`population`] | how many are inside, and the queue of a group with a limit; it knows no door and no token |
 //! | [`hold`] | what holds a group up until it is ended: a task, or a link |
 //! | [`shared`] | what all handles and tasks of a group share |

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`waker`] | the waker of a thread that blocks |
 //! | [`deferred`] | work that an operation leaves to be done when its own steps are made: what settles, wakers, callbacks, finalisers |
-//! | [`seats`] | where those who wait sit: blocks of seats, each with one listener of event-listener |
+//! | [`seats`] | where waits are registered: blocks of seats, each with one listener of event-listener |
 //! | [`wait`] | the one wait loop, blocking, and the forms that every wait has |
 
 // In dependency order: each knows those above it.

@@ -330,6 +330,18 @@ impl<T> Signal<T> {
     /// [`value`](Self::value) with a future that owns `signal`, to be stored or sent away. Its output
     /// dereferences to the value, and owns a clone of the pointer.
     ///
+    /// # Cancel safety
+    ///
+    /// As [`closed`](Self::closed).
+    ///
+    /// # Panics
+    ///
+    /// Only with a panic of the pointer's `Deref` or `Clone`.
+    ///
+    /// # Memory ordering
+    ///
+    /// See [`Signal`].
+    ///
     /// # Availability
     ///
     /// As [`closed`](Self::closed).

@@ -315,6 +315,10 @@ impl Canceller {
     /// Clones of the canceller stay what they are. If several of them are turned into scopes, the first that is
     /// dropped cancels.
     ///
+    /// # Panics
+    ///
+    /// Never here. The drop of the scope may panic, as every drop of a [`CancelScope`].
+    ///
     /// # Availability
     ///
     /// Everywhere, interrupts included.

@@ -302,6 +302,11 @@ impl TaskGroup {
     ///
     /// As [`child_with`](Self::child_with).
     ///
+    /// # Panics
+    ///
+    /// As [`child`](Self::child). A panic of `reason` goes the way that
+    /// [`build_err_with`](TaskGroupBuilder::build_err_with) says.
+    ///
     /// # Availability
     ///
     /// As [`child`](Self::child).

@@ -1,4 +1,4 @@
-//! `TaskGuard`: one who is inside a group.
+//! `TaskGuard`: one task inside a group.
 
 use alloc::borrow::Cow;
 use core::fmt;
@@ -20,7 +20,7 @@ use crate::park::deferred::{Deferred, and_then_run};
 
 /// One task inside a group: counts out when it is dropped. Made by [`TaskGroup::guard`].
 ///
-/// It is taken before its task is started, by the one who starts it, and moved into it. It is dropped
+/// Take it before the task is started, where that is done, and move it into the task. It is dropped
 /// on every way out, panics included; `mem::forget` of it means "never done".
 ///
 /// # Panics
@@ -353,8 +353,8 @@ impl Drop for TaskGuard {
 }
 
 impl Clone for TaskGuard {
-    /// Counts one more task in, past the door and the limit: who is inside may always bring somebody
-    /// in. What `label`, `cancel_on_drop` and `cancel_on_panic` said stays with the original.
+    /// Counts one more task in, past the door and the limit: a task that is inside may always bring
+    /// another one in. What `label`, `cancel_on_drop` and `cancel_on_panic` said stays with the original.
     #[track_caller]
     fn clone(&self) -> Self {
         match self.hold.join_in(Caller::here()) {

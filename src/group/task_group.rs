@@ -32,8 +32,8 @@ use crate::sync::{Arc, Ordering, fence};
 /// Imperatives act; participles only look: [`closed`](Self::closed), [`drained`](Self::drained) and
 /// the token's `cancelled` wait for what others do.
 ///
-/// **The door is exact.** Once `close` has returned, to whoever called it, nobody enters any more, on
-/// any thread; the guard is refused before the task exists. Those who are inside may bring others in
+/// **The door is exact.** Once a call of `close` has returned, no task enters any more, on any thread; the
+/// guard is refused before the task exists. A task that is inside may bring others in
 /// ([`TaskGuard::clone`]). Closed and empty, the group is **drained**, once and for ever: its
 /// [`finally`](TaskGroupBuilder::finally) runs, then the waits are over.
 ///
@@ -162,8 +162,8 @@ impl TaskGroup {
         TaskGroupBuilder::default()
     }
 
-    /// Lets one task in, until the guard is dropped. It is taken by the one who starts the task, and
-    /// moved into it. Never waits.
+    /// Lets one task in, until the guard is dropped. Take it where the task is started, and move it
+    /// into the task. Never waits.
     ///
     /// # Errors
     ///
@@ -252,6 +252,19 @@ impl TaskGroup {
     /// [`guard_when_room`](Self::guard_when_room) with a future that owns the handle, to be stored: in a
     /// service that says when it is ready, for instance. The door stays open for as long as it lives, if the
     /// handle is the last.
+    ///
+    /// # Errors
+    ///
+    /// As [`guard_when_room`](Self::guard_when_room).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`guard_when_room`](Self::guard_when_room). The drop lets go of the handle behind that, which is a
+    /// [`close`](Self::close) if it is the last.
+    ///
+    /// # Panics
+    ///
+    /// As [`guard_when_room`](Self::guard_when_room), and as the drop of a handle.
     ///
     /// # Availability
     ///
@@ -406,6 +419,10 @@ impl TaskGroup {
     /// It is one handle for all. A task that waits on it again and again does better with a clone of its own.
     /// A token does not keep the door open, as a handle of the group does.
     ///
+    /// # Memory ordering
+    ///
+    /// What happened before the close happens before the return of whatever observes it.
+    ///
     /// # Availability
     ///
     /// Everywhere, interrupts included.
@@ -553,11 +570,11 @@ impl TaskGroup {
     /// # Panics
     ///
     /// The poll that closes the door, and the one that cancels, may panic as [`close`](Self::close). The
-    /// wait may be polled again.
+    /// wait may be polled again. With a limit, the poll in which the limit has come cancels too, and is the last.
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped at any point; the door stays closed.
+    /// The future may be dropped at any point; the door stays closed. The drop cancels nothing, only a limit does.
     ///
     /// # Availability
     ///
@@ -714,7 +731,7 @@ impl TaskGroup {
 
 impl Clone for TaskGroup {
     fn clone(&self) -> Self {
-        // Relaxed: a handle is made by one who has one, or is inside.
+        // Relaxed: a handle is made from a handle, or from a guard.
         self.shared.handles.fetch_add(1, Ordering::Relaxed);
         Self { shared: Arc::clone(&self.shared) }
     }

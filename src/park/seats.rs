@@ -8,7 +8,7 @@
 //!
 //! A list ([`list`]) has a *front*, a small block of seats inside of what the list is in, and behind it a chain
 //! of further blocks, which only grows. A seat holds a [`Target`]: a waker, a child, a callback. The word of a
-//! block ([`word`] has the tables) says by whom a seat may be touched.
+//! block ([`word`] has the tables) says which thread may touch a seat.
 //!
 //! 1. A wait claims a seat, writes its target and arms the seat ([`Parked::new`]). Then it announces itself in
 //!    the word of the primitive, by a read-modify-write, and so looks once more.

@@ -23,7 +23,7 @@ pub use forms::WaitUntil;
 pub(crate) use forms::{AnyWait, wait_forms};
 pub(crate) use on::{Lead, WaitOn, named_wait};
 
-/// Something that can be waited for: a word, and the list of those who wait.
+/// Something that can be waited for: a word, and a list of registrations.
 pub(crate) trait Source {
     /// What a wait remembers of its first announcement.
     type Seen: Copy;
@@ -36,8 +36,8 @@ pub(crate) trait Source {
     /// Whether a wait that saw `seen` is over. Acquires what ended it.
     fn is_over(&self, seen: Option<Self::Seen>) -> bool;
 
-    /// Tells the word that somebody is parked, so that whoever ends the wait from now on notifies;
-    /// or finds that the wait is over.
+    /// Tells the word that a wait is parked, so that the step that ends it from now on notifies; or finds
+    /// that the wait is over.
     ///
     /// One read-modify-write of the word that decides the end, so that one of the two is second:
     /// the end sees the announcement, or the announcement sees the end. It must release (what was
@@ -56,7 +56,7 @@ impl<T: Target + From<Waker> + AsRef<Waker>> AnyTask for T {}
 pub(crate) enum Announced<S> {
     /// The wait is over.
     Over,
-    /// Whoever ends the wait notifies.
+    /// The step that ends the wait notifies.
     Parked(S),
 }
 

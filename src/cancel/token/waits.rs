@@ -253,7 +253,7 @@ impl<const N: usize> AnyWait for WaitAny<'_, N> {
 
     #[cfg(feature = "std")]
     fn clock(&self) -> Option<&dyn Clock> {
-        // Who has no alarm is no clock.
+        // A token without an alarm is no clock.
         let clocks = self.waits.iter().filter_map(AnyWait::clock);
         let clocks = clocks.filter_map(|clock| Some((clock.alarm()?, clock)));
         Some(clocks.min_by_key(|(alarm, _)| *alarm)?.1)

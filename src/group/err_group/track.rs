@@ -33,7 +33,7 @@ pin_project! {
 
 /// What is held while the future runs.
 pub(super) struct Inside<E> {
-    // Dropped in this order: who waits for the count finds no copy of the errors here.
+    // Dropped in this order: a wait for the count finds no copy of the errors here.
     store: Arc<Store<E>>,
     guard: TaskGuard,
 }

@@ -12,7 +12,7 @@ use crate::sync::Lock;
 #[cfg(feature = "std")]
 use crate::sync::host::{Instant, now};
 
-/// One who holds a group up: a guard that was taken and not dropped yet.
+/// What holds a group up: a guard that was taken and not dropped yet.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Holder {
@@ -42,7 +42,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Who is inside a group, oldest first. Made by [`TaskGroup::holders`](crate::TaskGroup::holders).
+/// The guards that are inside a group, oldest first. Made by [`TaskGroup::holders`](crate::TaskGroup::holders).
 ///
 /// It is a slice of [`Holder`]s, and prints as a report of one line each.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +74,7 @@ impl fmt::Display for Holders {
     }
 }
 
-/// Who holds what.
+/// The guards that are inside.
 pub(crate) struct Register {
     list: Lock<List>,
 }

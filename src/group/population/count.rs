@@ -8,7 +8,7 @@
 //! **Invariant: a step counts once, on the word or on an open shard; the fold closes each shard and moves
 //! its count to the word.** A thread that finds no shards, or a closed one, counts on the word. Hence:
 //!
-//! * The word is the only one that tells who is the last. Before the fold it is not closed. During the fold it
+//! * Only the word tells which leave is the last. Before the fold it is not closed. During the fold it
 //!   holds `BIAS`, which one exchange adds together with `CLOSED`. After the fold it counts everybody.
 //! * The count of the word is never below zero. A task that entered on a shard leaves on the word only if the
 //!   shard of the thread that drops its guard is closed, after `BIAS` was added: that thread sees the shards,
@@ -88,7 +88,7 @@ impl Count {
     }
 
     /// Goes in by a shard. `now` is a value that the word had during the call.
-    // Not in the code of those who enter by the word, as they do mostly.
+    // Apart from the usual way in, which is by the word.
     #[inline(never)]
     fn enter_by(lines: Lines, now: Word) -> Result<(), Refused> {
         // D: if a close has returned, to any closer, before the entry began, `now` is closed. Otherwise the

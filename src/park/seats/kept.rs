@@ -12,7 +12,7 @@ use crate::sync::{AtomicUsize, Exclusive as _, Ordering, UnsafeCell, const_unles
 const EMPTY: usize = 0;
 /// It is lent: one wait has taken what was in it, or is about to fill it, and gives it back by `put_back`.
 const LENT: usize = 1;
-/// A registration is in it, and belongs to whoever lends it next.
+/// A registration is in it, and belongs to the next borrower.
 const FULL: usize = 2;
 
 /// Where a registration outlives its wait, for the next wait of the same task to take up.
