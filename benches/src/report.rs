@@ -46,7 +46,7 @@ pub(crate) fn write(root: &Path, runs: &[Results]) -> Result<()> {
     let path = docs.join("benchmarks.md");
     let text = document::text(&machines);
     fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-    readme::update(root, machines[0])
+    readme::update(root, &machines)
 }
 
 /// Plots of an earlier report, some of which this one may not have.

@@ -1,17 +1,18 @@
-//! The README's section: ten rows. It has no link and no plot, since the page of the crate shows it too.
+//! The README's section: ten rows and one plot. The page of the crate shows them too, where no relative path leads
+//! anywhere: the plot is referred to by a name, which the README defines at its end.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::report::Machine;
+use crate::report::{Machine, plot};
 use crate::results::{Cell, FLOOR, Side, Summary, Table, digits, ratio};
 
 pub(super) const BEGIN: &str = "<!-- written by `cargo xtask bench --report`: begin -->\n";
 pub(super) const END: &str = "<!-- end -->\n";
 
-/// What a row is called, its table, its column, and which of ours is shown.
+/// What a row is called, its table, how the heading of its column begins, and which of ours is shown.
 const ROWS: [[&str; 4]; 10] = [
     ["enter and leave a `TaskGroup`", "Enter and leave a group", "1 thread", "winddown TaskGroup"],
     ["the same, 16 threads", "Enter and leave a group", "16 threads", "winddown TaskGroup"],
@@ -23,9 +24,9 @@ const ROWS: [[&str; 4]; 10] = [
     ],
     ["ask an open `Signal`", "Ask an open signal", "1 thread", "winddown Signal"],
     [
-        "a turn of `select!` on a token, 2 threads",
+        "a turn of `select!` on a token, 16 threads",
         "A turn of `select!` over a token, a handle each",
-        "2 threads",
+        "16 threads",
         "winddown CancelToken",
     ],
     ["register, each of 10,000 waiters", "Register waiters", "10,000 waiters", "winddown Signal"],
@@ -45,12 +46,16 @@ const ROWS: [[&str; 4]; 10] = [
     [
         "a request of an HTTP server over TCP",
         "Requests of an HTTP server",
-        "TCP, 2 workers",
+        "TCP, ",
         "winddown TaskGroup",
     ],
 ];
 
-pub(super) fn update(root: &Path, machine: Machine<'_>) -> Result<()> {
+/// What the plot has, side by side, and what it is called.
+const PANELS: [&str; 2] = ["Enter and leave a group", "Register waiters"];
+const PLOT: &str = "bench-readme";
+
+pub(super) fn update(root: &Path, machines: &[Machine<'_>]) -> Result<()> {
     let path = root.join("README.md");
     let readme =
         fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -58,30 +63,58 @@ pub(super) fn update(root: &Path, machine: Machine<'_>) -> Result<()> {
     let (before, rest) = readme.split_once(BEGIN).ok_or_else(missing)?;
     let (_, after) = rest.split_once(END).ok_or_else(missing)?;
 
-    let section = rows(machine);
+    let mut section = rows(machines);
+    let widest = machines.iter().max_by_key(|machine| cores(**machine).parse::<usize>().ok());
+    if let Some(machine) = widest {
+        section += &drawn(root, *machine)?;
+    }
     fs::write(&path, format!("{before}{BEGIN}{section}{END}{after}"))
         .with_context(|| format!("writing {}", path.display()))
 }
 
-fn rows(machine: Machine<'_>) -> String {
-    let about = |key| machine.results.about(key);
-    let mut text = format!(
-        "Nanoseconds on {}, {} cores; medians of {} rounds, {}.\n\n\
-         | | floor | winddown | fastest rival |\n|---|--:|--:|---|\n",
-        about("processor"),
-        about("cores"),
-        about("rounds"),
-        about("date").split('T').next().unwrap_or_default(),
-    );
+fn cores(machine: Machine<'_>) -> &str {
+    machine.results.about("cores")
+}
+
+fn drawn(root: &Path, machine: Machine<'_>) -> Result<String> {
+    let panels = PANELS.iter().filter_map(|title| machine.results.table(title));
+    let panels: Vec<&Table> = panels.collect();
+    if panels.is_empty() {
+        return Ok(String::new());
+    }
+    plot::draw(&root.join(format!("docs/{PLOT}.svg")), &panels)?;
+    Ok(format!(
+        "\n![Two plots of nanoseconds on {} cores: {}.][{PLOT}]\n",
+        cores(machine),
+        PANELS.join("; ").to_lowercase()
+    ))
+}
+
+fn rows(machines: &[Machine<'_>]) -> String {
+    let mut text = String::from("Nanoseconds, medians of one run on each machine.");
+    for machine in machines {
+        let about = |key| machine.results.about(key);
+        let date = about("date").split('T').next().unwrap_or_default();
+        let (processor, rounds) = (about("processor"), about("rounds"));
+        text += &format!(" {} cores: {processor}, {rounds} rounds, {date}.", cores(*machine));
+    }
+    text += "\n\n|";
+    for machine in machines {
+        text += &format!(" | winddown, {} cores | fastest rival", cores(*machine));
+    }
+    text += &format!(" |\n|---|{}\n", "--:|---|".repeat(machines.len()));
     for [name, title, heading, ours] in ROWS {
-        let row = machine.results.table(title).and_then(|table| row(table, heading, ours));
-        text += &row.map(|row| format!("| {name} | {row} |\n")).unwrap_or_default();
+        let cells = machines.iter().map(|machine| {
+            let row = machine.results.table(title).and_then(|table| row(table, heading, ours));
+            row.unwrap_or_else(|| " | ".to_owned())
+        });
+        text += &format!("| {name} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
     }
     text
 }
 
 fn row(table: &Table, heading: &str, ours: &str) -> Option<String> {
-    let column = table.columns.iter().position(|it| it.heading == heading)?;
+    let column = table.columns.iter().position(|it| it.heading.starts_with(heading))?;
     let (floor, ours) = (table.cell(FLOOR, column)?, table.cell(ours, column)?);
     let rivals = table.cells.iter().filter(|cell| cell.column == column);
     let rivals = rivals.filter(|cell| Side::of(&cell.contender) == Side::Rival);
@@ -91,11 +124,5 @@ fn row(table: &Table, heading: &str, ours: &str) -> Option<String> {
         let ratio = ratio(cell, floor).map(|it| format!(" ×{}", digits(it)));
         format!("{}{}", digits(median(cell)), ratio.unwrap_or_default())
     };
-    Some(format!(
-        "{} | {} | {}: {}",
-        digits(median(floor)),
-        shown(ours),
-        best.contender,
-        shown(best)
-    ))
+    Some(format!("{} | {}: {}", shown(ours), best.contender, shown(best)))
 }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use super::Problem;
 
 /// The names, which are those of files in `docs/`.
-const PICTURES: [&str; 1] = ["levels"];
+const PICTURES: [&str; 2] = ["levels", "bench-readme"];
 const FILE: &str = "src/docs/pictures.md";
 
 /// Finds out whether the addresses are those of the pictures.
