@@ -82,7 +82,8 @@ async fn axum_ends_idle_connections_at_the_close_and_busy_ones_after_their_reque
 async fn axum_is_forced_by_the_cancel() {
     let group = TaskGroup::new();
     let (address, server) = axum(&group).await;
-    is_forced(group, address, server, "/work/60000").await;
+    let answer = is_forced(group, address, server, "/work/60000").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer:?}");
 }
 
 /// The body ends as a whole one: the last chunk arrives.
