@@ -41,6 +41,9 @@ mod error;
 
 mod park;
 
+#[cfg(feature = "tracing")]
+mod events;
+
 mod combine;
 
 mod signal;

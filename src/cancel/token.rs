@@ -376,8 +376,28 @@ impl CancelToken {
     #[cfg(feature = "std")]
     pub(crate) fn end_what_is_overdue(&self, now: Instant) {
         if let Some(node) = self.node.as_ref().and_then(|node| Node::overdue(node, now)) {
-            let _ = and_then_run(|deferred| Node::settle(node, Reason::Deadline, deferred));
+            and_then_run(|deferred| {
+                let settled = Node::settle(node, Reason::Deadline, deferred);
+                #[cfg(feature = "tracing")]
+                if settled.is_ok() {
+                    let why = || Some(Cancelled::new(node));
+                    crate::events::scope_cancelled(deferred, Arc::as_ptr(node).cast(), why);
+                }
+                drop(settled);
+            });
         }
+    }
+
+    /// What prints the reason, if the scope is cancelled.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn why(&self) -> Option<Cancelled> {
+        self.cancellation()
+    }
+
+    /// Tells that the scope, which is no group's, was just cancelled by itself.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn tell_cancelled(&self, deferred: &mut Deferred) {
+        crate::events::scope_cancelled(deferred, self.id().cast(), || self.why());
     }
 
     fn id(&self) -> *const Node {

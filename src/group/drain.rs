@@ -45,6 +45,8 @@ impl Shared {
         while let Some(mut hold) = followers.pop() {
             hold.end(deferred);
         }
+        #[cfg(feature = "tracing")]
+        this.tell_drained(deferred);
         deferred.run_later(this);
     }
 }

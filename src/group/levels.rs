@@ -36,6 +36,8 @@ impl Shared {
         let settle = |door| Node::settle(door, Reason::Closed, deferred).is_ok();
         let is_first = this.door.node().is_some_and(settle);
         if let Some(exit) = this.population.close(deferred) {
+            #[cfg(feature = "tracing")]
+            this.tell_closed(deferred);
             // SAFETY: the caller keeps the group.
             unsafe { Self::after(this, exit, deferred) };
         }
@@ -49,7 +51,10 @@ impl Shared {
         deferred: &mut Deferred,
     ) -> Result<(), Reason> {
         Self::close(this, deferred);
-        this.stop.token().settle(reason, deferred)
+        this.stop.token().settle(reason, deferred)?;
+        #[cfg(feature = "tracing")]
+        this.tell_cancelled(deferred);
+        Ok(())
     }
 }
 

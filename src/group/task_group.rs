@@ -131,6 +131,25 @@ use crate::sync::{Arc, Ordering, fence};
 /// close takes a step for each, and [`len`](Self::len) a load. Without memory for that, the group goes on in one
 /// word. It takes the feature `std`, and 64-bit pointers.
 ///
+/// # Events for `tracing`
+///
+/// With the feature `tracing` each group tells, with the target `winddown`:
+///
+/// | message | level | fields |
+/// |---|---|---|
+/// | `group closed` | `DEBUG` | `group`, `len`, `reason` |
+/// | `group cancelled`, by itself and not from above | `DEBUG` | `group`, `len`, `reason` |
+/// | `scope cancelled`: the same of a [`CancelScope`](crate::CancelScope), but when it is dropped | `DEBUG` | `scope`, `reason` |
+/// | `group drained` | `DEBUG` | `group`, `forced`, `panics` |
+/// | `a limit came before the group was drained`: of `join`, `drained` or `shutdown` | `WARN` | `group`, `left`, `cancelled`, and `holders` with that feature |
+///
+/// `group` and `scope` are addresses, to tell one from another. A subscriber is called when all that it is told of is
+/// done, behind the wakers and under no lock: it may call back into the group. If it panics, the call that caused the
+/// event panics, as with the panic of a callback; so may the poll or block that a limit ended.
+///
+/// If a subscriber asks for the level, an event allocates. So with the feature nothing that closes, cancels or drains
+/// may be called in an interrupt.
+///
 /// # Availability
 ///
 /// Handles may be cloned and dropped in an interrupt; dropping the last one is a [`close`](Self::close),

@@ -68,6 +68,11 @@ impl<P: Borrow<TaskGroup>> Lead<(), Task> for ToDrain<P> {
         self.group.borrow().shared.left()
     }
 
+    #[cfg(feature = "tracing")]
+    fn tell_overrun(&self, left: usize) {
+        self.group.borrow().shared.tell_overrun(left);
+    }
+
     fn show(&self, out: &mut fmt::DebugStruct<'_, '_>) {
         out.field("group", self.group.borrow());
     }
@@ -161,6 +166,11 @@ impl<Grace: Future> AnyWait for WaitShutdown<'_, Grace> {
         if !group.is_drained() {
             group.cancel();
         }
+    }
+
+    #[cfg(feature = "tracing")]
+    fn tell_overrun(&self, left: usize) {
+        self.drained.tell_overrun(left);
     }
 
     #[cfg(feature = "std")]

@@ -99,6 +99,12 @@ impl Deferred {
         self.run_later(Dropped::new(value));
     }
 
+    /// Calls `event`, which is foreign code, when all own work is done. Allocates.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn tell_later(&mut self, event: impl Fn() + 'static) {
+        self.run_later(Event::new(event));
+    }
+
     /// Does all that is on the list, and what comes of it. Foreign code: nothing of the caller's may be
     /// unfinished.
     pub(crate) fn run(self) {
@@ -244,5 +250,33 @@ unsafe impl<T: 'static> Linked for Dropped<T> {
 
     fn settle(this: Arc<Self>, deferred: &mut Deferred) {
         deferred.run_later(this);
+    }
+}
+
+/// An event that is to be told.
+#[cfg(feature = "tracing")]
+struct Event<F> {
+    head: Head,
+    tell: F,
+}
+
+#[cfg(feature = "tracing")]
+impl<F: Fn() + 'static> Event<F> {
+    fn new(tell: F) -> Arc<Self> {
+        Arc::new(Self { head: Head::of::<Arc<Self>>(), tell })
+    }
+}
+
+// SAFETY: `HEAD` is the offset of `head`, which `new` makes.
+#[cfg(feature = "tracing")]
+unsafe impl<F: Fn() + 'static> Linked for Event<F> {
+    const HEAD: usize = mem::offset_of!(Self, head);
+
+    fn settle(this: Arc<Self>, deferred: &mut Deferred) {
+        deferred.run_later(this);
+    }
+
+    fn run(this: Arc<Self>) {
+        (this.tell)();
     }
 }

@@ -6,7 +6,7 @@ use xshell::{Shell, cmd};
 
 use crate::executors::{self, ExecutorArgs};
 use crate::features::{self, FeatureArgs};
-use crate::{docs, models, msrv};
+use crate::{docs, interop, models, msrv};
 
 /// Everything, in the order in which it is most likely to fail.
 pub(crate) fn test(sh: &Shell) -> Result<()> {
@@ -45,6 +45,7 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
     step("models", || models::loom(sh, &models::LoomArgs::bounded()))?;
     step("mutants", || models::mutants(sh, &models::MutantArgs::bounded()))?;
     step("executors", || executors::executors(sh, &ExecutorArgs::default()))?;
+    step("other crates", || interop::interop(sh))?;
     step("feature sets", || features::features(sh, &FeatureArgs::bounded()))?;
     step("oldest compiler", || msrv::msrv(sh))
 }

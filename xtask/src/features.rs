@@ -26,6 +26,10 @@ impl FeatureArgs {
     }
 }
 
+/// Adds to what the other features choose, and changes nothing of it: such a feature is tested with the smallest and
+/// the largest of their sets, with `std` and without, and not with all of them, which would take twice the time.
+const ADDS: &str = "tracing";
+
 /// What a user does not combine with others.
 const APART: [&str; 2] = ["default", "loom"];
 
@@ -59,8 +63,8 @@ pub(crate) fn features(sh: &Shell, args: &FeatureArgs) -> Result<()> {
         }
         cmd!(sh, "cargo clippy --manifest-path {manifest} {package...} --lib -- -D warnings")
             .run()?;
-        let of_std = set.iter().any(|it| it == "std");
-        let most = sets.iter().rfind(|it| it.iter().any(|it| it == "std") == of_std);
+        let of_std = has(set, "std");
+        let most = sets.iter().rfind(|it| has(it, "std") == of_std);
         let tests = match (of_std, args.quick && Some(set) != most) {
             (true, false) => vec!["--tests"],
             (false, false) => light.without_std.iter().map(String::as_str).collect(),
@@ -76,22 +80,34 @@ pub(crate) fn features(sh: &Shell, args: &FeatureArgs) -> Result<()> {
     refused(check, "without winddown's feature `critical-section`")
 }
 
-/// All sets of features, the one with all of them last.
+/// All sets of features, but see [`ADDS`]; the one with all of them last.
 pub(crate) fn sets(sh: &Shell) -> Result<Vec<Vec<String>>> {
     let manifest: Table = toml::from_str(&sh.read_file("Cargo.toml")?)?;
     let names = manifest["features"].as_table().into_iter().flat_map(Table::keys);
-    let names: Vec<_> = names.filter(|it| !APART.contains(&it.as_str())).collect();
+    let names: Vec<_> =
+        names.filter(|it| !APART.contains(&it.as_str()) && it.as_str() != ADDS).collect();
     let set = |bits: u32| {
         let members = names.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
-        members.map(|(_, &name)| name.clone()).collect()
+        members.map(|(_, &name)| name.clone()).collect::<Vec<_>>()
     };
-    Ok((0..1 << names.len()).map(set).collect())
+    let mut sets: Vec<_> = (0..1 << names.len()).map(set).collect();
+    for of_std in [false, true] {
+        let alike = || sets.iter().filter(|it| has(it, "std") == of_std && !has(it, ADDS));
+        let ends = [alike().next(), alike().next_back()].into_iter().flatten();
+        let with_it = |set: &Vec<String>| [set.as_slice(), &[ADDS.to_owned()]].concat();
+        let more: Vec<_> = ends.map(with_it).collect();
+        sets.extend(more);
+    }
+    Ok(sets)
+}
+
+fn has(set: &[String], name: &str) -> bool {
+    set.iter().any(|it| it == name)
 }
 
 /// What `holders` stores needs a lock, and one that no interrupt can spin on.
 pub(crate) fn is_possible(set: &[String]) -> bool {
-    let has = |name| set.iter().any(|it| it == name);
-    !has("holders") || has("std") || has("critical-section")
+    !has(set, "holders") || has(set, "std") || has(set, "critical-section")
 }
 
 /// Such a build ends with an error of this crate that says what to choose.

@@ -8,6 +8,7 @@ mod embedded;
 mod executors;
 mod features;
 mod instructions;
+mod interop;
 mod models;
 mod msrv;
 mod targets;
@@ -32,6 +33,8 @@ enum Task {
     Features(features::FeatureArgs),
     /// One suite on every executor.
     Executors(executors::ExecutorArgs),
+    /// The recipes of `docs/interop.md`: real servers and signals.
+    Interop,
     /// Builds for bare metal, runs in node, and tests on 32 bits.
     Targets(targets::TargetArgs),
     /// Builds and tests with the oldest compiler that the crate promises.
@@ -57,6 +60,7 @@ fn main() -> Result<()> {
         Task::Docs(args) => docs::docs(&sh, &args),
         Task::Features(args) => features::features(&sh, &args),
         Task::Executors(args) => executors::executors(&sh, &args),
+        Task::Interop => interop::interop(&sh),
         Task::Targets(args) => targets::targets(&sh, &args),
         Task::Msrv => msrv::msrv(&sh),
         Task::Soak => checks::soak(&sh),

@@ -108,7 +108,10 @@ pub(crate) fn block_within<W: AnyWait>(
         Some(output) => Ok(output),
         None => {
             wait.as_mut().stop();
-            Err(Unfinished::new(wait.left(), ()))
+            let left = wait.left();
+            #[cfg(feature = "tracing")]
+            wait.tell_overrun(left);
+            Err(Unfinished::new(left, ()))
         }
     }
 }

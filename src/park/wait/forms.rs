@@ -31,6 +31,10 @@ pub trait AnyWait: Future {
     /// though its future stays for a while.
     fn stop(self: Pin<&mut Self>) {}
 
+    /// Called at the very end of a wait that a limit has ended with `left` in flight: tells of it. Foreign code.
+    #[cfg(feature = "tracing")]
+    fn tell_overrun(&self, _left: usize) {}
+
     /// Shows, for `Debug`, what the wait is for, and how far it is.
     fn show(&self, _: &mut fmt::DebugStruct<'_, '_>) {}
 
@@ -122,7 +126,10 @@ fn stopped<W: AnyWait, L>(mut wait: Pin<&mut W>, by: L) -> Unfinished<L> {
     let (by, mut unfinished) = (Cell::new(Some(by)), None);
     let stop = || {
         wait.as_mut().stop();
-        unfinished = by.take().map(|by| Unfinished::new(wait.left(), by));
+        let left = wait.left();
+        #[cfg(feature = "tracing")]
+        wait.tell_overrun(left);
+        unfinished = by.take().map(|by| Unfinished::new(left, by));
     };
     run_both(stop, || drop(by.take()));
     unfinished.unwrap_or_else(|| unreachable!("the stop has not panicked"))
@@ -156,6 +163,11 @@ impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
 
     fn stop(self: Pin<&mut Self>) {
         self.project().wait.stop();
+    }
+
+    #[cfg(feature = "tracing")]
+    fn tell_overrun(&self, left: usize) {
+        self.wait.tell_overrun(left);
     }
 
     #[cfg(feature = "std")]

@@ -31,6 +31,10 @@ pub(crate) trait Lead<S, T: Target> {
         0
     }
 
+    /// See [`AnyWait::tell_overrun`].
+    #[cfg(feature = "tracing")]
+    fn tell_overrun(&self, _left: usize) {}
+
     /// Shows, for `Debug`, what the wait is for.
     fn show(&self, _: &mut fmt::DebugStruct<'_, '_>) {}
 
@@ -82,6 +86,11 @@ impl<L: Lead<S, T>, S: Copy, T: AnyTask> AnyWait for WaitOn<L, S, T> {
             Some(source) => this.waiting.look(source),
             None => Poll::Pending,
         }
+    }
+
+    #[cfg(feature = "tracing")]
+    fn tell_overrun(&self, left: usize) {
+        self.lead.tell_overrun(left);
     }
 
     fn show(&self, out: &mut fmt::DebugStruct<'_, '_>) {
@@ -152,6 +161,11 @@ macro_rules! named_wait {
                     let $this = &*self;
                     $make
                 })
+            }
+
+            #[cfg(feature = "tracing")]
+            fn tell_overrun(&self, left: usize) {
+                crate::park::wait::AnyWait::tell_overrun(&self.wait, left);
             }
 
             fn show(&self, out: &mut core::fmt::DebugStruct<'_, '_>) {
