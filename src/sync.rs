@@ -10,11 +10,13 @@ mod lazy;
 #[cfg(loom)]
 pub(crate) mod model;
 mod pile;
+mod step;
 mod take_once;
 mod unwind;
 
 pub(crate) use lazy::LazyArc;
 pub(crate) use pile::{Layers, Pile};
+pub(crate) use step::{replace, step};
 pub(crate) use take_once::TakeOnce;
 pub(crate) use unwind::{run_both, run_to_end};
 

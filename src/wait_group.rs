@@ -27,7 +27,7 @@ use crate::error::{Overflow, Unbalanced};
 use crate::park::deferred::Deferred;
 use crate::park::seats::{Fires, List, Task, Waiters};
 use crate::park::wait::{Announced, Source, Waiting};
-use crate::sync::{AtomicWord, Ordering, const_unless_loom};
+use crate::sync::{AtomicWord, Ordering, const_unless_loom, step};
 use word::{ONE, Round, Word};
 
 pub use guard::Guard;
@@ -134,19 +134,9 @@ impl WaitGroup {
         if n == 1 {
             return self.enter().map(drop);
         }
-        let mut now = Word(self.word.load(Ordering::Relaxed));
-        loop {
-            let next = now.enter_many(n)?;
-            match self.word.compare_exchange_weak(
-                now.0,
-                next.0,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(other) => now = Word(other),
-            }
-        }
+        let relaxed = Ordering::Relaxed;
+        let next = |now| Ok((Word(now).enter_many(n)?.0, ()));
+        step(&self.word, self.word.load(relaxed), relaxed, relaxed, next)
     }
 
     /// Counts one piece of work out.
@@ -382,20 +372,12 @@ impl WaitGroup {
     /// its entry left behind. If it is still there, no look is needed; if it is not, the exchange that fails
     /// fetches the cache line for writing, which a look does not.
     #[inline]
-    fn leave(&self, mut now: Word) -> Result<bool, Unbalanced> {
-        loop {
-            let left = now.leave()?;
-            // A: publishes the work. B: takes the announcement along, or comes before it.
-            match self.word.compare_exchange_weak(
-                now.0,
-                left.word.0,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(left.fires),
-                Err(other) => now = Word(other),
-            }
-        }
+    fn leave(&self, now: Word) -> Result<bool, Unbalanced> {
+        // A: publishes the work. B: takes the announcement along, or comes before it.
+        step(&self.word, now.0, Ordering::Release, Ordering::Relaxed, |now| {
+            let (next, fires) = Word(now).leave()?;
+            Ok((next.0, fires))
+        })
     }
 
     /// Wakes the waits of the round.
@@ -421,21 +403,13 @@ impl Source for WaitGroup {
     }
 
     fn announce(&self, seen: Option<Round>, _: &mut Deferred) -> Announced<Round> {
-        let mut now = self.load();
-        loop {
-            let Some(next) = now.announce(seen) else { return Announced::Over };
-            // B, C: also where `WAITERS` is set already, since the next zero must acquire this
-            // registration and not only the one that set the bit.
-            match self.word.compare_exchange_weak(
-                now.0,
-                next.0,
-                Ordering::Release,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return Announced::Parked(seen.unwrap_or(now.round())),
-                Err(other) => now = Word(other),
-            }
-        }
+        // B, C: also where `WAITERS` is set already, since the next zero must acquire this
+        // registration and not only the one that set the bit.
+        let round = step(&self.word, self.load().0, Ordering::Release, Ordering::Acquire, |now| {
+            let next = Word(now).announce(seen).ok_or(())?;
+            Ok::<_, ()>((next.0, seen.unwrap_or(Word(now).round())))
+        });
+        round.map_or(Announced::Over, Announced::Parked)
     }
 }
 

@@ -41,7 +41,8 @@ use crate::park::wait::{Announced, Source};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::{
-    Arc, AtomicPtr, Exclusive as _, Layers, Ordering, Pile, UnsafeCell, fence, run_both, run_to_end,
+    Arc, AtomicPtr, Exclusive as _, Layers, Ordering, Pile, UnsafeCell, fence, run_both,
+    run_to_end, step,
 };
 pub(crate) use aim::{Below, Call, Follower, Observer};
 use word::Word;
@@ -247,23 +248,14 @@ impl Node {
     }
 
     /// Makes a step of the word, if there is one to make, and gives what was there before.
-    fn step(&self, step: impl Fn(Word) -> Option<Word>) -> Option<Word> {
-        let mut now = self.load();
-        loop {
-            let next = step(now)?;
-            // D: publishes what came before a cancel, and the reason. B: one of announcing and
-            // settling is second. C: publishes what was registered, and acquires it in the step that takes
-            // `WAITERS` away.
-            match self.word.compare_exchange_weak(
-                now.0,
-                next.0,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return Some(now),
-                Err(other) => now = Word(other),
-            }
-        }
+    fn step(&self, next: impl Fn(Word) -> Option<Word>) -> Option<Word> {
+        // D: publishes what came before a cancel, and the reason. B: one of announcing and settling is
+        // second. C: publishes what was registered, and acquires it in the step that takes `WAITERS` away.
+        step(&self.word, self.load().0, Ordering::AcqRel, Ordering::Acquire, |now| {
+            let next = next(Word(now)).ok_or(())?;
+            Ok::<_, ()>((next.0, Word(now)))
+        })
+        .ok()
     }
 
     /// Hooks the node into its parent, the parent into its own, and so on up to the first that is

@@ -8,7 +8,7 @@ use core::ptr;
 
 use alloc::boxed::Box;
 
-use super::{AtomicPtr, Exclusive as _, Ordering, const_unless_loom, run_to_end};
+use super::{AtomicPtr, Exclusive as _, Ordering, const_unless_loom, run_to_end, step};
 
 /// A pile that grows by one value at a time and is taken, or dropped, as a whole.
 pub(crate) struct Pile<T> {
@@ -46,19 +46,18 @@ impl<T> Pile<T> {
     pub(crate) fn push(&self, value: T) -> Result<(), T> {
         let layer = Box::into_raw(Box::new(Layer { value, below: ptr::null_mut() }));
         // Acquire: a refused push has what came before the seal.
-        let mut top = self.top.load(Ordering::Acquire);
-        while top != Self::SEALED {
+        let top = self.top.load(Ordering::Acquire);
+        // Q: publishes the layer, together with those below: each exchange continues the release
+        // sequence of the one before.
+        step(&self.top, top, Ordering::Release, Ordering::Acquire, |top| {
+            if top == Self::SEALED {
+                // SAFETY: from `Box::into_raw` above, and nobody has seen it.
+                return Err(unsafe { Box::from_raw(layer) }.value);
+            }
             // SAFETY: the layer is ours until the exchange succeeds.
             unsafe { (*layer).below = top };
-            // Q: publishes the layer, together with those below: each exchange continues the release
-            // sequence of the one before.
-            match self.top.compare_exchange_weak(top, layer, Ordering::Release, Ordering::Acquire) {
-                Ok(_) => return Ok(()),
-                Err(now) => top = now,
-            }
-        }
-        // SAFETY: from `Box::into_raw` above, and nobody has seen it.
-        Err(unsafe { Box::from_raw(layer) }.value)
+            Ok((layer, ()))
+        })
     }
 
     /// Takes all that was pushed, if nobody else has the pile.

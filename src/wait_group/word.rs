@@ -57,14 +57,6 @@ pub(super) struct Word(pub(super) Bits);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Round(Bits);
 
-/// A step that leaves one piece of work behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Left {
-    pub(super) word: Word,
-    /// The count reached zero and somebody waits.
-    pub(super) fires: bool,
-}
-
 impl Word {
     pub(super) const IDLE: Self = Self(0);
 
@@ -99,16 +91,16 @@ impl Word {
         }
     }
 
-    /// One piece of work less.
+    /// One piece of work less; and whether the count reached zero while somebody waits.
     #[inline]
-    pub(super) fn leave(self) -> Result<Left, Unbalanced> {
+    pub(super) fn leave(self) -> Result<(Self, bool), Unbalanced> {
         match (self.count_bits(), self.0 & WAITERS) {
             (0, _) => Err(Unbalanced(())),
             (1, WAITERS) => {
                 let round = self.0.wrapping_add(ROUND_STEP) & ROUND_MASK;
-                Ok(Left { word: Self(round), fires: true })
+                Ok((Self(round), true))
             }
-            _ => Ok(Left { word: Self(self.0 - ONE), fires: false }),
+            _ => Ok((Self(self.0 - ONE), false)),
         }
     }
 
@@ -142,12 +134,9 @@ mod tests {
 
     #[test]
     fn the_last_to_leave_fires_only_if_somebody_waits() {
-        let quiet = word(1, 3, false).leave().unwrap();
-        assert_eq!((quiet.word, quiet.fires), (word(0, 3, false), false));
-        let awaited = word(1, 2, true).leave().unwrap();
-        assert_eq!((awaited.word, awaited.fires), (word(0, 3, false), true));
-        let not_last = word(2, 2, true).leave().unwrap();
-        assert_eq!((not_last.word, not_last.fires), (word(1, 2, true), false));
+        assert_eq!(word(1, 3, false).leave(), Ok((word(0, 3, false), false)));
+        assert_eq!(word(1, 2, true).leave(), Ok((word(0, 3, false), true)));
+        assert_eq!(word(2, 2, true).leave(), Ok((word(1, 2, true), false)));
     }
 
     /// Rule 1: an unbalanced `done` is an error and changes nothing.
@@ -172,8 +161,7 @@ mod tests {
     #[test]
     fn the_round_wraps_inside_its_field() {
         let last = ROUND_MASK >> ROUND_SHIFT;
-        let wrapped = word(1, last, true).leave().unwrap().word;
-        assert_eq!(wrapped, word(0, 0, false));
+        assert_eq!(word(1, last, true).leave(), Ok((word(0, 0, false), true)));
         let seen = word(1, 0, true).round();
         assert!(!word(1, 0, true).is_over(Some(seen)), "a whole turn looks like none");
         assert!(word(0, 0, false).is_over(Some(seen)), "and the next zero ends the wait");

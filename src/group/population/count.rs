@@ -30,7 +30,7 @@ use super::Exit;
 use super::shards::{Lines, Shards};
 use super::word::{BIAS, CLOSED, ONE, Word};
 use crate::error::Refused;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Ordering, step};
 
 pub(super) struct Count {
     word: AtomicUsize,
@@ -156,23 +156,13 @@ impl Count {
 
     #[cold]
     fn fold(&self, lines: Lines) -> Option<Exit> {
-        let mut now = self.load();
-        loop {
-            if now.is_closed() {
-                return None;
-            }
-            // D: as in `close`. In one step with `CLOSED`, since a word that is closed without `BIAS` may
-            // reach zero, or be below that.
-            match self.word.compare_exchange_weak(
-                now.0,
-                now.fold().0,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => break,
-                Err(other) => now = Word(other),
-            }
-        }
+        // D: as in `close`. In one step with `CLOSED`, since a word that is closed without `BIAS` may
+        // reach zero, or be below that.
+        step(&self.word, self.load().0, Ordering::AcqRel, Ordering::Acquire, |now| {
+            let next = (!Word(now).is_closed()).then(|| Word(now).fold());
+            next.map(|next| (next.0, ())).ok_or(())
+        })
+        .ok()?;
         // SAFETY: borrowed.
         for shard in unsafe { lines.all() } {
             // A: acquires the leaves. D: publishes what came before the close.

@@ -33,7 +33,7 @@ use super::Exit;
 use crate::error::Refused;
 use crate::park::deferred::Deferred;
 use crate::park::seats::{Fired, Fires, Parked, Waiters};
-use crate::sync::{Arc, AtomicUsize, AtomicWord, Ordering, fence};
+use crate::sync::{Arc, AtomicUsize, AtomicWord, Ordering, fence, step};
 use waiter::{InQueue, Waiter};
 use word::{CLOSED, FRESH, ONE, Step, Word};
 
@@ -99,20 +99,11 @@ impl Limited {
         next: impl Fn(Word) -> Result<S, E>,
         word_of: impl Fn(&S) -> Word,
     ) -> Result<S, E> {
-        let mut now = self.load();
-        loop {
-            let step = next(now)?;
-            // A, B, C, D: see the callers. An entry needs no more than Relaxed here; it shares the step.
-            match self.word.compare_exchange_weak(
-                now.0,
-                word_of(&step).0,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return Ok(step),
-                Err(other) => now = Word(other),
-            }
-        }
+        // A, B, C, D: see the callers. An entry needs no more than Relaxed here; it shares the step.
+        step(&self.word, self.load().0, Ordering::AcqRel, Ordering::Acquire, |now| {
+            let step = next(Word(now))?;
+            Ok((word_of(&step).0, step))
+        })
     }
 
     /// Goes in by the door.
@@ -140,21 +131,16 @@ impl Limited {
         //   place to be passed on.
         let word = unsafe { &raw const (*this).word };
         // SAFETY: as above.
-        let mut now = Word(unsafe { &*word }.load(Ordering::Relaxed));
-        while let Some(next) = now.leave() {
-            // A: publishes what was done inside. B: a wait announced itself before this step, or after
-            // it, and finds the room.
-            // SAFETY: as above; nothing is touched after it.
-            let left = unsafe { &*word }.compare_exchange_weak(
-                now.0,
-                next.0,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
-            match left {
-                Ok(_) => return last_if(next),
-                Err(other) => now = Word(other),
-            }
+        let now = unsafe { &*word }.load(Ordering::Relaxed);
+        // A: publishes what was done inside. B: a wait announced itself before this step, or after
+        // it, and finds the room.
+        // SAFETY: as above; nothing is touched after it.
+        let left = step(unsafe { &*word }, now, Ordering::Release, Ordering::Relaxed, |now| {
+            let next = Word(now).leave().ok_or(())?;
+            Ok::<_, ()>((next.0, next))
+        });
+        if let Ok(next) = left {
+            return last_if(next);
         }
         // The wait that gets the place may leave, and end the group: the server has its own reference.
         // SAFETY: we hold a place still, so the group's reference is there to be counted up.

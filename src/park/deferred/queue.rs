@@ -5,7 +5,7 @@ use core::mem::{self, ManuallyDrop};
 use core::ptr;
 
 use super::Deferred;
-use crate::sync::{Arc, AtomicPtr, Ordering};
+use crate::sync::{Arc, AtomicPtr, Ordering, replace};
 
 /// A pointer to what can stand in a [`Deferred`] list; it has all that it needs until it is run.
 ///
@@ -256,21 +256,13 @@ impl Stack {
     /// Nobody else touches the link of `head`, and it is alive, until the iterator of the `take` that gets it has
     /// given it out.
     pub(crate) unsafe fn push(&self, head: *mut Head) {
-        let mut newest = self.newest.load(Ordering::Relaxed);
-        loop {
+        let (newest, relaxed) = (self.newest.load(Ordering::Relaxed), Ordering::Relaxed);
+        // F: publishes the head and its link.
+        replace(&self.newest, newest, Ordering::Release, relaxed, |newest| {
             // SAFETY: the head is ours until the exchange succeeds.
-            unsafe { &*head }.next.store(newest, Ordering::Relaxed);
-            // F: publishes the head and its link.
-            match self.newest.compare_exchange_weak(
-                newest,
-                head,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return,
-                Err(now) => newest = now,
-            }
-        }
+            unsafe { &*head }.next.store(newest, relaxed);
+            head
+        });
     }
 
     /// Takes what has been pushed, by this thread or by another: first pushed first.

@@ -9,7 +9,7 @@ use super::list::{List, Rest};
 use super::word::{FIRED, LEFT, MISSED, OPEN, OPENING, SPENT, Word, arms, bits};
 use super::{Fires, Target, word};
 use crate::park::deferred::Head;
-use crate::sync::{AtomicBool, AtomicUsize, Ordering, UnsafeCell, run_to_end};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering, UnsafeCell, run_to_end, step};
 
 /// Where a target is. Written by the owner of the seat between claim and arm, and read after that by the owner
 /// and by one delivery.
@@ -190,16 +190,12 @@ impl<T: Target> Block<T> {
 
     /// Makes a step of the word, if there is one to make, and gives what came of it.
     #[inline]
-    fn step<R>(&self, order: Ordering, step: impl Fn(Word) -> Option<(Word, R)>) -> Option<R> {
-        let mut now = self.word();
-        loop {
-            let (next, result) = step(now)?;
-            let word = &self.header().word;
-            match word.compare_exchange_weak(now.0, next.0, order, Ordering::Relaxed) {
-                Ok(_) => return Some(result),
-                Err(other) => now = Word(other),
-            }
-        }
+    fn step<R>(&self, order: Ordering, next: impl Fn(Word) -> Option<(Word, R)>) -> Option<R> {
+        step(&self.header().word, self.word().0, order, Ordering::Relaxed, |now| {
+            let (next, result) = next(Word(now)).ok_or(())?;
+            Ok::<_, ()>((next.0, result))
+        })
+        .ok()
     }
 
     /// Claims a seat, if the block is open and one is free.

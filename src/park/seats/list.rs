@@ -15,7 +15,8 @@ use super::word::OPENING;
 use super::{Due, Fired, Fires, Target};
 use crate::park::deferred::{Head, Stack};
 use crate::sync::{
-    Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering, run_both, run_to_end,
+    Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering, replace, run_both,
+    run_to_end,
 };
 
 /// How many blocks are fired in one go. Where event-listener's lock is a critical section, this bounds the time
@@ -311,22 +312,14 @@ impl<T: Target> Rest<T> {
     /// A new block, to be opened by the caller.
     fn grow(&self) -> Block<T> {
         let new = Box::into_raw(Box::new(Further::new(self, OPENING)));
-        let mut newest = self.newest.load(Ordering::Relaxed);
-        loop {
+        let (newest, relaxed) = (self.newest.load(Ordering::Relaxed), Ordering::Relaxed);
+        // P: publishes the block, and, since each exchange continues the release sequence of the one before,
+        // those behind it.
+        replace(&self.newest, newest, Ordering::Release, relaxed, |newest| {
             // SAFETY: it is ours until the exchange succeeds.
             unsafe { (*new).after = newest };
-            // P: publishes the block, and, since each exchange continues the release sequence of the one before,
-            // those behind it.
-            match self.newest.compare_exchange_weak(
-                newest,
-                new.cast(),
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => break,
-                Err(other) => newest = other,
-            }
-        }
+            new.cast()
+        });
         self.blocks.fetch_add(1, Ordering::Relaxed);
         // SAFETY: from `Box::into_raw`; the chain has it for as long as the list lives.
         unsafe { Block::new(new.cast()) }
