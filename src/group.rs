@@ -7,7 +7,7 @@
 //! | [`hold`] | what holds a group up until it is ended: a task, or a link |
 //! | [`shared`] | what all handles and tasks of a group share |
 //! | [`levels`] | how a group is closed and cancelled: by itself, or from above |
-//! | `told` | what the feature `tracing` tells |
+//! | `events` | what the feature `tracing` tells |
 //! | [`drain`] | the end of a group |
 //! | [`task_group`], [`guard`], [`builder`] | the types that a user holds |
 //! | [`waits`], [`room`] | the futures |
@@ -23,7 +23,7 @@ mod shared;
 mod levels;
 
 #[cfg(feature = "tracing")]
-mod told;
+mod events;
 
 mod drain;
 

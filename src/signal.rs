@@ -8,13 +8,13 @@
 //! | 1   | `CLAIMED`   | the first close                          | `reset`    | closed; the slot is theirs |
 //! | 2   | `PUBLISHED` | that close, when the value is in the slot| `reset`    | the slot may be read       |
 //!
-//! **Invariant: whoever sets `CLAIMED` alone writes the slot, sets `PUBLISHED` and fires, once.**
+//! **Invariant: the one closer that sets `CLAIMED` writes the slot, sets `PUBLISHED` and fires, once.**
 //! Nobody writes the slot after that while the signal is shared. A value without size and without
 //! drop leaves nothing to write, so both bits are set in one step.
 //!
 //! Edges:
 //!
-//! * **D** (close to observer): what came before a close is seen by whoever sees either bit, a refused
+//! * **D** (close to observer): what came before a close is seen by each thread that sees either bit, a refused
 //!   closer included, since both steps release, and every step after them is a read-modify-write of the same word.
 //! * **W** (written): the value is seen by each thread that acquires `PUBLISHED`.
 //! * **B**, **C** as for the wait group: announcement and publication are read-modify-writes of one
@@ -305,7 +305,7 @@ impl<T> Signal<T> {
     ///
     /// As [`closed`](Self::closed).
     pub fn closed_in<P: Deref<Target = Self>>(signal: P) -> WaitClosed<P> {
-        WaitClosed::new(Waiting::holding(), signal)
+        WaitClosed::new(Waiting::keeping_home(), signal)
     }
 
     /// Waits until the signal is closed, and gives the value. As [`closed`](Self::closed) otherwise.

@@ -9,13 +9,13 @@
 mod lazy;
 #[cfg(loom)]
 pub(crate) mod model;
-mod pile;
+mod sealable;
 mod step;
 mod take_once;
 mod unwind;
 
 pub(crate) use lazy::LazyArc;
-pub(crate) use pile::{Layers, Pile};
+pub(crate) use sealable::{SealableStack, Taken};
 pub(crate) use step::{replace, step};
 pub(crate) use take_once::TakeOnce;
 pub(crate) use unwind::{run_both, run_to_end};
@@ -100,7 +100,7 @@ macro_rules! const_unless_loom {
 }
 pub(crate) use const_unless_loom;
 
-/// A cell that is written through a shared reference, by whoever the protocol around it admits.
+/// A cell that is written through a shared reference, by the thread that the protocol around it admits.
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T>(
     #[cfg(not(loom))] core::cell::UnsafeCell<T>,

@@ -2,18 +2,18 @@
 //!
 //! **Invariant: the word alone decides** ([`word`] has its table). Every zero that a parked wait
 //! must not miss is one compare-and-swap that makes the count zero, clears `WAITERS` and bumps
-//! `ROUND`; whoever made it, and nobody else, notifies.
+//! `ROUND`; the thread that made it, and no other, notifies.
 //!
 //! Edges:
 //!
-//! * **A** (leave to wait): what a piece of work did before it was counted out is seen by whoever
+//! * **A** (leave to wait): what a piece of work did before it was counted out is seen by each thread that
 //!   finds the zero. Every leave releases; between it and the read that ends the wait there are only
 //!   read-modify-writes of the word, so the release sequence holds.
 //! * **B** (one word): an announcement and the step to zero are read-modify-writes of one word, so
 //!   one of them is second. The announcement first: the step sees `WAITERS`, acquires (C) what was
 //!   registered, and fires. The step first: the announcement sees zero or another round.
 //! * **C** (announce to fire): the wait list, the listener in it, and its count, are seen by
-//!   whoever fires.
+//!   the thread that fires.
 
 mod guard;
 mod wait;
@@ -326,7 +326,7 @@ impl WaitGroup {
     ///
     /// As [`wait`](Self::wait).
     pub fn wait_in<P: Deref<Target = WaitGroup>>(group: P) -> Wait<P> {
-        Wait::new(Waiting::holding(), group)
+        Wait::new(Waiting::keeping_home(), group)
     }
 
     #[cfg(all(test, not(loom)))]

@@ -177,7 +177,7 @@ fn one_comes_and_one_goes_while_the_scope_is_cancelled() {
 ///
 /// Edges: B, C, D, R.
 ///
-/// Mutants: `pile-push-in-two-steps`.
+/// Mutants: `sealable-push-in-two-steps`.
 #[test]
 fn callbacks_that_stay_run_once() {
     check_within(2, || {

@@ -56,8 +56,8 @@ fn a_record_meets_the_drain(keep: usize) {
     });
 }
 
-/// Mutants: `err-refused-error-lost`, `pile-push-relaxed`, `pile-seal-does-not-acquire`,
-/// `pile-seal-in-two-steps`.
+/// Mutants: `err-refused-error-lost`, `sealable-push-relaxed`, `sealable-seal-does-not-acquire`,
+/// `sealable-seal-in-two-steps`.
 #[test]
 fn a_record_is_kept_or_comes_back() {
     a_record_meets_the_drain(1);
@@ -75,7 +75,7 @@ fn a_record_beyond_the_bound_is_counted_or_comes_back() {
 ///
 /// Edges: A, Q.
 ///
-/// Mutants: `err-landed-before-the-push`, `pile-seal-in-two-steps`.
+/// Mutants: `err-landed-before-the-push`, `sealable-seal-in-two-steps`.
 #[test]
 fn two_records_meet_the_drain() {
     check(|| {
@@ -129,7 +129,7 @@ fn two_errors_at_once_are_both_counted() {
 ///
 /// Edges: Q.
 ///
-/// Mutants: `err-landed-before-the-push`, `err-pile-sealed-first`.
+/// Mutants: `err-landed-before-the-push`, `err-stack-sealed-first`.
 #[test]
 fn a_refusal_is_final() {
     check(|| {

@@ -591,9 +591,9 @@ fn the_list_outlives_the_primitive() {
 ///
 /// Edges: T.
 ///
-/// Mutants: `kept-full-relaxed`, `kept-in-two-steps`, `kept-lend-relaxed`.
+/// Mutants: `spare-full-relaxed`, `spare-in-two-steps`, `spare-lend-relaxed`.
 #[test]
-fn a_kept_registration_is_taken_by_one_of_two() {
+fn a_spare_registration_is_taken_by_one_of_two() {
     check_within(2, || {
         let scope = CancelScope::new().detach();
         // SAFETY: the thread is joined below.
@@ -611,9 +611,9 @@ fn a_kept_registration_is_taken_by_one_of_two() {
 ///
 /// Edges: T.
 ///
-/// Mutants: `kept-empty-relaxed`.
+/// Mutants: `spare-empty-relaxed`.
 #[test]
-fn a_kept_registration_is_forgotten_beside_a_wait() {
+fn a_spare_registration_is_forgotten_beside_a_wait() {
     check_within(2, || {
         let scope = CancelScope::new().detach();
         // SAFETY: the thread is joined below.

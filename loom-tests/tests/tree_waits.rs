@@ -238,7 +238,7 @@ alone_and_in_a_crowd!(a_registration_that_is_taken_up_is_woken);
 ///
 /// Edges: B, C, D, T.
 ///
-/// Mutants: `kept-in-two-steps`, `wait-any-waker-will-do`.
+/// Mutants: `spare-in-two-steps`, `wait-any-waker-will-do`.
 fn a_handle_may_be_shared(crowded: bool) {
     check_within(2, move || {
         let scope = CancelScope::new().detach();
@@ -274,7 +274,7 @@ alone_and_in_a_crowd!(a_handle_may_be_shared);
 /// Edges: B, C, D, T.
 ///
 /// Mutants: `seat-armed-relaxed`.
-fn a_kept_registration_goes_while_the_scope_is_cancelled(crowded: bool) {
+fn a_spare_registration_goes_while_the_scope_is_cancelled(crowded: bool) {
     check_within(2, move || {
         let line = Line::new();
         // SAFETY: the thread is joined below.
@@ -300,4 +300,4 @@ fn a_kept_registration_goes_while_the_scope_is_cancelled(crowded: bool) {
     });
 }
 
-alone_and_in_a_crowd!(a_kept_registration_goes_while_the_scope_is_cancelled);
+alone_and_in_a_crowd!(a_spare_registration_goes_while_the_scope_is_cancelled);

@@ -6,7 +6,7 @@ use crate::sync::TakeOnce;
 
 type Closure = Box<dyn FnOnce() + Send>;
 
-/// A closure that is run by a delivery or dropped by its owner: by whoever takes it first.
+/// A closure that is run by a delivery or dropped by its owner: by the one of the two that takes it first.
 pub(crate) struct Callback(TakeOnce<Closure>);
 
 impl Callback {

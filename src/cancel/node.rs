@@ -6,9 +6,9 @@
 //! reason borrowed from an ancestor lives as long as the borrower.
 //!
 //! A node is hooked into its parent once, by its first wait or callback, so that cancelling reaches
-//! those who wait below: [`Node::hook_up`]. Each step of it is made by the one who claimed it, and
-//! whoever claimed also delivers to the node if its parent turns out to be cancelled, whether or not
-//! it waits itself: others who wait on the node rely on it.
+//! the waits below: [`Node::hook_up`]. The thread that claimed the node makes each step of it, and
+//! also delivers to the node if its parent turns out to be cancelled, whether or not it waits itself:
+//! other waits on the node rely on it.
 //!
 //! A cancellation spreads without recursion: firing a node puts what it fires on a list of deferred work
 //! ([`Deferred`]); a child is settled there, and adds its own; tasks and callbacks are foreign code and run when no
@@ -19,12 +19,12 @@
 //!
 //! Edges, beside those of the seats:
 //!
-//! * **D** (cancel to observer): what came before a cancel, and the reason, is seen by whoever sees
-//!   the word cancelled, on this node or any below.
+//! * **D** (cancel to observer): what came before a cancel, and the reason, is seen by each thread that
+//!   sees the word cancelled, on this node or any below.
 //! * **B**, **C** as for the signal: announcing and settling are read-modify-writes of one word.
 //! * **G** (claim): of all threads that would hook a node up, one does: the first that announces itself.
 
-mod aim;
+mod targets;
 mod word;
 
 use core::any::Any;
@@ -41,10 +41,10 @@ use crate::park::wait::{Announced, Source};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
 use crate::sync::{
-    Arc, AtomicPtr, Exclusive as _, Layers, Ordering, Pile, UnsafeCell, fence, run_both,
+    Arc, AtomicPtr, Exclusive as _, Ordering, SealableStack, Taken, UnsafeCell, fence, run_both,
     run_to_end, step,
 };
-pub(crate) use aim::{Below, Call, Follower, Observer};
+pub(crate) use targets::{Call, Follower, Observer, WeakFollower};
 use word::Word;
 
 /// One scope of a cancellation tree; see the module.
@@ -61,12 +61,12 @@ pub(crate) struct Node {
     /// What few nodes have.
     extras: Option<Box<Extras>>,
     observers: List<Observer>,
-    children: Waiters<Below>,
+    children: Waiters<WeakFollower>,
     calls: Waiters<Call>,
     /// The registration in the parent. Belongs to the claimer, and then to the drop.
-    link: UnsafeCell<Option<Parked<Below>>>,
+    link: UnsafeCell<Option<Parked<WeakFollower>>>,
     /// Registrations of callbacks that stay for as long as the node does.
-    detached: Pile<Detached>,
+    detached: SealableStack<Detached>,
 }
 
 // SAFETY: `link` is written by the claimer and touched by nobody else before the drop. (`Send` is derived.)
@@ -110,24 +110,24 @@ impl Node {
             shielded: traits.shielded,
             follows: traits.follows,
             link: UnsafeCell::new(None),
-            detached: Pile::new(),
+            detached: SealableStack::new(),
             extras: traits.extras.boxed(),
         })
     }
 
     /// The node and all above it, nearest first.
-    fn line(&self) -> impl Iterator<Item = &Self> {
+    fn ancestors(&self) -> impl Iterator<Item = &Self> {
         core::iter::successors(Some(self), |node| node.parent.as_deref())
     }
 
     /// The node and all above it that can cancel it or end its time.
-    fn scopes(&self) -> impl Iterator<Item = &Self> {
-        core::iter::successors(Some(self), |node| node.upper().map(|parent| &**parent))
+    fn cancelling_scopes(&self) -> impl Iterator<Item = &Self> {
+        core::iter::successors(Some(self), |node| node.cancelling_parent().map(|parent| &**parent))
     }
 
     /// The parent whose cancellation reaches this node.
     #[inline]
-    fn upper(&self) -> Option<&Arc<Self>> {
+    fn cancelling_parent(&self) -> Option<&Arc<Self>> {
         if self.shielded { None } else { self.parent.as_ref() }
     }
 
@@ -153,7 +153,7 @@ impl Node {
             if let Some(reason) = node.own_reason() {
                 return Some(reason);
             }
-            node = node.upper()?;
+            node = node.cancelling_parent()?;
         }
     }
 
@@ -161,10 +161,10 @@ impl Node {
     /// hears of it.
     pub(crate) fn reason(&self) -> Option<&Reason> {
         let found = Word::borrowed(self.found()?);
-        // It is fixed in all that lie between, too, so that the next question below them is short. Who
-        // waits there is fired by the delivery that is on its way: a question runs nobody's code.
-        for node in self.scopes().take_while(|node| node.own_reason().is_none()) {
-            node.step(|now| now.fix(found));
+        // It is fixed in all that lie between, too, so that the next question below them is short. Waits
+        // there are fired by the delivery that is on its way: a question runs no foreign code.
+        for node in self.cancelling_scopes().take_while(|node| node.own_reason().is_none()) {
+            node.step(|now| now.record_reason(found));
         }
         self.own_reason()
     }
@@ -203,7 +203,7 @@ impl Node {
     /// Passes the parent's cancellation on to this node and all below it. The reference comes back, unless a
     /// delivery holds it now.
     fn settle_below(this: Arc<Self>, deferred: &mut Deferred) -> Option<Arc<Self>> {
-        let reason = this.upper().and_then(|parent| parent.own_reason());
+        let reason = this.cancelling_parent().and_then(|parent| parent.own_reason());
         let before = reason.and_then(|reason| this.step(|now| now.settle(Word::borrowed(reason))));
         let mut lends = true;
         Self::fire_lending(&this, before, &mut lends, deferred);
@@ -242,7 +242,7 @@ impl Node {
         if Arc::strong_count(this) > 1 {
             return false;
         }
-        // Acquires what those did who dropped the other references: they may have left a callback.
+        // Acquires what the threads did that dropped the other references: they may have left a callback.
         fence(Ordering::Acquire);
         this.detached.is_empty()
     }
@@ -262,11 +262,11 @@ impl Node {
     /// hooked, or being hooked, already. By the claimer: the thread whose announcement was the first.
     fn hook_up(this: &Arc<Self>, deferred: &mut Deferred) {
         let mut node = this;
-        while let Some(parent) = node.upper() {
+        while let Some(parent) = node.cancelling_parent() {
             if node.follows {
                 return;
             }
-            match node.hook_into(parent, Below::new(node)) {
+            match node.hook_into(parent, WeakFollower::new(node)) {
                 // G: the first announcement claims the parent.
                 Some(before) if before.has_waiters() => return,
                 Some(_) => node = parent,
@@ -282,7 +282,7 @@ impl Node {
 
     /// Registers `below` in the parent, for as long as this node lives; by the claimer. Gives the parent's word
     /// before the announcement; none if the parent is cancelled: then `below` may never be fired.
-    fn hook_into(&self, parent: &Self, below: Below) -> Option<Word> {
+    fn hook_into(&self, parent: &Self, below: WeakFollower) -> Option<Word> {
         // SAFETY: we hold the parent, and the drop takes the link out before it lets go.
         let parked = unsafe { Parked::new(parent.children.home(Fires::Once), false, below) };
         let parked = parked.ok()?;
@@ -299,12 +299,14 @@ impl Node {
         follower: &Arc<impl Follower>,
         deferred: &mut Deferred,
     ) -> bool {
-        let Some(parent) = this.upper() else { return true };
+        let Some(parent) = this.cancelling_parent() else { return true };
         // Without a seat above nobody else delivers to us: what follows is done here and now.
         if this.found().is_some() {
             return false;
         }
-        let Some(before) = this.hook_into(parent, Below::new(follower)) else { return false };
+        let Some(before) = this.hook_into(parent, WeakFollower::new(follower)) else {
+            return false;
+        };
         if !before.has_waiters() {
             Self::hook_up(parent, deferred);
         }
@@ -354,19 +356,19 @@ impl Node {
 
     /// The nearest value of type `V`.
     pub(crate) fn value<V: Any>(&self) -> Option<&V> {
-        self.line().find_map(|node| node.extras.as_ref()?.value.as_ref()?.downcast_ref())
+        self.ancestors().find_map(|node| node.extras.as_ref()?.value.as_ref()?.downcast_ref())
     }
 
     /// When the first of the scopes here and above has its time up.
     #[cfg(feature = "std")]
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.scopes().filter_map(Self::own_deadline).min()
+        self.cancelling_scopes().filter_map(Self::own_deadline).min()
     }
 
     /// The highest scope whose time is up at `now`: the one to cancel, with all below it.
     #[cfg(feature = "std")]
     pub(crate) fn overdue(this: &Arc<Self>, now: Instant) -> Option<&Arc<Self>> {
-        let scopes = core::iter::successors(Some(this), |node| node.upper());
+        let scopes = core::iter::successors(Some(this), |node| node.cancelling_parent());
         scopes.filter(|node| node.own_deadline().is_some_and(|at| at <= now)).last()
     }
 
@@ -397,8 +399,8 @@ impl Source for Arc<Node> {
             // G: of all announcements one is the first, and claims the node.
             Node::hook_up(self, deferred);
         }
-        // An ancestor may have been cancelled above the part of the chain that was hooked then. Whoever
-        // claimed that part delivers, but we need not wait for it.
+        // An ancestor may have been cancelled above the part of the chain that was hooked then. The
+        // claimer of that part delivers, but we need not wait for it.
         if self.found().is_some() { Announced::Over } else { Announced::Parked(()) }
     }
 }
@@ -449,7 +451,7 @@ type Detached = (Parked<Call>, Arc<Callback>);
 struct Remains {
     value: Option<Box<dyn Any + Send + Sync>>,
     reason: Option<Box<Reason>>,
-    callbacks: Layers<Detached>,
+    callbacks: Taken<Detached>,
     /// Where the callbacks are registered; dropped last.
     _calls: Waiters<Call>,
 }

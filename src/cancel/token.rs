@@ -18,7 +18,7 @@ use crate::combine::Until;
 use crate::park::deferred::Deferred;
 #[cfg(feature = "std")]
 use crate::park::deferred::and_then_run;
-use crate::park::seats::Kept;
+use crate::park::seats::SpareRegistration;
 #[cfg(feature = "std")]
 use crate::park::wait::Clock;
 #[cfg(feature = "std")]
@@ -84,7 +84,7 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 /// frees, and where it keeps no registration.
 pub struct CancelToken {
     /// The registration of this handle's last abandoned wait, for the next wait of the same task.
-    kept: Kept<Observer>,
+    spare: SpareRegistration<Observer>,
     /// None is never cancelled.
     node: Option<Arc<Node>>,
 }
@@ -97,14 +97,14 @@ impl CancelToken {
         ///
         /// Everywhere, in a `static` too.
         pub const fn never() -> CancelToken {
-            Self { kept: Kept::new(), node: None }
+            Self { spare: SpareRegistration::new(), node: None }
         }
     }
 
     /// A node below `parent` (or a root), without an owner.
     pub(crate) fn new(parent: Option<&Self>, traits: Traits) -> Self {
         let parent = parent.and_then(|token| token.node.clone());
-        Self { kept: Kept::new(), node: Some(Node::new(parent, traits)) }
+        Self { spare: SpareRegistration::new(), node: Some(Node::new(parent, traits)) }
     }
 
     #[inline]
@@ -209,9 +209,9 @@ impl CancelToken {
     ///
     /// Everywhere but in interrupts: it frees, and may take event-listener's lock.
     pub fn forget_wait(&self) {
-        let Some(parked) = self.kept.take() else { return };
+        let Some(parked) = self.spare.take() else { return };
         // SAFETY: it is lent to us.
-        unsafe { self.kept.put_back(None) };
+        unsafe { self.spare.put_back(None) };
         drop(parked);
     }
 
@@ -348,7 +348,7 @@ impl CancelToken {
 impl Clone for CancelToken {
     /// The same scope; the clone keeps no registration.
     fn clone(&self) -> Self {
-        Self { kept: Kept::new(), node: self.node.clone() }
+        Self { spare: SpareRegistration::new(), node: self.node.clone() }
     }
 }
 

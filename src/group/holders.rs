@@ -20,7 +20,7 @@ pub(crate) use off::{Caller, Register, Ticket};
 mod off {
     use alloc::borrow::Cow;
 
-    /// Who holds what: nobody asks.
+    /// Without the feature nothing is written down.
     pub(crate) struct Register;
 
     /// An entry of the register.

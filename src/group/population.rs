@@ -1,15 +1,15 @@
 //! How many are inside a group, whether its door is open, and the one end of both.
 //!
 //! **Invariant: closed with nobody inside is reached once**, by one step of one word ([`word`]), and
-//! never left; whoever made that step ends the group. Nobody enters from outside once the word is
-//! closed; a join-in is asked by one who is inside.
+//! never left; the thread that made that step ends the group. Nothing enters from outside once the word is
+//! closed; only a task that is inside asks for a join-in.
 //!
 //! A task that leaves without being the last must not touch the population any more: it may be gone. Hence
 //! the step that counts a task out is the last access of its caller, and works on a raw pointer (rule 19).
 //!
 //! Edges:
 //!
-//! * **A** (leave to end): what was done inside is seen by whoever makes the last step. Every leave
+//! * **A** (leave to end): what was done inside is seen by the thread that makes the last step. Every leave
 //!   releases, and only read-modify-writes of the word lie between.
 //! * **D** (close to refused): what came before a close is seen by whoever is refused, and who sees
 //!   the door closed enters nowhere afterwards: one word has both.
@@ -73,7 +73,7 @@ impl Population {
         Self { form: Line(form) }
     }
 
-    /// Whether the door was closed here. (Who is above may have closed it too.)
+    /// Whether the door was closed here. (A group above may have closed it too.)
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         match &self.form.0 {
@@ -107,7 +107,7 @@ impl Population {
         }
     }
 
-    /// Goes in by the side of somebody who is inside during the call: past the door and the limit.
+    /// Goes in by the side of a task that is inside during the call: past the door and the limit.
     #[inline]
     pub(crate) fn join_in(&self) -> Result<(), Refused> {
         match &self.form.0 {

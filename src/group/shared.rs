@@ -8,7 +8,7 @@
 //! drainer: each step of `ends` releases what its thread has acquired from a population or a drain.
 //!
 //! Memory: handles and waits hold references; a guard holds none, but one count of the population. The
-//! group has one reference to itself, from its birth to its drain, which serves all who are inside. So
+//! group has one reference to itself, from its birth to its drain, which serves all tasks that are inside. So
 //! entering and leaving cost one read-modify-write each. A step that gives up a count works on a raw pointer,
 //! since the group may be gone when it returns (rule 19).
 
@@ -25,7 +25,7 @@ use crate::group::holders::{Caller, Register};
 use crate::group::population::{Exit, Population};
 use crate::park::deferred::{Deferred, Head};
 use crate::signal::Signal;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, Pile, TakeOnce};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, SealableStack, TakeOnce};
 
 /// See the module.
 pub(crate) struct Shared {
@@ -39,8 +39,8 @@ pub(crate) struct Shared {
     pub(super) stop: CancelScope,
     /// How many ends are still to come: the population's, and one for each link.
     ends: AtomicUsize,
-    /// Those who are held up by this group: its parent, and groups that are linked to it.
-    pub(super) followers: Pile<Hold>,
+    /// The groups that this one holds up: its parent, and groups that are linked to it.
+    pub(super) followers: SealableStack<Hold>,
     /// Run by the drain.
     pub(super) finaliser: Option<Callback>,
     /// Called by the drain, after the finaliser.
@@ -55,7 +55,7 @@ pub(crate) struct Shared {
     panics: AtomicUsize,
 }
 
-/// What a group has whose tasks may fail: own work of its drain, before anybody hears of that.
+/// What a group has whose tasks may fail: own work of its drain, before any wait hears of that.
 pub(crate) trait Seal: Send + Sync {
     fn seal(self: Box<Self>, deferred: &mut Deferred);
 }
@@ -81,7 +81,7 @@ impl Shared {
             door: parts.door,
             stop: parts.stop,
             ends: AtomicUsize::new(1 + parts.links),
-            followers: Pile::new(),
+            followers: SealableStack::new(),
             finaliser: parts.finaliser,
             seal: TakeOnce::new(parts.seal),
             was_forced: AtomicBool::new(false),

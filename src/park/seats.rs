@@ -16,7 +16,7 @@
 //!    listeners of further blocks, in batches. Under the lock each block is pushed onto a stack; with the lock
 //!    given back the notifier takes the stack and fires its blocks. So a block that listens costs a delivery
 //!    something, and one that does not costs nothing.
-//! 3. What was fired ([`Fired`]) goes on the list of deferred work, and is run there, behind all own work.
+//! 3. What was fired ([`FiredBlocks`]) goes on the list of deferred work, and is run there, behind all own work.
 //! 4. Each wait frees its seat when it goes ([`Parked`]'s drop): it finds its target there, or that it was fired.
 //!
 //! A block that was fired serves again when its delivery is over: a front at once, a further block when a wait
@@ -48,9 +48,9 @@
 //!   in `wait_group.rs`, `signal.rs` and `node.rs`): a block is open, and so claimed, only when it listens.
 
 mod block;
-mod due;
-mod kept;
+mod fired;
 mod list;
+mod spare;
 mod task;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -62,12 +62,12 @@ use core::task::Waker;
 
 use crate::park::deferred::{Deferred, drop_in_drop};
 use crate::sync::{Arc, LazyArc, Ordering, const_unless_loom, fence};
-use block::{Block, Place};
+use block::{Block, ClaimedSeat};
 
 pub(crate) use block::{Seat, Seats};
-pub(crate) use due::{Due, Fired};
-pub(crate) use kept::Kept;
+pub(crate) use fired::{FiredBlock, FiredBlocks};
 pub(crate) use list::List;
+pub(crate) use spare::SpareRegistration;
 pub(crate) use task::Task;
 
 /// How many seats the blocks behind a front have.
@@ -144,22 +144,22 @@ impl<T: Target<Home = List<T>>> Waiters<T> {
 
     /// Fires all that announced itself in the word.
     #[cold]
-    pub(crate) fn fire(&self) -> Fired<T> {
+    pub(crate) fn fire(&self) -> FiredBlocks<T> {
         // C: the caller's step has read the announcements; this acquires what they registered.
         fence(Ordering::Acquire);
         let list = self.list.as_ptr();
         // SAFETY: the list lives as long as `self`.
-        if list.is_null() { Fired::new() } else { unsafe { List::fire(list, &mut false) } }
+        if list.is_null() { FiredBlocks::new() } else { unsafe { List::fire(list, &mut false) } }
     }
 
     /// Fires what was registered first among all that announced itself, if there is something. Gives what other
     /// threads fire meanwhile, too; or they take this one. For an ordered list.
-    pub(crate) fn fire_one(&self) -> Fired<T> {
+    pub(crate) fn fire_one(&self) -> FiredBlocks<T> {
         // C: as in `fire`.
         fence(Ordering::Acquire);
         let list = self.list.as_ptr();
         // SAFETY: as in `fire`.
-        if list.is_null() { Fired::new() } else { unsafe { List::fire_one(list) } }
+        if list.is_null() { FiredBlocks::new() } else { unsafe { List::fire_one(list) } }
     }
 }
 
@@ -170,12 +170,12 @@ impl<T: Target<Home = List<T>>> Waiters<T> {
 /// Two words, so that it is moved in two registers.
 pub(crate) struct Parked<T: Target> {
     block: Block<T>,
-    /// The number of the seat; with `HOLDS` if it holds a reference to its home.
+    /// The number of the seat; with `KEEPS_HOME` if it holds a reference to its home.
     seat: usize,
 }
 
 /// Beside the number of a seat: the registration holds its home.
-const HOLDS: usize = 1 << (usize::BITS - 1);
+const KEEPS_HOME: usize = 1 << (usize::BITS - 1);
 
 // SAFETY: it lets its owner free the seat, and drop the target (`T: Send`), on any thread.
 unsafe impl<T: Target> Send for Parked<T> {}
@@ -188,32 +188,32 @@ impl<T: Target> Parked<T> {
     ///
     /// # Safety
     ///
-    /// `home` is of `Arc::as_ptr`, and alive. It outlives the registration, unless that `holds` it.
+    /// `home` is of `Arc::as_ptr`, and alive. It outlives the registration, unless that `keeps_home` it.
     #[inline]
     pub(crate) unsafe fn new(
         home: *const T::Home,
-        holds: bool,
+        keeps_home: bool,
         target: T,
     ) -> Result<Self, Option<T>> {
         // SAFETY: the caller's promise.
         let place = unsafe { List::claim(home) }.arm(target)?;
-        if holds {
+        if keeps_home {
             // SAFETY: as above.
             unsafe { Arc::increment_strong_count(home) };
         }
-        let seat = if holds { place.seat | HOLDS } else { place.seat };
+        let seat = if keeps_home { place.seat | KEEPS_HOME } else { place.seat };
         Ok(Self { block: place.block, seat })
     }
 
     #[inline]
-    fn place(&self) -> Place<T> {
-        Place { block: self.block, seat: self.seat & !HOLDS }
+    fn place(&self) -> ClaimedSeat<T> {
+        ClaimedSeat { block: self.block, seat: self.seat & !KEEPS_HOME }
     }
 
     /// Whether it holds what its list is in.
     #[inline]
-    pub(crate) fn holds(&self) -> bool {
-        self.seat & HOLDS != 0
+    pub(crate) fn keeps_home(&self) -> bool {
+        self.seat & KEEPS_HOME != 0
     }
 
     /// Whether it is still to be fired.
@@ -244,7 +244,7 @@ impl<T: Target> Drop for Parked<T> {
     fn drop(&mut self) {
         let home = self.block.home();
         // SAFETY: the reference that `new` counted, given up behind the rest, also if the target's drop panics.
-        let _home = self.holds().then(|| unsafe { Arc::from_raw(home) });
+        let _home = self.keeps_home().then(|| unsafe { Arc::from_raw(home) });
         drop(self.place().free());
     }
 }

@@ -65,7 +65,7 @@ pub(crate) enum Waiting<S, T: Target> {
     /// Never polled, or never pending.
     New {
         /// Whether its registrations hold what they are in.
-        holds: bool,
+        keeps_home: bool,
     },
     /// Registered, and announced in the word.
     Parked(Parked<T>, S),
@@ -81,13 +81,13 @@ impl<S: Copy, T: AnyTask> Waiting<S, T> {
     /// Each source that it is polled with outlives it.
     #[inline]
     pub(crate) const unsafe fn lent() -> Self {
-        Self::New { holds: false }
+        Self::New { keeps_home: false }
     }
 
     /// For a source that a pointer of a foreign type leads to, which may lead to another one later (condition 8).
     #[inline]
-    pub(crate) const fn holding() -> Self {
-        Self::New { holds: true }
+    pub(crate) const fn keeping_home() -> Self {
+        Self::New { keeps_home: true }
     }
 
     #[inline]
@@ -96,10 +96,10 @@ impl<S: Copy, T: AnyTask> Waiting<S, T> {
     }
 
     #[inline]
-    fn holds(&self) -> bool {
+    fn keeps_home(&self) -> bool {
         match self {
-            Self::New { holds } => *holds,
-            Self::Parked(parked, _) => parked.holds(),
+            Self::New { keeps_home } => *keeps_home,
+            Self::Parked(parked, _) => parked.keeps_home(),
             Self::Over => false,
         }
     }
@@ -108,7 +108,7 @@ impl<S: Copy, T: AnyTask> Waiting<S, T> {
     #[inline]
     fn anew(&self) -> Self {
         // One that is over does not know any more; to hold is always right.
-        Self::New { holds: self.is_over() || self.holds() }
+        Self::New { keeps_home: self.is_over() || self.keeps_home() }
     }
 
     #[inline]
@@ -158,7 +158,8 @@ impl<S: Copy, T: AnyTask> Waiting<S, T> {
             // whatever it closes is seen by the announcement that follows.
             let target = waker.clone().into();
             // SAFETY: the list is alive, as the source is; and one that does not hold outlives us, as `lent` says.
-            let Ok(parked) = (unsafe { Parked::new(source.home(), self.holds(), target) }) else {
+            let Ok(parked) = (unsafe { Parked::new(source.home(), self.keeps_home(), target) })
+            else {
                 // A notifier came between: look again. Each turn is another thread's progress, so this is no
                 // spin.
                 continue;

@@ -1,4 +1,4 @@
-//! A shared value that is made by whoever needs it first.
+//! A shared value that is made when it is first needed.
 //!
 //! Edge **P** (pointer): the value is published with the pointer to it, and acquired with it.
 

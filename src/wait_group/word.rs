@@ -2,7 +2,7 @@
 //!
 //! | bits | name      | set by                  | cleared by      | while set                      |
 //! |------|-----------|-------------------------|-----------------|--------------------------------|
-//! | 0    | `WAITERS` | a wait about to park    | the step to zero| whoever reaches zero must fire |
+//! | 0    | `WAITERS` | a wait about to park    | the step to zero| the step to zero must fire     |
 //! | 1..  | `ROUND`   | that same step, plus 1  | never           | (counts zeros that were awaited)|
 //! | top  | `ONE` × n | `add`, `guard`          | `done`, `Drop`  | n pieces of work are in flight |
 //!

@@ -3,20 +3,20 @@
 //! | pointer | marks              | means                                                        |
 //! |---------|--------------------|--------------------------------------------------------------|
 //! | null    |                    | open                                                         |
-//! | null    | `WAITERS`          | open, and whoever cancels must fire                          |
+//! | null    | `WAITERS`          | open, and the step that cancels must fire                      |
 //! | reason  |                    | cancelled for ever; the reason is static or an ancestor's    |
 //! | reason  | `OWNED`            | cancelled for ever; the reason is in a box of this node      |
 //! | reason  | `WAITERS` (+ any)  | a question fixed the reason; a delivery is still to fire     |
 //!
-//! | step       | from                    | to                          | fires          |
-//! |------------|-------------------------|-----------------------------|----------------|
-//! | `settle`   | open                    | the reason                  | if `WAITERS`   |
-//! | `settle`   | reason with `WAITERS`   | the same without            | yes            |
-//! | `settle`   | reason                  | unchanged                   |                |
-//! | `fix`      | open                    | the reason, `WAITERS` stays |                |
-//! | `announce` | open                    | `WAITERS`                   |                |
+//! | step            | from                  | to                          | fires        |
+//! |-----------------|-----------------------|-----------------------------|--------------|
+//! | `settle`        | open                  | the reason                  | if `WAITERS` |
+//! | `settle`        | reason with `WAITERS` | the same without            | yes          |
+//! | `settle`        | reason                | unchanged                   |              |
+//! | `record_reason` | open                  | the reason, `WAITERS` stays |              |
+//! | `announce`      | open                  | `WAITERS`                   |              |
 //!
-//! Whoever takes `WAITERS` away fires, and nobody else; so each registration is fired once.
+//! The step that takes `WAITERS` away fires, and no other; so each registration is fired once.
 
 use core::ptr;
 
@@ -96,7 +96,7 @@ impl Word {
     }
 
     /// The step that fixes the reason and leaves the firing to a delivery; none if it is fixed.
-    pub(super) fn fix(self, reason: Self) -> Option<Self> {
+    pub(super) fn record_reason(self, reason: Self) -> Option<Self> {
         let marked = reason.0.map_addr(|at| at | self.0.addr() & WAITERS);
         self.is_open().then_some(Self(marked))
     }

@@ -126,7 +126,7 @@ impl<P: Borrow<CancelToken>> Lead<(), Observer> for ToToken<P> {
     #[inline]
     fn begin(&mut self, waiting: &mut Waiting<(), Observer>) {
         let Waiting::New { .. } = waiting else { return };
-        if let Some(parked) = self.token.borrow().kept.take() {
+        if let Some(parked) = self.token.borrow().spare.take() {
             self.borrows_place = true;
             *waiting = Waiting::Parked(parked, ());
         }
@@ -146,7 +146,7 @@ impl<P: Borrow<CancelToken>> Drop for WaitCancelled<P> {
     #[inline]
     fn drop(&mut self) {
         let WaitOn { waiting, lead } = &mut self.wait;
-        let kept = &lead.token.borrow().kept;
+        let kept = &lead.token.borrow().spare;
         // What is kept goes with the handle, before the node does. What is not is dropped last: foreign code.
         match mem::replace(waiting, Waiting::Over) {
             Waiting::Parked(parked, ()) if parked.is_live() => {

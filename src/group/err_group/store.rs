@@ -8,27 +8,27 @@
 //! | word      | takes                                        | sealed                     |
 //! |-----------|----------------------------------------------|----------------------------|
 //! | `dropped` | a count, for an error that is beyond `keep`  | first, by its bit `SEALED` |
-//! | `errors`  | the error itself, while `landed` < `keep`    | second, by the pile's seal |
+//! | `errors`  | the error itself, while `landed` < `keep`    | second, by the stack's seal |
 //!
 //! One step on one of them decides a record. If that step comes before the seal of its word, the error
 //! is in the answer. Otherwise the error goes back to the caller, and nothing has changed. No step
 //! reserves a place for a later step, so a refusal has nothing to give back. From this follows:
 //!
 //! 1. **No place below the bound stays empty while an error is dropped.** A thread raises `landed` after
-//!    its push, and no push lands after the pile's seal. So the seal finds every error that `landed`
+//!    its push, and no push lands after the stack's seal. So the seal finds every error that `landed`
 //!    counts. A thread counts an error as dropped only if it has read `landed` ≥ `keep`. Hence the seal
 //!    finds at least `keep` errors. This needs no memory ordering.
 //! 2. **The bound holds.** Threads that record at once may all read `landed` before one of them raises
-//!    it. Then the pile holds more than `keep` errors, by as many as there are such threads. The seal
-//!    keeps the first `keep` in the order of the pile, and counts the others as dropped.
+//!    it. Then the stack holds more than `keep` errors, by as many as there are such threads. The seal
+//!    keeps the first `keep` in the order of the stack, and counts the others as dropped.
 //! 3. **A refusal is final: a record that comes after it is refused too.** A thread that was refused by
 //!    `dropped` has read `landed` ≥ `keep`. It reads that again, comes to the same word, and finds it
-//!    sealed. A thread that was refused by the pile has acquired the pile's seal, and `dropped` was
+//!    sealed. A thread that was refused by the stack has acquired the stack's seal, and `dropped` was
 //!    sealed before that. So both words refuse it, whatever it reads in `landed`.
 //! 4. **What a task recorded before it left is in the answer.** Its leave publishes the record to the
 //!    drainer (edge A of the population), and the drainer seals after that.
 //! 5. **No count wraps.** `dropped` stops at its maximum. Each error that `landed` counts has an
-//!    allocation until the pile is sealed, and none lands later: memory ends before the count does.
+//!    allocation until the stack is sealed, and none lands later: memory ends before the count does.
 //!
 //! The drop of an error is foreign code and may panic. It comes last in every operation here, when the
 //! error is counted, or the store sealed and its answer there; and so does the drop of a reason that was not
@@ -42,7 +42,7 @@ use crate::cancel::reason::Reason;
 use crate::group::{Seal, TaskGroup, TaskGroupBuilder};
 use crate::park::deferred::Deferred;
 use crate::signal::Signal;
-use crate::sync::{Arc, AtomicUsize, Layers, Ordering, Pile, run_to_end};
+use crate::sync::{Arc, AtomicUsize, Ordering, SealableStack, Taken, run_to_end};
 
 /// How many errors are kept, unless `keep_errors` says otherwise.
 const KEEP: usize = 32;
@@ -57,7 +57,7 @@ pub(super) struct Store<E> {
     /// How many errors have been pushed, or a few less: a record raises it after its push.
     landed: AtomicUsize,
     /// Changed by records until the seal. It holds the first `keep` errors, and maybe some more.
-    errors: Pile<E>,
+    errors: SealableStack<E>,
     /// How many errors were dropped by the thread that recorded them, and `SEALED`. Changed by records
     /// until the seal.
     dropped: AtomicUsize,
@@ -103,7 +103,7 @@ impl<E: Send + Sync + 'static> Store<E> {
     pub(super) fn of(builder: &mut TaskGroupBuilder, explain: Option<Explain<E>>) -> Arc<Self> {
         let store = Arc::new(Self {
             landed: AtomicUsize::new(0),
-            errors: Pile::new(),
+            errors: SealableStack::new(),
             dropped: AtomicUsize::new(0),
             keep: builder.keep_errors.unwrap_or(KEEP),
             cancels: !builder.keeps_going,
@@ -150,7 +150,7 @@ impl<E> Store<E> {
         group: &TaskGroup,
         deferred: &mut Deferred,
     ) -> Result<Option<E>, E> {
-        // Relaxed, here and in `count_dropped`: see 1 and 4 in the module. The pile publishes what it
+        // Relaxed, here and in `count_dropped`: see 1 and 4 in the module. The stack publishes what it
         // takes, and a dropped error is nothing but its count.
         let beyond = if self.landed.load(Ordering::Relaxed) < self.keep {
             self.errors.push(error)?;
@@ -177,8 +177,8 @@ impl<E> Store<E> {
 
     /// Seals the store and makes its answer. Called once. Gives the errors beyond the bound, for the
     /// caller to drop.
-    fn seal(&self) -> Layers<E> {
-        // This word before the pile, so that a refusal is final: 3 in the module.
+    fn seal(&self) -> Taken<E> {
+        // This word before the stack, so that a refusal is final: 3 in the module.
         let dropped = self.dropped.fetch_or(SEALED, Ordering::Relaxed);
         let mut last_on_top = self.errors.seal();
         let landed = last_on_top.reverse();

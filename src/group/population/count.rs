@@ -149,7 +149,7 @@ impl Count {
             return self.fold(lines);
         }
         // D: publishes what came before, and acquires what came before the first close. A: the closer of an
-        // empty group acquires what all did who left.
+        // empty group acquires what all tasks did that left.
         let before = Word(self.word.fetch_or(CLOSED, Ordering::AcqRel));
         (!before.is_closed()).then(|| last_if(before.close()))
     }

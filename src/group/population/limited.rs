@@ -32,7 +32,7 @@ use core::task::Waker;
 use super::Exit;
 use crate::error::Refused;
 use crate::park::deferred::Deferred;
-use crate::park::seats::{Fired, Fires, Parked, Waiters};
+use crate::park::seats::{FiredBlocks, Fires, Parked, Waiters};
 use crate::sync::{Arc, AtomicUsize, AtomicWord, Ordering, fence, step};
 use waiter::{InQueue, Waiter};
 use word::{CLOSED, FRESH, ONE, Step, Word};
@@ -252,7 +252,7 @@ impl Limited {
     /// Grants a place to the first wait of `fired` that is undecided; false if there is none.
     ///
     /// A server comes with one wait; or with more, if the door was closed and all are dismissed meanwhile.
-    fn grant_first(mut fired: Fired<InQueue>, deferred: &mut Deferred) -> bool {
+    fn grant_first(mut fired: FiredBlocks<InQueue>, deferred: &mut Deferred) -> bool {
         while let Some(due) = fired.pop() {
             let waiter = due.take_one();
             if waiter.is_some_and(|waiter| waiter.decide(Outcome::Granted, deferred)) {

@@ -5,8 +5,8 @@ use core::ptr::{self, NonNull};
 
 use event_listener::EventListener;
 
-use super::list::{List, Rest};
-use super::word::{FIRED, LEFT, MISSED, OPEN, OPENING, SPENT, Word, arms, bits};
+use super::list::{Chain, List};
+use super::word::{ABANDONED, FIRED, MISSED, OPEN, OPENING, SPENT, Word, arms, bits};
 use super::{Fires, Target, word};
 use crate::park::deferred::Head;
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, UnsafeCell, run_to_end, step};
@@ -37,7 +37,7 @@ pub(super) struct Header<T: Target> {
     /// What was fired and is still to be run. Belongs to the delivery.
     mask: UnsafeCell<usize>,
     /// Null for the front.
-    rest: *const Rest<T>,
+    chain: *const Chain<T>,
     /// Whether a target with own work was put in, ever.
     has_own_work: AtomicBool,
     fires: Fires,
@@ -62,12 +62,12 @@ pub(super) struct Further<T: Target> {
 }
 
 impl<T: Target> Header<T> {
-    fn new(rest: *const Rest<T>, state: usize, fires: Fires) -> Self {
+    fn new(chain: *const Chain<T>, state: usize, fires: Fires) -> Self {
         Self {
-            head: Head::of::<super::Due<T>>(),
+            head: Head::of::<super::FiredBlock<T>>(),
             word: AtomicUsize::new(state),
             mask: UnsafeCell::new(0),
-            rest,
+            chain,
             has_own_work: AtomicBool::new(false),
             fires,
         }
@@ -81,9 +81,9 @@ impl<T: Target> Front<T> {
 }
 
 impl<T: Target> Further<T> {
-    pub(super) fn new(rest: *const Rest<T>, state: usize) -> Self {
+    pub(super) fn new(chain: *const Chain<T>, state: usize) -> Self {
         Self {
-            header: Header::new(rest, state, Fires::InRounds),
+            header: Header::new(chain, state, Fires::InRounds),
             listener: UnsafeCell::new(None),
             after: ptr::null_mut(),
             seats: T::Further::new(),
@@ -142,14 +142,14 @@ impl<T: Target> Block<T> {
 
     /// The list's chain, none for the front.
     #[inline]
-    pub(super) fn rest(&self) -> Option<&Rest<T>> {
+    pub(super) fn chain(&self) -> Option<&Chain<T>> {
         // SAFETY: null, or that of the list, which is alive.
-        unsafe { self.header().rest.as_ref() }
+        unsafe { self.header().chain.as_ref() }
     }
 
     /// All of a block that is not the front.
     pub(super) fn further(&self) -> &Further<T> {
-        debug_assert!(self.rest().is_some(), "the front has no listener");
+        debug_assert!(self.chain().is_some(), "the front has no listener");
         // SAFETY: a header that is not in a `Front` is in a `Further`, and comes first there.
         unsafe { self.0.cast().as_ref() }
     }
@@ -157,8 +157,8 @@ impl<T: Target> Block<T> {
     /// What the list is in.
     #[inline]
     pub(super) fn home(self) -> *const T::Home {
-        match self.rest() {
-            Some(rest) => rest.home,
+        match self.chain() {
+            Some(chain) => chain.home,
             None => {
                 let offset = const { T::LIST + offset_of!(List<T>, front) };
                 self.as_ptr().wrapping_byte_sub(offset).cast_const().cast()
@@ -168,12 +168,12 @@ impl<T: Target> Block<T> {
 
     #[inline]
     fn number(self) -> usize {
-        if self.rest().is_some() { T::Further::NUMBER } else { T::Front::NUMBER }
+        if self.chain().is_some() { T::Further::NUMBER } else { T::Front::NUMBER }
     }
 
     #[inline]
     fn seat(&self, seat: usize) -> &Seat<T> {
-        let offset = match self.rest() {
+        let offset = match self.chain() {
             Some(_) => const { offset_of!(Further<T>, seats) },
             None => const { offset_of!(Front<T>, seats) },
         };
@@ -200,22 +200,22 @@ impl<T: Target> Block<T> {
 
     /// Claims a seat, if the block is open and one is free.
     #[inline]
-    pub(super) fn claim(self) -> Option<Place<T>> {
+    pub(super) fn claim(self) -> Option<ClaimedSeat<T>> {
         let number = self.number();
         // V: acquires what the last owner and the last delivery read there.
         let seat = self.step(Ordering::Acquire, |now| now.claim(number))?;
-        Some(Place { block: self, seat })
+        Some(ClaimedSeat { block: self, seat })
     }
 
     /// [`claim`](Self::claim) in one attempt.
     #[inline]
-    pub(super) fn claim_alone(self) -> Result<Option<Place<T>>, Crowded> {
+    pub(super) fn claim_alone(self) -> Result<Option<ClaimedSeat<T>>, Crowded> {
         let now = self.word();
         let Some((next, seat)) = now.claim(self.number()) else { return Ok(None) };
         let word = &self.header().word;
         // V: as in `claim`.
         match word.compare_exchange(now.0, next.0, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => Ok(Some(Place { block: self, seat })),
+            Ok(_) => Ok(Some(ClaimedSeat { block: self, seat })),
             Err(_) => Err(Crowded),
         }
     }
@@ -229,11 +229,11 @@ impl<T: Target> Block<T> {
 
     /// Opens the block, which listens, with a seat claimed; by its opener. None if its listener was used up
     /// meanwhile: then it is to listen again.
-    pub(super) fn open(self) -> Option<Place<T>> {
+    pub(super) fn open(self) -> Option<ClaimedSeat<T>> {
         let number = self.number();
         // V: acquires what owners have freed since `reopen`. It publishes the listener to the next opener.
         if let Some(seat) = self.step(Ordering::AcqRel, |now| now.open(number)) {
-            return Some(Place { block: self, seat });
+            return Some(ClaimedSeat { block: self, seat });
         }
         // V: acquires that the notifier is done with the block's link.
         self.header().word.fetch_xor(MISSED ^ OPENING, Ordering::Acquire);
@@ -292,11 +292,11 @@ impl<T: Target> Block<T> {
             // It stays fired, and nobody claims a seat in it any more.
             return;
         }
-        let to = if self.rest().is_some() { SPENT } else { OPEN };
+        let to = if self.chain().is_some() { SPENT } else { OPEN };
         // V: publishes that we have read the seats, and are done with the mask and the link.
         self.header().word.fetch_xor(FIRED ^ to, Ordering::Release);
-        if let Some(rest) = self.rest() {
-            rest.has_room(self);
+        if let Some(chain) = self.chain() {
+            chain.has_room(self);
         }
     }
 
@@ -311,7 +311,7 @@ impl<T: Target> Block<T> {
     fn left(self, was_notified: bool) {
         let next = |now: Word| {
             let is_expected = was_notified && now.state() == OPENING;
-            let state = if is_expected { LEFT } else { SPENT };
+            let state = if is_expected { ABANDONED } else { SPENT };
             Some((now.with_state(state), ()))
         };
         // V: publishes that we are done with the listener.
@@ -324,7 +324,7 @@ impl<T: Target> Block<T> {
     ///
     /// Nobody else has the block, and nobody uses it after this.
     pub(super) unsafe fn take_forgotten(self, mut each: impl FnMut(T)) {
-        let mut seats = word::Seats(self.word().armed());
+        let mut seats = word::SeatMask(self.word().armed());
         if seats.is_empty() {
             return;
         }
@@ -338,20 +338,20 @@ impl<T: Target> Block<T> {
 }
 
 /// A seat, from its claim until it is freed by its owner.
-pub(super) struct Place<T: Target> {
+pub(super) struct ClaimedSeat<T: Target> {
     pub(super) block: Block<T>,
     pub(super) seat: usize,
 }
 
-impl<T: Target> Clone for Place<T> {
+impl<T: Target> Clone for ClaimedSeat<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T: Target> Copy for Place<T> {}
+impl<T: Target> Copy for ClaimedSeat<T> {}
 
-impl<T: Target> Place<T> {
+impl<T: Target> ClaimedSeat<T> {
     /// Puts `target` in and arms the seat. `Err` if the block was fired since the claim: then the seat is free again,
     /// and the target comes back, or has been fired too.
     #[inline]
@@ -383,8 +383,8 @@ impl<T: Target> Place<T> {
                 return None;
             }
         }
-        if let Some(rest) = self.block.rest() {
-            rest.has_room(self.block);
+        if let Some(chain) = self.block.chain() {
+            chain.has_room(self.block);
         }
         // SAFETY: it was armed until our step, so it is ours.
         Some(unsafe { target.assume_init() })
@@ -392,10 +392,10 @@ impl<T: Target> Place<T> {
 
     #[cold]
     fn stop_listening(&self) {
-        let Some(rest) = self.block.rest() else { return };
+        let Some(chain) = self.block.chain() else { return };
         // SAFETY: `leave` made the listener ours.
         let listener = unsafe { (*self.block.further().listener.write_ptr()).take() };
-        self.block.left(rest.discard(listener));
+        self.block.left(chain.discard(listener));
     }
 
     #[inline]

@@ -10,9 +10,9 @@ use alloc::boxed::Box;
 use core::future::Future as _;
 use event_listener::{Event, EventListener, IntoNotification as _, Listener as _};
 
-use super::block::{Block, Crowded, Front, Further, Header, Place};
+use super::block::{Block, ClaimedSeat, Crowded, Front, Further, Header};
 use super::word::OPENING;
-use super::{Due, Fired, Fires, Target};
+use super::{FiredBlock, FiredBlocks, Fires, Target};
 use crate::park::deferred::{Head, Stack};
 use crate::sync::{
     Advice, AtomicPtr, AtomicUsize, Exclusive as _, LazyArc, Ordering, replace, run_both,
@@ -21,7 +21,7 @@ use crate::sync::{
 
 /// How many blocks are fired in one go. Where event-listener's lock is a critical section, this bounds the time
 /// that interrupts are masked; elsewhere it keeps a long chain in the cache.
-pub(super) const BATCH: usize = match () {
+pub(super) const NOTIFY_AT_MOST: usize = match () {
     () if cfg!(loom) => 2,
     () if cfg!(feature = "std") => 16,
     () => 1,
@@ -50,25 +50,25 @@ const LOOKS: usize = 2;
 pub(crate) struct List<T: Target> {
     pub(super) front: Front<T>,
     /// Made by the first wait that finds no seat in the front.
-    rest: LazyArc<Rest<T>>,
+    chain: LazyArc<Chain<T>>,
 }
 
 impl<T: Target> List<T> {
     pub(crate) fn new(fires: Fires) -> Self {
-        Self { front: Front::new(fires), rest: LazyArc::new() }
+        Self { front: Front::new(fires), chain: LazyArc::new() }
     }
 
     /// # Safety
     ///
     /// `home` is of `Arc::as_ptr`, and is alive for as long as the results are used.
     #[inline]
-    unsafe fn of<'a>(home: *const T::Home) -> (Block<T>, &'a LazyArc<Rest<T>>) {
+    unsafe fn of<'a>(home: *const T::Home) -> (Block<T>, &'a LazyArc<Chain<T>>) {
         let list = home.wrapping_byte_add(T::LIST).cast::<Self>();
         let front = list.wrapping_byte_add(offset_of!(Self, front)).cast::<Header<T>>();
         // SAFETY: the caller's promise, and that of `Target`.
-        let rest = unsafe { &(*list).rest };
+        let chain = unsafe { &(*list).chain };
         // SAFETY: as above.
-        (unsafe { Block::new(front) }, rest)
+        (unsafe { Block::new(front) }, chain)
     }
 
     /// Claims a seat.
@@ -77,24 +77,24 @@ impl<T: Target> List<T> {
     ///
     /// As for `of`.
     #[inline]
-    pub(super) unsafe fn claim(home: *const T::Home) -> Place<T> {
+    pub(super) unsafe fn claim(home: *const T::Home) -> ClaimedSeat<T> {
         // SAFETY: the caller's promise.
-        let (front, rest) = unsafe { Self::of(home) };
-        let place = if sits_apart() { Self::join(front, rest.get()) } else { Ok(None) };
+        let (front, chain) = unsafe { Self::of(home) };
+        let place = if sits_apart() { Self::join(front, chain.get()) } else { Ok(None) };
         match place {
             Ok(Some(place)) => place,
             Ok(None) => {
-                front.claim().unwrap_or_else(|| rest.get_or_make(|| Rest::new(home)).claim())
+                front.claim().unwrap_or_else(|| chain.get_or_make(|| Chain::new(home)).claim())
             }
-            Err(Crowded) => rest.get_or_make(|| Rest::new(home)).claim_apart(),
+            Err(Crowded) => chain.get_or_make(|| Chain::new(home)).claim_apart(),
         }
     }
 
     /// Claims a seat in this thread's own block, if it has one that is open, or else in the front: unless other
     /// threads are there.
     #[inline]
-    fn join(front: Block<T>, rest: Option<&Rest<T>>) -> Result<Option<Place<T>>, Crowded> {
-        let hinted = rest.and_then(Rest::hinted).filter(|_| !T::ORDERED);
+    fn join(front: Block<T>, chain: Option<&Chain<T>>) -> Result<Option<ClaimedSeat<T>>, Crowded> {
+        let hinted = chain.and_then(Chain::hinted).filter(|_| !T::ORDERED);
         match hinted.map_or(Ok(None), Block::claim_alone) {
             Ok(None) => front.claim_alone(),
             joined => joined,
@@ -110,19 +110,19 @@ impl<T: Target> List<T> {
     ///
     /// As for `of`, during the call.
     #[inline]
-    pub(crate) unsafe fn fire(home: *const T::Home, lends: &mut bool) -> Fired<T> {
-        let mut fired = Fired::new();
+    pub(crate) unsafe fn fire(home: *const T::Home, lends: &mut bool) -> FiredBlocks<T> {
+        let mut fired = FiredBlocks::new();
         // SAFETY: the caller's promise.
-        let (front, rest) = unsafe { Self::of(home) };
+        let (front, chain) = unsafe { Self::of(home) };
         if let Some(mask) = front.fire_front() {
             // SAFETY: fired here, and held below.
-            fired.push(unsafe { Due::new(front, mask) });
+            fired.push(unsafe { FiredBlock::new(front, mask) });
         }
-        if let Some(rest) = rest.get() {
-            rest.fire(&mut fired);
+        if let Some(chain) = chain.get() {
+            chain.fire(&mut fired);
         }
         // SAFETY: the caller's promise.
-        unsafe { Due::hold(&fired, lends) };
+        unsafe { FiredBlock::keep_home(&fired, lends) };
         fired
     }
 
@@ -133,15 +133,15 @@ impl<T: Target> List<T> {
     /// # Safety
     ///
     /// As for `fire`.
-    pub(super) unsafe fn fire_one(home: *const T::Home) -> Fired<T> {
-        let mut fired = Fired::new();
+    pub(super) unsafe fn fire_one(home: *const T::Home) -> FiredBlocks<T> {
+        let mut fired = FiredBlocks::new();
         // SAFETY: the caller's promise.
-        let (_, rest) = unsafe { Self::of(home) };
-        if let Some(rest) = rest.get() {
-            rest.fire_one(&mut fired);
+        let (_, chain) = unsafe { Self::of(home) };
+        if let Some(chain) = chain.get() {
+            chain.fire_one(&mut fired);
         }
         // SAFETY: the caller's promise.
-        unsafe { Due::hold(&fired, &mut false) };
+        unsafe { FiredBlock::keep_home(&fired, &mut false) };
         fired
     }
 }
@@ -156,14 +156,14 @@ unsafe impl<T: Target> Sync for List<T> {}
 impl<T: Target> List<T> {
     /// How many blocks listen, and how often the event was notified so far.
     pub(super) fn effort(&self) -> (usize, usize) {
-        self.rest.get().map_or((0, 0), |rest| {
-            (rest.listening.load(Ordering::Relaxed), rest.notified.load(Ordering::Relaxed))
+        self.chain.get().map_or((0, 0), |chain| {
+            (chain.listening.load(Ordering::Relaxed), chain.notified.load(Ordering::Relaxed))
         })
     }
 
     /// How many blocks there are behind the front.
     pub(super) fn chain(&self) -> usize {
-        self.rest.get().map_or(0, |rest| rest.blocks.load(Ordering::Relaxed))
+        self.chain.get().map_or(0, |chain| chain.blocks.load(Ordering::Relaxed))
     }
 }
 
@@ -177,7 +177,7 @@ impl<T: Target> Drop for List<T> {
 }
 
 /// What a list has when its front is full.
-pub(super) struct Rest<T: Target> {
+pub(super) struct Chain<T: Target> {
     pub(super) home: *const T::Home,
     /// Where the blocks listen. Locks and allocates.
     event: Event,
@@ -201,11 +201,11 @@ pub(super) struct Rest<T: Target> {
 }
 
 // SAFETY: as for the list, to which its pointers lead.
-unsafe impl<T: Target> Send for Rest<T> {}
+unsafe impl<T: Target> Send for Chain<T> {}
 // SAFETY: as above.
-unsafe impl<T: Target> Sync for Rest<T> {}
+unsafe impl<T: Target> Sync for Chain<T> {}
 
-impl<T: Target> Rest<T> {
+impl<T: Target> Chain<T> {
     fn new(home: *const T::Home) -> Self {
         Self {
             home,
@@ -257,7 +257,7 @@ impl<T: Target> Rest<T> {
 
     /// Claims a seat where fewer threads are: in a block that this thread has opened for itself.
     #[cold]
-    fn claim_apart(&self) -> Place<T> {
+    fn claim_apart(&self) -> ClaimedSeat<T> {
         if self.blocks.load(Ordering::Relaxed) < HINTS {
             self.open(self.grow())
         } else {
@@ -266,7 +266,7 @@ impl<T: Target> Rest<T> {
     }
 
     /// Claims a seat in some block.
-    fn claim(&self) -> Place<T> {
+    fn claim(&self) -> ClaimedSeat<T> {
         let hint = self.hinted();
         if let Some(place) = hint.and_then(|hint| self.claim_in(hint)) {
             return place;
@@ -279,7 +279,7 @@ impl<T: Target> Rest<T> {
 
     /// Claims a seat of `block`, which is opened, if that is worth it.
     #[inline]
-    fn claim_in(&self, block: Block<T>) -> Option<Place<T>> {
+    fn claim_in(&self, block: Block<T>) -> Option<ClaimedSeat<T>> {
         // In an ordered list, a wait that comes later must not sit down further ahead.
         let place = if T::ORDERED { None } else { block.claim() };
         place.or_else(|| block.reopen().then(|| self.open(block)))
@@ -290,7 +290,7 @@ impl<T: Target> Rest<T> {
     /// The chain may double when each of its blocks was found half taken, or more. So it has at most four times
     /// the seats that were ever taken at once, and to look at all of it is paid for by the seats that it got.
     #[cold]
-    fn search(&self, hint: Option<Block<T>>) -> Option<Place<T>> {
+    fn search(&self, hint: Option<Block<T>>) -> Option<ClaimedSeat<T>> {
         let all = self.blocks.load(Ordering::Relaxed);
         let looks = if all < self.limit.load(Ordering::Relaxed) { all.min(LOOKS) } else { all };
         let mut block = hint;
@@ -327,7 +327,7 @@ impl<T: Target> Rest<T> {
 
     /// Opens `block` with a seat claimed; by its opener.
     #[cold]
-    fn open(&self, block: Block<T>) -> Place<T> {
+    fn open(&self, block: Block<T>) -> ClaimedSeat<T> {
         loop {
             self.listen(block);
             // A notifier that came between is another thread's progress, so this is no spin.
@@ -379,14 +379,14 @@ impl<T: Target> Rest<T> {
         was_notified
     }
 
-    fn fire(&self, fired: &mut Fired<T>) {
+    fn fire(&self, fired: &mut FiredBlocks<T>) {
         // A block counts itself before a wait in it announces itself, and the caller has acquired the
         // announcement; and each is counted down once, after it was counted up. So this is at least the number
         // of blocks whose waits announced themselves before the word changed, and that were not fired yet.
         // I: acquires that the event was touched.
         let mut left = self.listening.load(Ordering::Acquire);
         while left > 0 {
-            let batch = left.min(BATCH);
+            let batch = left.min(NOTIFY_AT_MOST);
             // L: they are in the list, in order of registration, and none of them is skipped (condition 4). What
             // `notify` returns is a hint (condition 5). No fence is wanted (`relaxed`): the lock orders the list.
             self.notify(batch);
@@ -395,7 +395,7 @@ impl<T: Target> Rest<T> {
         }
     }
 
-    fn fire_one(&self, fired: &mut Fired<T>) {
+    fn fire_one(&self, fired: &mut FiredBlocks<T>) {
         // As in `fire`. A listener that is notified before its block was registered, or whose wait leaves, is
         // passed by. So one notification may fire nobody; as many as there are listeners reach every wait that
         // announced itself.
@@ -414,7 +414,7 @@ impl<T: Target> Rest<T> {
     }
 
     /// Fires the blocks whose listeners were used up, by this thread or by another (condition 7).
-    fn take_notified(&self, fired: &mut Fired<T>) {
+    fn take_notified(&self, fired: &mut FiredBlocks<T>) {
         let mut number = 0;
         for head in self.notified_blocks.take() {
             // SAFETY: `waker_of` pushed it, and the list is alive.
@@ -424,14 +424,14 @@ impl<T: Target> Rest<T> {
             number += 1;
             if mask != 0 {
                 // SAFETY: fired here, and held by the callers.
-                fired.push(unsafe { Due::new(block, mask) });
+                fired.push(unsafe { FiredBlock::new(block, mask) });
             }
         }
         self.listening.fetch_sub(number, Ordering::Relaxed);
     }
 }
 
-impl<T: Target> Drop for Rest<T> {
+impl<T: Target> Drop for Chain<T> {
     /// All blocks go, also if the drop of what a forgotten wait has left panics.
     fn drop(&mut self) {
         let mut next = self.newest.replace_mut(ptr::null_mut());
@@ -475,10 +475,10 @@ fn waker_of<T: Target>(block: Block<T>) -> Waker {
             let head = head.cast_mut().cast::<Head>();
             // SAFETY: the list has the block for as long as the listener is in the event's list.
             let block = unsafe { Block::<T>::from_head(head) };
-            if let Some(rest) = block.rest() {
+            if let Some(chain) = block.chain() {
                 // SAFETY: an open block, or one that is being opened, is in no list; its listener is notified
                 //   once, and nobody but the notifier that takes the stack touches its link before it has fired it.
-                unsafe { rest.notified_blocks.push(head) };
+                unsafe { chain.notified_blocks.push(head) };
             }
         }
     }

@@ -11,7 +11,7 @@ use core::pin::Pin;
 use core::task::{Context, Waker};
 
 use super::CROWD;
-use super::list::BATCH;
+use super::list::NOTIFY_AT_MOST;
 use crate::WaitGroup;
 use crate::future::Wait;
 
@@ -53,7 +53,7 @@ fn effort_of_a_round(group: &WaitGroup, waits: usize) -> (usize, usize) {
     (after - before, blocks)
 }
 
-/// Rule 13: a round pays for those who wait for it. Waits of earlier rounds that nobody polled, or dropped, cost
+/// Rule 13: a round pays for the waits that wait for it. Waits of earlier rounds that nobody polled, or dropped, cost
 /// it nothing.
 #[test]
 fn a_round_costs_no_more_after_many_waits_that_nobody_polled() {
@@ -64,13 +64,13 @@ fn a_round_costs_no_more_after_many_waits_that_nobody_polled() {
         old.extend(parked(&group, OLD / 4));
         group.done().unwrap();
     }
-    for waits in [0, 1, 2, FRONT, FRONT + 1, 100, BATCH * CROWD + FRONT + 1] {
+    for waits in [0, 1, 2, FRONT, FRONT + 1, 100, NOTIFY_AT_MOST * CROWD + FRONT + 1] {
         // They sit in the front of the fresh one alone; old waits have that of the other.
         let costs = effort_of_a_round(&group, waits);
         assert_eq!(costs.1, waits.div_ceil(CROWD), "they sit together");
-        assert_eq!(costs.0, costs.1.div_ceil(BATCH), "one for each batch");
+        assert_eq!(costs.0, costs.1.div_ceil(NOTIFY_AT_MOST), "one for each batch");
         let costs = effort_of_a_round(&fresh, waits);
-        assert_eq!(costs, (blocks(waits).div_ceil(BATCH), blocks(waits)));
+        assert_eq!(costs, (blocks(waits).div_ceil(NOTIFY_AT_MOST), blocks(waits)));
     }
     drop(old);
     assert_eq!(effort(&group).0, 0);
@@ -86,7 +86,11 @@ fn a_round_costs_no_more_after_many_waits_that_gave_up() {
     drop(first);
     drop(second);
     group.done().unwrap();
-    assert_eq!(effort(&group), (0, blocks(OLD).div_ceil(BATCH)), "a zero of an abandoned round");
+    assert_eq!(
+        effort(&group),
+        (0, blocks(OLD).div_ceil(NOTIFY_AT_MOST)),
+        "a zero of an abandoned round"
+    );
     assert_eq!(effort_of_a_round(&group, FRONT), (0, 0));
     assert_eq!(effort_of_a_round(&group, FRONT + 2), (1, 1));
 }

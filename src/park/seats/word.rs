@@ -14,9 +14,9 @@
 //! | `SPENT`   | it does not listen, and is in no list                       | one opener: `OPENING`           |
 //! | `OPENING` | one opener has it, and its listener                         | `open`: `OPEN`; `fire`: `MISSED` |
 //! | `MISSED`  | the listener was used up; the block is still the opener's   | the opener: `OPENING`           |
-//! | `LEFT`    | its wait has gone, and a notifier is still to fire it       | `fire`: `SPENT`                 |
+//! | `ABANDONED`    | its wait has gone, and a notifier is still to fire it       | `fire`: `SPENT`                 |
 //!
-//! Seats are freed in every state of their block, and claimed in an open one alone. So what a seat holds is
+//! SeatMask are freed in every state of their block, and claimed in an open one alone. So what a seat holds is
 //! written by nobody from its arm until its owner has freed it **and** its delivery is over.
 
 /// How many seats a word has room for.
@@ -36,7 +36,7 @@ pub(super) const FIRED: usize = 1 << SHIFT;
 pub(super) const SPENT: usize = 2 << SHIFT;
 pub(super) const OPENING: usize = 3 << SHIFT;
 pub(super) const MISSED: usize = 4 << SHIFT;
-pub(super) const LEFT: usize = 5 << SHIFT;
+pub(super) const ABANDONED: usize = 5 << SHIFT;
 
 /// What an arm adds to a claimed seat.
 #[inline]
@@ -52,9 +52,9 @@ pub(super) const fn bits(seat: usize) -> usize {
 
 /// The seats of a mask, which has their low bits.
 #[derive(Clone)]
-pub(super) struct Seats(pub(super) usize);
+pub(super) struct SeatMask(pub(super) usize);
 
-impl Seats {
+impl SeatMask {
     pub(super) fn is_empty(&self) -> bool {
         self.0 == 0
     }
@@ -64,7 +64,7 @@ impl Seats {
     }
 }
 
-impl Iterator for Seats {
+impl Iterator for SeatMask {
     type Item = usize;
 
     #[inline]
@@ -148,7 +148,7 @@ impl Word {
         match self.state() {
             OPEN => self.fire_front().unwrap_or((self.with_state(SPENT), 0)),
             OPENING => (self.with_state(MISSED), 0),
-            LEFT => (self.with_state(SPENT), 0),
+            ABANDONED => (self.with_state(SPENT), 0),
             state => unreachable!("a block that listened is open or being opened, not {state:#x}"),
         }
     }
@@ -185,18 +185,18 @@ mod tests {
         let word = Word(OPEN | 0b10_11_01_00);
         let (next, mask) = word.fire();
         assert_eq!((next, mask), (Word(FIRED | 0b10_10_01_00), 0b01_00_00));
-        assert_eq!(Seats(mask).collect::<alloc::vec::Vec<_>>(), [2]);
+        assert_eq!(SeatMask(mask).collect::<alloc::vec::Vec<_>>(), [2]);
         assert_eq!(next.fire_front(), None, "a delivery has it");
         assert_eq!(Word(OPEN | 0b10_01).fire(), (Word(SPENT | 0b10_01), 0));
         assert_eq!(Word(OPENING | 0b10).fire(), (Word(MISSED | 0b10), 0));
-        assert_eq!(Word(LEFT).fire(), (Word(SPENT), 0));
+        assert_eq!(Word(ABANDONED).fire(), (Word(SPENT), 0));
     }
 
     #[test]
     fn every_seat_fits_beside_the_state() {
         let all = (0..SEATS).fold(0, |all, seat| all | bits(seat));
         assert_eq!(all & STATE, 0);
-        assert_eq!(Word(LEFT | all).armed(), (0..SEATS).map(low).sum());
+        assert_eq!(Word(ABANDONED | all).armed(), (0..SEATS).map(low).sum());
         assert_eq!(Word(SPENT | all).reopen(SEATS), None);
         assert_eq!(Word(SPENT).reopen(SEATS), Some(Word(OPENING)));
     }

@@ -19,16 +19,16 @@ const FULL: usize = 2;
 ///
 /// A wait that takes the registration holds the place until it ends. So a turn of a `select!` loop makes one
 /// read-modify-write here, to take, and a store, to put back. A wait that finds the place lent does without it.
-pub(crate) struct Kept<T: Target> {
+pub(crate) struct SpareRegistration<T: Target> {
     state: AtomicUsize,
     /// Belongs to the thread that made it `LENT`.
     parked: UnsafeCell<MaybeUninit<Parked<T>>>,
 }
 
 // SAFETY: `parked` is touched by one thread at a time, which has to be `Send`; and it is.
-unsafe impl<T: Target> Sync for Kept<T> {}
+unsafe impl<T: Target> Sync for SpareRegistration<T> {}
 
-impl<T: Target> Kept<T> {
+impl<T: Target> SpareRegistration<T> {
     const_unless_loom! {
         pub(crate) const fn new() -> Self {
             Self {
@@ -88,7 +88,7 @@ impl<T: Target> Kept<T> {
     }
 }
 
-impl<T: Target> Drop for Kept<T> {
+impl<T: Target> Drop for SpareRegistration<T> {
     fn drop(&mut self) {
         if self.state.replace_mut(EMPTY) == FULL {
             // SAFETY: full, and `&mut self` makes it ours.

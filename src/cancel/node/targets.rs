@@ -62,14 +62,14 @@ impl Follower for Node {
 }
 
 /// A [`Follower`], which is not kept alive by what tells it.
-pub(crate) struct Below {
+pub(crate) struct WeakFollower {
     /// Of `Weak::into_raw`.
     to: *const (),
     kind: &'static Kind,
 }
 
 // SAFETY: it is a `Weak` of what is `Send` and `Sync`.
-unsafe impl Send for Below {}
+unsafe impl Send for WeakFollower {}
 
 /// The functions of one type of followers, each for a pointer of `Weak::into_raw`.
 struct Kind {
@@ -81,7 +81,7 @@ struct Kind {
     drop: unsafe fn(*const ()),
 }
 
-impl Below {
+impl WeakFollower {
     pub(crate) fn new<F: Follower>(follower: &Arc<F>) -> Self {
         unsafe fn settle<F: Follower>(to: *const (), deferred: &mut Deferred) -> bool {
             // SAFETY: it is of `Weak::into_raw`, and stays where it is.
@@ -103,7 +103,7 @@ impl Below {
     }
 }
 
-impl Drop for Below {
+impl Drop for WeakFollower {
     fn drop(&mut self) {
         // SAFETY: it is of this kind.
         unsafe { (self.kind.drop)(self.to) };
@@ -111,7 +111,7 @@ impl Drop for Below {
 }
 
 // SAFETY: the home is the list.
-unsafe impl Target for Below {
+unsafe impl Target for WeakFollower {
     type Home = List<Self>;
     const LIST: usize = 0;
     type Front = [Seat<Self>; if cfg!(loom) { 1 } else { 4 }];

@@ -1,6 +1,6 @@
-//! Values that pile up until somebody takes them all.
+//! Values that collect until a thread takes them all.
 //!
-//! Edge **Q** (pile): a layer is published by its push to whoever seals or drops the pile.
+//! Edge **Q**: an entry is published by its push to the thread that seals or drops the stack.
 
 use core::marker::PhantomData;
 use core::mem;
@@ -10,26 +10,26 @@ use alloc::boxed::Box;
 
 use super::{AtomicPtr, Exclusive as _, Ordering, const_unless_loom, run_to_end, step};
 
-/// A pile that grows by one value at a time and is taken, or dropped, as a whole.
-pub(crate) struct Pile<T> {
-    /// The last layer, or null, or `SEALED` for ever.
-    top: AtomicPtr<Layer<T>>,
+/// A stack that grows by one value at a time and is taken, or dropped, as a whole.
+pub(crate) struct SealableStack<T> {
+    /// The last entry, or null, or `SEALED` for ever.
+    top: AtomicPtr<Entry<T>>,
     _owns: PhantomData<T>,
 }
 
-// SAFETY: sharing a pile lets one thread put in a value that another takes out or drops, and none
+// SAFETY: sharing a stack lets one thread put in a value that another takes out or drops, and none
 //   look at it where it lies. (`Send` is derived and asks for `T: Send`.)
-unsafe impl<T: Send> Sync for Pile<T> {}
+unsafe impl<T: Send> Sync for SealableStack<T> {}
 
-/// One value of a pile.
-struct Layer<T> {
+/// One value of a stack.
+struct Entry<T> {
     value: T,
-    below: *mut Layer<T>,
+    below: *mut Entry<T>,
 }
 
-impl<T> Pile<T> {
-    /// No layer is at this address.
-    const SEALED: *mut Layer<T> = ptr::without_provenance_mut(1);
+impl<T> SealableStack<T> {
+    /// No entry is at this address.
+    const SEALED: *mut Entry<T> = ptr::without_provenance_mut(1);
 
     const_unless_loom! {
         pub(crate) const fn new() -> Self {
@@ -42,53 +42,53 @@ impl<T> Pile<T> {
         self.top.load(Ordering::Relaxed).is_null()
     }
 
-    /// Puts `value` on top; gives it back if the pile is sealed.
+    /// Puts `value` on top; gives it back if the stack is sealed.
     pub(crate) fn push(&self, value: T) -> Result<(), T> {
-        let layer = Box::into_raw(Box::new(Layer { value, below: ptr::null_mut() }));
+        let entry = Box::into_raw(Box::new(Entry { value, below: ptr::null_mut() }));
         // Acquire: a refused push has what came before the seal.
         let top = self.top.load(Ordering::Acquire);
-        // Q: publishes the layer, together with those below: each exchange continues the release
+        // Q: publishes the entry, together with those below: each exchange continues the release
         // sequence of the one before.
         step(&self.top, top, Ordering::Release, Ordering::Acquire, |top| {
             if top == Self::SEALED {
                 // SAFETY: from `Box::into_raw` above, and nobody has seen it.
-                return Err(unsafe { Box::from_raw(layer) }.value);
+                return Err(unsafe { Box::from_raw(entry) }.value);
             }
-            // SAFETY: the layer is ours until the exchange succeeds.
-            unsafe { (*layer).below = top };
-            Ok((layer, ()))
+            // SAFETY: the entry is ours until the exchange succeeds.
+            unsafe { (*entry).below = top };
+            Ok((entry, ()))
         })
     }
 
-    /// Takes all that was pushed, if nobody else has the pile.
-    pub(crate) fn take(&mut self) -> Layers<T> {
+    /// Takes all that was pushed, if nobody else has the stack.
+    pub(crate) fn take(&mut self) -> Taken<T> {
         let top = self.top.replace_mut(ptr::null_mut());
-        Layers { top: if top == Self::SEALED { ptr::null_mut() } else { top } }
+        Taken { top: if top == Self::SEALED { ptr::null_mut() } else { top } }
     }
 
     /// Takes all that was pushed; from now on nothing can be.
-    pub(crate) fn seal(&self) -> Layers<T> {
-        // Q: acquires the layers. Release: what came before is seen by those who are refused.
+    pub(crate) fn seal(&self) -> Taken<T> {
+        // Q: acquires the entries. Release: what came before is seen by the pushes that are refused.
         let top = self.top.swap(Self::SEALED, Ordering::AcqRel);
-        Layers { top: if top == Self::SEALED { ptr::null_mut() } else { top } }
+        Taken { top: if top == Self::SEALED { ptr::null_mut() } else { top } }
     }
 }
 
-impl<T> Drop for Pile<T> {
+impl<T> Drop for SealableStack<T> {
     fn drop(&mut self) {
         drop(self.take());
     }
 }
 
-/// What was taken from a pile, the last value on top.
-pub(crate) struct Layers<T> {
-    top: *mut Layer<T>,
+/// What was taken from a stack, the last value on top.
+pub(crate) struct Taken<T> {
+    top: *mut Entry<T>,
 }
 
-// SAFETY: it owns its layers, as a list of boxes would.
-unsafe impl<T: Send> Send for Layers<T> {}
+// SAFETY: it owns its entries, as a list of boxes would.
+unsafe impl<T: Send> Send for Taken<T> {}
 
-impl<T> Layers<T> {
+impl<T> Taken<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.top.is_null()
     }
@@ -98,9 +98,9 @@ impl<T> Layers<T> {
         let (mut reversed, mut count) = (ptr::null_mut(), 0);
         while !self.top.is_null() {
             // SAFETY: from `Box::into_raw` in `push`, and this list owns it.
-            let layer = unsafe { &mut *self.top };
-            self.top = mem::replace(&mut layer.below, reversed);
-            reversed = layer;
+            let entry = unsafe { &mut *self.top };
+            self.top = mem::replace(&mut entry.below, reversed);
+            reversed = entry;
             count += 1;
         }
         self.top = reversed;
@@ -113,13 +113,13 @@ impl<T> Layers<T> {
             return None;
         }
         // SAFETY: from `Box::into_raw` in `push`, and this list owns it.
-        let layer = unsafe { Box::from_raw(self.top) };
-        self.top = layer.below;
-        Some(layer.value)
+        let entry = unsafe { Box::from_raw(self.top) };
+        self.top = entry.below;
+        Some(entry.value)
     }
 }
 
-impl<T> Drop for Layers<T> {
+impl<T> Drop for Taken<T> {
     /// Drops all values, also if the drop of one panics.
     fn drop(&mut self) {
         if !self.is_empty() {

@@ -3,32 +3,32 @@
 use core::mem::{self, ManuallyDrop, MaybeUninit};
 
 use super::block::Block;
-use super::word::{SEATS, Seats, low};
+use super::word::{SEATS, SeatMask, low};
 use super::{Settled, Target};
 use crate::park::deferred::{Batch, Deferred, Head, Job};
 use crate::sync::{Arc, run_to_end};
 
 /// Blocks that were fired, to be deferred.
-pub(crate) type Fired<T> = Batch<Due<T>>;
+pub(crate) type FiredBlocks<T> = Batch<FiredBlock<T>>;
 
 /// A block that was fired, and what of it is still to be run. The last one of a delivery holds a reference to the home
 /// of the list: they are run in their order, one after the other.
-pub(crate) struct Due<T: Target> {
+pub(crate) struct FiredBlock<T: Target> {
     block: Block<T>,
-    holds: bool,
+    keeps_home: bool,
 }
 
-/// In the mask of a block: its `Due` holds the home. No seat has this bit.
-const HOLDS: usize = 1 << (usize::BITS - 1);
+/// In the mask of a block: its `FiredBlock` holds the home. No seat has this bit.
+const KEEPS_HOME: usize = 1 << (usize::BITS - 1);
 
-impl<T: Target> Due<T> {
+impl<T: Target> FiredBlock<T> {
     /// # Safety
     ///
-    /// The caller fired the block, with this mask, and then calls [`hold`](Self::hold) for all that it has fired.
+    /// The caller fired the block, with this mask, and then calls [`keep_home`](Self::keep_home) for all that it has fired.
     #[inline]
     pub(super) unsafe fn new(block: Block<T>, mask: usize) -> Self {
         block.set_mask(mask);
-        Self { block, holds: false }
+        Self { block, keeps_home: false }
     }
 
     /// Sees to it that the home stays until all of `fired` were run. If the caller `lends` its reference to it, that
@@ -38,20 +38,20 @@ impl<T: Target> Due<T> {
     ///
     /// The home is alive.
     #[inline]
-    pub(super) unsafe fn hold(fired: &Fired<T>, lends: &mut bool) {
+    pub(super) unsafe fn keep_home(fired: &FiredBlocks<T>, lends: &mut bool) {
         let Some(last) = fired.last() else { return };
-        // SAFETY: the head of a `Due` that is in there.
+        // SAFETY: the head of a `FiredBlock` that is in there.
         let block = unsafe { Block::<T>::from_head(last) };
         if !mem::take(lends) {
             // SAFETY: the home is alive, and a list is only in an `Arc`.
             unsafe { Arc::increment_strong_count(block.home()) };
         }
-        block.set_mask(block.mask() | HOLDS);
+        block.set_mask(block.mask() | KEEPS_HOME);
     }
 
     /// The seats that are still to be run.
-    fn seats(&self) -> Seats {
-        Seats(self.block.mask() & !HOLDS)
+    fn seats(&self) -> SeatMask {
+        SeatMask(self.block.mask() & !KEEPS_HOME)
     }
 
     fn settle_each(&self, deferred: &mut Deferred) {
@@ -77,17 +77,17 @@ impl<T: Target> Due<T> {
     }
 }
 
-impl<T: Target> Drop for Due<T> {
+impl<T: Target> Drop for FiredBlock<T> {
     fn drop(&mut self) {
-        if self.holds {
-            // SAFETY: the reference that `hold` counted, or took over.
+        if self.keeps_home {
+            // SAFETY: the reference that `keep_home` counted, or took over.
             drop(unsafe { Arc::from_raw(self.block.home()) });
         }
     }
 }
 
 // SAFETY: `from_head` is the inverse of `into_head`, and `Block::new` makes the head.
-unsafe impl<T: Target> Job for Due<T> {
+unsafe impl<T: Target> Job for FiredBlock<T> {
     fn into_head(self) -> *mut Head {
         ManuallyDrop::new(self).block.head()
     }
@@ -95,7 +95,7 @@ unsafe impl<T: Target> Job for Due<T> {
     unsafe fn from_head(head: *mut Head) -> Self {
         // SAFETY: it came from `into_head`, and the home is held by this, or by one that comes later.
         let block = unsafe { Block::<T>::from_head(head) };
-        Self { block, holds: block.mask() & HOLDS != 0 }
+        Self { block, keeps_home: block.mask() & KEEPS_HOME != 0 }
     }
 
     fn settle(self, deferred: &mut Deferred) {
