@@ -24,6 +24,8 @@
 //! * **B**, **C** as for the signal: announcing and settling are read-modify-writes of one word.
 //! * **G** (claim): of all threads that would hook a node up, one does: the first that announces itself.
 
+mod hooks;
+mod remains;
 mod targets;
 mod word;
 
@@ -35,15 +37,13 @@ use alloc::boxed::Box;
 
 use crate::cancel::callback::Callback;
 use crate::cancel::reason::Reason;
-use crate::park::deferred::{Deferred, drop_in_drop};
+use crate::park::deferred::Deferred;
 use crate::park::seats::{Fires, List, Parked, Waiters};
 use crate::park::wait::{Announced, Source};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
-use crate::sync::{
-    Arc, AtomicPtr, Exclusive as _, Ordering, SealableStack, Taken, UnsafeCell, fence, run_both,
-    run_to_end, step,
-};
+use crate::sync::{Arc, AtomicPtr, Ordering, SealableStack, UnsafeCell, fence, run_both, step};
+use remains::Detached;
 pub(crate) use targets::{Call, Follower, Observer, WeakFollower};
 use word::Word;
 
@@ -258,62 +258,6 @@ impl Node {
         .ok()
     }
 
-    /// Hooks the node into its parent, the parent into its own, and so on up to the first that is
-    /// hooked, or being hooked, already. By the claimer: the thread whose announcement was the first.
-    fn hook_up(this: &Arc<Self>, deferred: &mut Deferred) {
-        let mut node = this;
-        while let Some(parent) = node.cancelling_parent() {
-            if node.follows {
-                return;
-            }
-            match node.hook_into(parent, WeakFollower::new(node)) {
-                // G: the first announcement claims the parent.
-                Some(before) if before.has_waiters() => return,
-                Some(_) => node = parent,
-                None => {
-                    // The parent was cancelled meanwhile, and may have fired before our seat was armed.
-                    // The caller has the node, so this is not the last reference.
-                    drop(Self::settle_below(Arc::clone(node), deferred));
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Registers `below` in the parent, for as long as this node lives; by the claimer. Gives the parent's word
-    /// before the announcement; none if the parent is cancelled: then `below` may never be fired.
-    fn hook_into(&self, parent: &Self, below: WeakFollower) -> Option<Word> {
-        // SAFETY: we hold the parent, and the drop takes the link out before it lets go.
-        let parked = unsafe { Parked::new(parent.children.home(Fires::Once), false, below) };
-        let parked = parked.ok()?;
-        // SAFETY: one thread has the claim, once.
-        unsafe { *self.link.write_ptr() = Some(parked) };
-        parent.step(Word::announce)
-    }
-
-    /// Registers `follower` in the parent, in place of the node itself: the follower settles the node. To
-    /// be called before anybody else has the node, which [`follows`](Traits::follows). False if the node is
-    /// cancelled from above: then the caller settles the follower; a delivery may do it too.
-    pub(crate) fn follow(
-        this: &Arc<Self>,
-        follower: &Arc<impl Follower>,
-        deferred: &mut Deferred,
-    ) -> bool {
-        let Some(parent) = this.cancelling_parent() else { return true };
-        // Without a seat above nobody else delivers to us: what follows is done here and now.
-        if this.found().is_some() {
-            return false;
-        }
-        let Some(before) = this.hook_into(parent, WeakFollower::new(follower)) else {
-            return false;
-        };
-        if !before.has_waiters() {
-            Self::hook_up(parent, deferred);
-        }
-        // As in `announce`.
-        this.found().is_none()
-    }
-
     /// Registers `callback` to be run when the node is cancelled. If it is, the callback runs here, after
     /// those that were registered before. The node outlives the registration.
     pub(crate) fn register(this: &Arc<Self>, callback: &Arc<Callback>) -> Option<Parked<Call>> {
@@ -343,15 +287,6 @@ impl Node {
             },
         );
         parked.ok()
-    }
-
-    /// Keeps a registration that nobody will take back.
-    pub(crate) fn keep(&self, parked: Parked<Call>, callback: Arc<Callback>) {
-        // One that has run leaves nothing to be kept.
-        if parked.is_live() && !callback.is_spent() {
-            // Never sealed.
-            let _ = self.detached.push((parked, callback));
-        }
     }
 
     /// The nearest value of type `V`.
@@ -402,70 +337,6 @@ impl Source for Arc<Node> {
         // An ancestor may have been cancelled above the part of the chain that was hooked then. The
         // claimer of that part delivers, but we need not wait for it.
         if self.found().is_some() { Announced::Over } else { Announced::Parked(()) }
-    }
-}
-
-impl Drop for Node {
-    /// Leaves nothing in the parent, and drops the chain above in a loop as far as it is ours alone.
-    fn drop(&mut self) {
-        // What is above may be freed below.
-        // SAFETY: `&mut self` makes this the only access.
-        drop(unsafe { (*self.link.write_ptr()).take() });
-        let word = Word(self.word.replace_mut(Word::OPEN.0));
-        let is_foreign = self.extras.is_some() || word.is_owned() || !self.detached.is_empty();
-        let remains = is_foreign.then(|| Remains {
-            value: self.extras.take().and_then(|extras| extras.value),
-            // SAFETY: an owned reason came from `keeping`; the node is going, and with it all borrowers.
-            reason: unsafe { word.take() },
-            callbacks: self.detached.take(),
-            _calls: mem::replace(&mut self.calls, Waiters::new()),
-        });
-        if let Some(above) = self.parent.take().and_then(Arc::into_inner) {
-            drop_line(above);
-        }
-        if let Some(remains) = remains {
-            drop_in_drop(remains);
-        }
-    }
-}
-
-/// Drops `node`, and the nodes above it that nobody else holds.
-#[cold]
-fn drop_line(node: Node) {
-    let (mut first, mut above) = (Some(node), None);
-    run_to_end(|| {
-        let next = first.take().or_else(|| above.take().and_then(Arc::into_inner));
-        let Some(mut node) = next else { return false };
-        // Held until the node is gone, which leaves its seat in there.
-        above = node.parent.take();
-        drop(node);
-        true
-    });
-}
-
-/// A registration that nobody takes back, and its callback, which no delivery is the last to hold: that may be an
-/// interrupt, where nothing is freed but closures that ran.
-type Detached = (Parked<Call>, Arc<Callback>);
-
-/// What is foreign in a node.
-struct Remains {
-    value: Option<Box<dyn Any + Send + Sync>>,
-    reason: Option<Box<Reason>>,
-    callbacks: Taken<Detached>,
-    /// Where the callbacks are registered; dropped last.
-    _calls: Waiters<Call>,
-}
-
-impl Drop for Remains {
-    /// One after the other, also if the drop of one panics.
-    fn drop(&mut self) {
-        let Self { value, reason, callbacks, .. } = self;
-        run_both(
-            || drop(value.take()),
-            || {
-                run_both(|| drop(reason.take()), || run_to_end(|| callbacks.pop().is_some()));
-            },
-        );
     }
 }
 

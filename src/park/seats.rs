@@ -48,6 +48,7 @@
 //!   in `wait_group.rs`, `signal.rs` and `node.rs`): a block is open, and so claimed, only when it listens.
 
 mod block;
+mod chain;
 mod fired;
 mod list;
 mod spare;

@@ -5,7 +5,8 @@ use core::ptr::{self, NonNull};
 
 use event_listener::EventListener;
 
-use super::list::{Chain, List};
+use super::chain::Chain;
+use super::list::List;
 use super::word::{ABANDONED, FIRED, MISSED, OPEN, OPENING, SPENT, Word, arms, bits};
 use super::{Fires, Target, word};
 use crate::park::deferred::Head;

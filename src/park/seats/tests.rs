@@ -11,7 +11,7 @@ use core::pin::Pin;
 use core::task::{Context, Waker};
 
 use super::CROWD;
-use super::list::NOTIFY_AT_MOST;
+use super::chain::NOTIFY_AT_MOST;
 use crate::WaitGroup;
 use crate::future::Wait;
 
