@@ -25,9 +25,10 @@ fn is_enabled(level: Level) -> bool {
     level <= STATIC_MAX_LEVEL && level <= LevelFilter::current()
 }
 
-/// The population of the group at this address was closed. `why` gives what prints the reason.
-pub(crate) fn closed<W: Display + 'static>(
+/// What happened to the group at this address, which has `len` tasks inside. `why` gives what prints the reason.
+pub(crate) fn group<W: Display + 'static>(
     deferred: &mut Deferred,
+    what: &'static str,
     group: *const (),
     len: usize,
     why: impl FnOnce() -> Option<W>,
@@ -37,23 +38,7 @@ pub(crate) fn closed<W: Display + 'static>(
     }
     let Some(why) = why() else { return };
     deferred.tell_later(move || {
-        debug!(target: TARGET, ?group, len, reason = %why, "group closed");
-    });
-}
-
-/// The group at this address was cancelled by itself.
-pub(crate) fn group_cancelled<W: Display + 'static>(
-    deferred: &mut Deferred,
-    group: *const (),
-    len: usize,
-    why: impl FnOnce() -> Option<W>,
-) {
-    if !is_enabled(Level::DEBUG) {
-        return;
-    }
-    let Some(why) = why() else { return };
-    deferred.tell_later(move || {
-        debug!(target: TARGET, ?group, len, reason = %why, "group cancelled");
+        debug!(target: TARGET, ?group, len, reason = %why, "group {what}");
     });
 }
 
