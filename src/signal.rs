@@ -41,11 +41,11 @@ const PUBLISHED: usize = 1 << 2;
 
 /// A broadcast that is closed once, for ever, with an optional value that says why.
 ///
-/// Any number of threads and tasks may look ([`is_closed`](Self::is_closed), [`get`](Self::get)) or
-/// wait ([`closed`](Self::closed), [`value`](Self::value)), before the close or after it: all see
-/// it, none is lost. The first closer's value wins; the others get theirs back.
+/// Any number of threads and tasks look ([`is_closed`](Self::is_closed), [`get`](Self::get)) or wait
+/// ([`closed`](Self::closed), [`value`](Self::value)), before the close or after it. All of them see it. The
+/// first closer's value wins; later closers get theirs back.
 ///
-/// `Signal::new()` makes the plain one, [`Signal::typed`] one with a value.
+/// [`Signal::new`] makes one without a value, [`Signal::typed`] one with a value.
 ///
 /// # Memory ordering
 ///
@@ -54,20 +54,30 @@ const PUBLISHED: usize = 1 << 2;
 ///
 /// # Size
 ///
-/// A state word, a pointer and the value, all inline. The constructors are `const`, so a signal can
-/// be a `static`. Nothing is allocated, locked or called until somebody has to wait.
+/// A state word, a pointer and the value, all inline. The constructors are `const`, so a signal can be a
+/// `static`. Nothing is allocated before a task or thread has to wait.
 ///
-/// The first wait makes a list with seats for four. Further waits sit in blocks of 30 (14 on 32 bits), of
-/// some 560 bytes (200), which are used again and again and stay until the signal goes. A wait that is
-/// forgotten (`mem::forget`) keeps its seat until then.
+/// The first wait makes a list with seats for four. Further waits sit in blocks of 30 (14 on 32 bits), of some
+/// 560 bytes (200), which are used again and again, and stay until the signal goes. A wait that is forgotten
+/// (`mem::forget`) keeps its seat until then.
+///
+/// # Availability
+///
+/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|
+/// | `new`, `typed`, `reset` | no | yes | no | no |
+/// | `is_closed`, `get`, `get_mut`: one load | no | yes | no | no |
+/// | `close`, `close_with` | no | yes | wakers | lock, if more than a few wait |
+/// | `into_inner`, the drop | no | no: frees | the value's drop | no |
+/// | a poll of `closed`, `value`, `closed_in`, `value_in` | first wait | no | wakers | lock |
 ///
 /// # Compared with
 ///
 /// * Go's closed channel: closing twice panics there and is harmless here.
-/// * `tokio_util::sync::CancellationToken`: has children and no value; each look takes a mutex
-///   there, and one load here.
-/// * `std::sync::OnceLock`: the same close-once slot, but nobody can wait without blocking, and it
-///   needs `std`.
+/// * `tokio_util::sync::CancellationToken`: has children and no value; each look takes a mutex there, and one
+///   load here.
+/// * `std::sync::OnceLock`: the same close-once slot, but its wait always blocks the thread, and it needs
+///   `std`.
 /// * `tokio::sync::watch` and `async_broadcast` carry many values.
 ///
 /// # Examples
@@ -100,17 +110,13 @@ unsafe impl<T: Send + Sync> Sync for Signal<T> {}
 
 impl Signal<()> {
     const_unless_loom! {
-        /// An open signal without a value.
-        ///
-        /// # Availability
-        ///
-        /// Everywhere, in a `static` too.
+        /// An open signal without a value. It is `const`, for a `static`.
         pub const fn new() -> Self {
             Self::typed()
         }
     }
 
-    /// Closes the signal. True for the first closer, false for all others: once, for ever.
+    /// Closes the signal. True for the first closer, and false for all others.
     ///
     /// When the first call returns, every wait has been woken.
     ///
@@ -122,10 +128,13 @@ impl Signal<()> {
     ///
     /// See [`Signal`].
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere, interrupts included. It does not allocate; if more than a few wait, it takes
-    /// event-listener's lock, and runs the waiters' wakers after that.
+    /// ```
+    /// let stop = winddown::Signal::new();
+    /// assert!(stop.close(), "the first");
+    /// assert!(!stop.close() && stop.is_closed());
+    /// ```
     pub fn close(&self) -> bool {
         self.close_with(()).is_ok()
     }
@@ -136,11 +145,7 @@ impl<T> Signal<T> {
     const ONE_STEP: bool = size_of::<T>() == 0 && !needs_drop::<T>();
 
     const_unless_loom! {
-        /// An open signal that is closed with a `T`.
-        ///
-        /// # Availability
-        ///
-        /// Everywhere, in a `static` too.
+        /// An open signal that is closed with a `T`. It is `const`, for a `static`.
         pub const fn typed() -> Self {
             Self {
                 word: AtomicUsize::new(OPEN),
@@ -158,18 +163,23 @@ impl<T> Signal<T> {
     ///
     /// # Panics
     ///
-    /// Only with the panic of a waker that it woke, after all the others were woken.
+    /// As [`close`](Signal::close).
     ///
     /// # Memory ordering
     ///
     /// See [`Signal`]. For a `T` with a size or a drop the close has two steps: from the first on,
-    /// [`is_closed`](Self::is_closed) is true and other closers are refused; with the second, a
-    /// moment later, the value is there and the waits are over.
+    /// [`is_closed`](Self::is_closed) is true and other closers are refused; with the second, a moment later,
+    /// the value is there and the waits are over. An interrupt that comes between the two is refused, and finds
+    /// the signal closed and without a value, until the interrupted call goes on.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As `close`. An interrupt that comes between the two steps of a `close_with` is refused, and finds
-    /// the signal closed and without a value, which comes when that one goes on.
+    /// ```
+    /// let port = winddown::Signal::<u16>::typed();
+    /// assert_eq!(port.close_with(80), Ok(()));
+    /// assert_eq!(port.close_with(81), Err(81));
+    /// assert_eq!(port.get(), Some(&80));
+    /// ```
     pub fn close_with(&self, value: T) -> Result<(), T> {
         and_then_run(|deferred| self.settle(value, deferred))
     }
@@ -198,12 +208,8 @@ impl<T> Signal<T> {
         Ok(())
     }
 
-    /// Whether the signal is closed. True from the moment when the first closer has won, which for a
-    /// signal with a value is shortly before the value can be had.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; one load.
+    /// Whether the signal is closed. For a signal with a value this is true shortly before the value can be
+    /// had.
     #[inline]
     pub fn is_closed(&self) -> bool {
         // D: acquires what came before the close.
@@ -211,10 +217,6 @@ impl<T> Signal<T> {
     }
 
     /// The value that the signal was closed with, if the first closer has put it there.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; one load.
     #[inline]
     pub fn get(&self) -> Option<&T> {
         if !self.is_published() {
@@ -225,11 +227,16 @@ impl<T> Signal<T> {
         Some(unsafe { &*self.slot.read_ptr().cast::<T>() })
     }
 
-    /// The value, to be changed by whoever has the signal alone.
+    /// The value, to be changed by the only owner of the signal.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere, interrupts included; one load.
+    /// ```
+    /// let mut names = winddown::Signal::<Vec<&str>>::typed();
+    /// names.close_with(vec!["a"]).unwrap();
+    /// names.get_mut().unwrap().push("b");
+    /// assert_eq!(names.into_inner().unwrap(), ["a", "b"]);
+    /// ```
     pub fn get_mut(&mut self) -> Option<&mut T> {
         if !self.is_published() {
             return None;
@@ -238,22 +245,24 @@ impl<T> Signal<T> {
         Some(unsafe { &mut *self.slot.write_ptr().cast::<T>() })
     }
 
-    /// The value, if the signal was closed.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere but in interrupts; it frees what waits have left.
+    /// Takes the value out, if the signal was closed.
     pub fn into_inner(mut self) -> Option<T> {
         self.reset()
     }
 
-    /// Opens the signal again and gives the value that it was closed with. Only whoever has the
-    /// signal alone can do this, so nobody can be waiting. If somebody has waited before the close, later waits
-    /// do not find the seats for a few any more, and share a block at once.
+    /// Opens the signal again, and gives the value that it was closed with.
     ///
-    /// # Availability
+    /// This takes the only owner of the signal, so no borrowed wait is left. If anything has waited before the
+    /// close, later waits do not find the seats for a few any more, and share a block at once.
     ///
-    /// Everywhere, interrupts included; it neither locks nor allocates.
+    /// # Examples
+    ///
+    /// ```
+    /// let mut result = winddown::Signal::<u32>::typed();
+    /// result.close_with(7).unwrap();
+    /// assert_eq!(result.reset(), Some(7));
+    /// assert!(!result.is_closed());
+    /// ```
     pub fn reset(&mut self) -> Option<T> {
         let before = self.word.replace_mut(OPEN);
         if before & PUBLISHED == 0 {
@@ -266,21 +275,16 @@ impl<T> Signal<T> {
 
     /// Waits until the signal is closed (and, if it has a value, until the value is there).
     ///
-    /// The future is what a graceful-shutdown hook takes as it stands.
+    /// The future fits as it is where a server takes a graceful-shutdown future.
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped at any point: others still wake, and nothing is left behind. (One
+    /// The future may be dropped at any point: other waits are still woken, and nothing is left behind. (One
     /// that was pending may cost the close a look at an empty list.)
     ///
     /// # Memory ordering
     ///
     /// See [`Signal`].
-    ///
-    /// # Availability
-    ///
-    /// Everywhere but in interrupts. A wait that has to park may allocate, and take event-listener's
-    /// lock.
     ///
     /// # Examples
     ///
@@ -299,20 +303,25 @@ impl<T> Signal<T> {
         WaitClosed::new(unsafe { Waiting::lent() }, self)
     }
 
-    /// [`closed`](Self::closed) with a future that owns `signal`, to be stored or sent away.
+    /// [`closed`](Self::closed) with a future that owns `signal`, to be stored or sent to another thread.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`closed`](Self::closed).
+    /// ```
+    /// use std::sync::Arc;
+    /// use winddown::Signal;
+    ///
+    /// let stop = Arc::new(Signal::new());
+    /// let wait = Signal::closed_in(Arc::clone(&stop));
+    /// let waiter = std::thread::spawn(move || wait.block());
+    /// stop.close();
+    /// waiter.join().unwrap();
+    /// ```
     pub fn closed_in<P: Deref<Target = Self>>(signal: P) -> WaitClosed<P> {
         WaitClosed::new(Waiting::keeping_home(), signal)
     }
 
     /// Waits until the signal is closed, and gives the value. As [`closed`](Self::closed) otherwise.
-    ///
-    /// # Availability
-    ///
-    /// As [`closed`](Self::closed).
     ///
     /// # Examples
     ///
@@ -327,24 +336,20 @@ impl<T> Signal<T> {
         WaitValue::new(self)
     }
 
-    /// [`value`](Self::value) with a future that owns `signal`, to be stored or sent away. Its output
-    /// dereferences to the value, and owns a clone of the pointer.
+    /// [`value`](Self::value) with a future that owns `signal`, to be stored or sent to another thread. Its
+    /// output dereferences to the value, and owns a clone of the pointer.
+    ///
+    /// # Panics
+    ///
+    /// A poll panics only with the pointer's `Deref` or `Clone`.
     ///
     /// # Cancel safety
     ///
     /// As [`closed`](Self::closed).
     ///
-    /// # Panics
-    ///
-    /// Only with a panic of the pointer's `Deref` or `Clone`.
-    ///
     /// # Memory ordering
     ///
     /// See [`Signal`].
-    ///
-    /// # Availability
-    ///
-    /// As [`closed`](Self::closed).
     ///
     /// # Examples
     ///

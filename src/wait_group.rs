@@ -35,20 +35,18 @@ pub use wait::Wait;
 
 /// A reusable count of work in flight, to be waited for.
 ///
-/// Count work in with [`guard`](Self::guard) (or [`guard_in`](Self::guard_in), for a guard that
-/// owns a pointer to the group), and let the guard go with the work: it counts out when it is
-/// dropped, on every way out, panics included. [`wait`](Self::wait) waits until nothing is in
-/// flight, as a future or, with `std`, blocking. The group may be used again at once; there is
-/// nothing to reset.
+/// [`guard`](Self::guard) counts a piece of work in, and the drop of the guard counts it out, on every way out
+/// of the work, panics included. ([`guard_in`](Self::guard_in) makes a guard that owns a pointer to the group.)
+/// [`wait`](Self::wait) waits until nothing is in flight, as a future or, with `std`, blocking. The group may
+/// be used again at once; there is nothing to reset.
 ///
-/// A guard is taken *before* its task is started, by the one who starts it. A task that counts
-/// itself in may be late: whoever waits in between finds nothing in flight.
+/// Take a guard *before* its task is started, where that is done. If the task takes its own guard, a wait may
+/// come first and find nothing in flight.
 ///
-/// A count beside a closed-check is no door: one who takes a guard and then finds a [`Signal`]
-/// open, and one who closes that signal and then waits, may miss each other. Take guards where the
-/// count cannot be zero, from inside other counted work (an accept loop that holds a guard itself).
-///
-/// [`Signal`]: crate::Signal
+/// A `WaitGroup` beside a [`Signal`](crate::Signal) cannot refuse late work without a race: a thread that takes
+/// a guard and then finds the signal open, and one that closes the signal and then waits, may miss each other.
+/// Take guards where the count cannot be zero, from inside other counted work, such as an accept loop that
+/// holds a guard itself; or use a [`TaskGroup`](crate::TaskGroup).
 ///
 /// # Memory ordering
 ///
@@ -57,27 +55,35 @@ pub use wait::Wait;
 ///
 /// # Size
 ///
-/// A state word and a pointer. The constructor is `const`, so a group can be a `static`. Nothing is
-/// allocated, locked or called until somebody has to wait.
+/// A state word and a pointer. The constructor is `const`, so a group can be a `static`. Nothing is allocated
+/// or locked before a task or thread has to wait.
 ///
-/// The first wait makes a list with seats for four. Further waits sit in blocks of 30 (14 on 32 bits), of
-/// some 560 bytes (200), which are used again and again and stay until the group goes. A wait that is
-/// forgotten (`mem::forget`) keeps its seat until then.
+/// The first wait makes a list with seats for four. Further waits sit in blocks of 30 (14 on 32 bits), of some
+/// 560 bytes (200), which are used again and again, and stay until the group goes. A wait that is forgotten
+/// (`mem::forget`) keeps its seat until then.
 ///
 /// It counts to 2,147,483,648 (32,768 on targets without 64-bit atomics). A guard that is leaked by
 /// `mem::forget` is never counted out: a wait then never ends, and nothing worse happens.
 ///
+/// # Availability
+///
+/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|
+/// | `new`, `add`, `guard` | no | yes | no | no |
+/// | `guard_in`, `try_guard_in`, a guard's clone | no | yes | the pointer's | no |
+/// | `count`, `is_idle`: one load | no | yes | no | no |
+/// | `done`, a guard's drop or `leave` | no | yes | wakers | lock, if more than a few wait |
+/// | a poll of `wait` or `wait_in` | first wait | no | wakers | lock |
+///
 /// # Compared with
 ///
-/// * Go's `sync.WaitGroup`: one `Done` too many and `Add` beside `Wait` panic there or lose a wait;
-///   here the first is an error that changes nothing and the second has a meaning (see
-///   [`wait`](Self::wait)).
-/// * `crossbeam_utils::sync::WaitGroup`: blocks only, cannot be looked at, each handle is a clone of
-///   an `Arc`. Here the group can stand in a `static` or on the stack.
-/// * `tokio_util::task::TaskTracker` also spawns, and its wait is over only once it was closed; it refuses
-///   nobody. This type is the count alone; for a group that is closed and refuses, see
-///   [`TaskGroup`](crate::TaskGroup).
-/// * `std::thread::scope` is enough where all work is threads that borrow from one function.
+/// * Go's `sync.WaitGroup`: one `Done` too many and `Add` beside `Wait` panic there or lose a wait; here the
+///   first is an error that changes nothing, and the second has a meaning (see [`wait`](Self::wait)).
+/// * `crossbeam_utils::sync::WaitGroup`: blocks only, cannot be looked at, and each handle is a clone of an
+///   `Arc`. Here the group can stand in a `static` or on the stack.
+/// * `tokio_util::task::TaskTracker`: also spawns, and its wait is over only once it was closed; it refuses no
+///   task. This type is the count alone; [`TaskGroup`](crate::TaskGroup) is closed and refuses.
+/// * `std::thread::scope`: enough where all work is threads that borrow from one function.
 ///
 /// # Examples
 ///
@@ -104,11 +110,7 @@ pub struct WaitGroup {
 
 impl WaitGroup {
     const_unless_loom! {
-        /// A group with nothing in flight.
-        ///
-        /// # Availability
-        ///
-        /// Everywhere, in a `static` too.
+        /// A group with nothing in flight. It is `const`, for a `static`.
         pub const fn new() -> WaitGroup {
             Self { word: AtomicWord::new(Word::IDLE.0), waiters: Waiters::new() }
         }
@@ -116,8 +118,8 @@ impl WaitGroup {
 
     /// Counts `n` pieces of work in, to be counted out by as many calls of [`done`](Self::done).
     ///
-    /// This is the raw form, for interrupts, for C, and for counts that no scope owns. Where a value
-    /// can own the count, prefer [`guard`](Self::guard).
+    /// This is the raw form, for interrupts, for C, and for counts that no scope owns. Where a value can own
+    /// the count, prefer [`guard`](Self::guard).
     ///
     /// # Errors
     ///
@@ -127,9 +129,19 @@ impl WaitGroup {
     ///
     /// None: it is the counting out that publishes.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere, interrupts included; it neither locks nor allocates.
+    /// ```
+    /// use winddown::WaitGroup;
+    ///
+    /// static TRANSFERS: WaitGroup = WaitGroup::new();
+    ///
+    /// TRANSFERS.add(2).unwrap();
+    /// TRANSFERS.done().unwrap();
+    /// assert_eq!(TRANSFERS.count(), 1);
+    /// TRANSFERS.done().unwrap();
+    /// assert!(TRANSFERS.done().is_err(), "one too many changes nothing");
+    /// ```
     pub fn add(&self, n: usize) -> Result<(), Overflow> {
         if n == 1 {
             return self.enter().map(drop);
@@ -141,8 +153,9 @@ impl WaitGroup {
 
     /// Counts one piece of work out.
     ///
-    /// One `done` beyond the `add`s takes the count of somebody's guard, if there is one: nobody can
-    /// tell them apart. That guard's drop then changes nothing.
+    /// One `done` more than there were `add`s takes the count of another piece of work, if one is in flight,
+    /// since the count cannot tell them apart. If it was a guard's, the drop of that guard then changes
+    /// nothing.
     ///
     /// # Errors
     ///
@@ -156,10 +169,9 @@ impl WaitGroup {
     ///
     /// What happened before on this thread happens before the return of every wait that counted it.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere, interrupts included. It does not allocate; if it ends the waits of more than a few, it takes
-    /// event-listener's lock, and runs the waiters' wakers after that.
+    /// See [`add`](Self::add).
     pub fn done(&self) -> Result<(), Unbalanced> {
         if self.leave(Word(self.word.load(Ordering::Relaxed)))? {
             self.end_round().run();
@@ -175,10 +187,6 @@ impl WaitGroup {
     /// # Panics
     ///
     /// If half of the range of the count is in flight; then nothing was counted.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; it neither locks nor allocates.
     ///
     /// # Examples
     ///
@@ -197,18 +205,14 @@ impl WaitGroup {
         Self::guard_in(self)
     }
 
-    /// Counts one piece of work in, with a guard that owns `group`: an `Arc`, an `Rc`, or your own
-    /// pointer to a struct that holds the group.
+    /// Counts one piece of work in, with a guard that owns `group`: an `Arc`, an `Rc`, or your own pointer to a
+    /// struct that holds the group.
     ///
-    /// A pointer whose `Deref` changes its mind counts into one group and out of another; the counts
-    /// are then as wrong as that pointer, and nothing is unsound. If its `Deref` panics in the guard's drop,
-    /// the work is never counted out, as by a guard that is forgotten.
+    /// If the pointer's `Deref` leads to another group later, the guard counts into one group and out of
+    /// another: the counts are then wrong, and nothing is unsound. If it panics in the guard's drop, the work
+    /// is never counted out, as by a guard that is forgotten.
     ///
     /// # Panics
-    ///
-    /// As [`guard`](Self::guard).
-    ///
-    /// # Availability
     ///
     /// As [`guard`](Self::guard).
     ///
@@ -243,64 +247,60 @@ impl WaitGroup {
         }
     }
 
-    /// [`guard_in`](Self::guard_in) for those who would rather hear of a full group than panic.
+    /// [`guard_in`](Self::guard_in) that gives an error for a full group in place of a panic.
     ///
     /// # Errors
     ///
-    /// [`Overflow`] if half of the range of the count is in flight; then nothing was counted, and
-    /// `group` is dropped.
+    /// [`Overflow`] if half of the range of the count is in flight; then nothing was counted, and `group` is
+    /// dropped.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`guard`](Self::guard).
+    /// ```
+    /// use winddown::WaitGroup;
+    ///
+    /// static GROUP: WaitGroup = WaitGroup::new();
+    ///
+    /// let guard = WaitGroup::try_guard_in(&GROUP).unwrap();
+    /// assert_eq!(GROUP.count(), 1);
+    /// drop(guard);
+    /// ```
     pub fn try_guard_in<P: Deref<Target = WaitGroup>>(group: P) -> Result<Guard<P>, Overflow> {
         let entered = group.enter()?;
         Ok(Guard { group, entered })
     }
 
-    /// How many pieces of work are in flight, at this moment.
+    /// How many pieces of work are in flight: a snapshot.
     ///
     /// # Memory ordering
     ///
-    /// A zero is a zero: what was counted out happens before this return.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; one load.
+    /// If it is zero, all that was counted out happens before this return.
     pub fn count(&self) -> usize {
         self.load().count()
     }
 
-    /// Whether nothing is in flight, at this moment. As [`count`](Self::count).
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
+    /// Whether nothing is in flight. As [`count`](Self::count).
     pub fn is_idle(&self) -> bool {
         self.count() == 0
     }
 
     /// Waits until nothing is in flight.
     ///
-    /// The wait is over if the count was zero at any moment after its first poll, even if the count
-    /// rose again before it was polled next. The first poll itself looks once, so a wait on an idle
-    /// group is over at once, and so is one on a group that was never used. It is never over without
-    /// such a moment.
+    /// The wait is over if the count was zero at any moment after its first poll, even if the count rose again
+    /// before the next poll. It is never over without such a moment. The first poll itself looks once, so a
+    /// wait on an idle group, or on one that was never used, is over at once.
+    ///
+    /// On targets without 64-bit atomics a wait that is not polled for exactly 32,768 (else 2,147,483,648)
+    /// awaited zeros completes one zero late.
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped at any point: others still wake, and nothing is left behind. (One
+    /// The future may be dropped at any point: other waits are still woken, and nothing is left behind. (One
     /// that was pending may cost the next zero a look at an empty list.)
     ///
     /// # Memory ordering
     ///
     /// See [`WaitGroup`].
-    ///
-    /// # Availability
-    ///
-    /// Everywhere but in interrupts. A wait that has to park may allocate, and take event-listener's
-    /// lock. On targets without 64-bit atomics a wait that is not polled for exactly 32,768 (else
-    /// 2,147,483,648) awaited zeros completes one zero late.
     ///
     /// # Examples
     ///
@@ -320,11 +320,18 @@ impl WaitGroup {
         Wait::new(unsafe { Waiting::lent() }, self)
     }
 
-    /// [`wait`](Self::wait) with a future that owns `group`, to be stored or sent away.
+    /// [`wait`](Self::wait) with a future that owns `group`, to be stored or sent to another thread.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`wait`](Self::wait).
+    /// ```
+    /// use std::sync::Arc;
+    /// use winddown::WaitGroup;
+    ///
+    /// let group = Arc::new(WaitGroup::new());
+    /// let wait = WaitGroup::wait_in(Arc::clone(&group));
+    /// std::thread::spawn(move || wait.block()).join().unwrap();
+    /// ```
     pub fn wait_in<P: Deref<Target = WaitGroup>>(group: P) -> Wait<P> {
         Wait::new(Waiting::keeping_home(), group)
     }

@@ -6,17 +6,24 @@ use core::fmt;
 
 /// Why something was cancelled. The first reason wins, for ever.
 ///
-/// A plain `cancel` and the reasons without content never allocate, so they may come from an
-/// interrupt; [`Message`](Self::Message) and [`Error`](Self::Error) take one box when a cancel
-/// installs them.
-///
 /// It is made from any error, from a `&str` and from a `String`. A `&str` becomes a `Reason::Error` as a
 /// `String` does, which allocates; write `Reason::Message("…")` for a fixed text that can be matched. (So it
 /// cannot be an `Error` itself; [`Cancelled`](crate::Cancelled), which holds one, is.)
 ///
-/// An error may hold a [`Cancelled`](crate::Cancelled), whose reason is another error, and so on. If each
-/// prints the next, eight of them are shown, and `…` for the rest. (Without the feature `std` all of them
-/// are shown, which takes stack for each.)
+/// An error may hold a [`Cancelled`](crate::Cancelled), that one another error, and so on. If each prints the
+/// next, eight of them are shown, and `…` for the rest. (Without the feature `std` all of them are shown, which
+/// takes stack for each.)
+///
+/// # Size
+///
+/// Three words. A plain `cancel` and the reasons without content never allocate, so they may come from an
+/// interrupt, as may [`downcast_ref`](Self::downcast_ref). [`Message`](Self::Message) and
+/// [`Error`](Self::Error) take one box when a cancel installs them.
+///
+/// # Compared with
+///
+/// * Go's `context.Cause`: any error, too, but none says what ended a context that was cancelled without one.
+/// * `tokio_util::sync::CancellationToken` has no reasons.
 ///
 /// # Examples
 ///
@@ -29,30 +36,26 @@ use core::fmt;
 /// ```
 #[non_exhaustive]
 pub enum Reason {
-    /// Somebody called `cancel`.
+    /// By a call of `cancel` without a reason.
     Cancelled,
-    /// The owner was dropped.
+    /// By the drop of the owner.
     Dropped,
-    /// The time was up.
+    /// By a deadline, or by `cancel_after`.
     Deadline,
-    /// A task panicked.
+    /// By a task that panicked.
     Panicked,
-    /// A task failed; its error is kept elsewhere.
+    /// By a task that failed. Its error is kept in its [`ErrGroup`](crate::ErrGroup).
     Failed,
-    /// A group was closed: the reason of its [`closing`](crate::TaskGroup::closing) token.
+    /// By the close of a group: the reason of its [`closing`](crate::TaskGroup::closing) token.
     Closed,
-    /// A fixed text.
+    /// For a fixed text.
     Message(&'static str),
-    /// Any error.
+    /// For an error, or a text that was made at run time.
     Error(Box<dyn Error + Send + Sync>),
 }
 
 impl Reason {
     /// The error of [`Reason::Error`], if it is an `E`.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Error(error) => error.downcast_ref(),

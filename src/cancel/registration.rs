@@ -10,16 +10,39 @@ use crate::park::deferred::drop_in_drop;
 use crate::park::seats::Parked;
 use crate::sync::Arc;
 
-/// A callback that waits for a cancellation. Made by
-/// [`CancelToken::on_cancel`](crate::CancelToken::on_cancel).
+/// A callback that waits for a cancellation. Made by [`CancelToken::on_cancel`](crate::CancelToken::on_cancel).
 ///
-/// Dropping it deregisters the callback, without waiting for one that is running: so it may be
-/// dropped from anywhere, the callback itself included. What the callback captured is dropped when it has
-/// run, or with the registration; of a detached one, with the last handle and descendant of the scope.
+/// Dropping it takes the callback back, without waiting for one that is running: so it may be dropped from
+/// anywhere, the callback itself included. What the callback captured is dropped when it has run, or with the
+/// registration; of a detached one, with the last handle and descendant of the scope.
+///
+/// # Size
+///
+/// Five words. A callback takes a few allocations: for itself, and for its place in the scope.
 ///
 /// # Availability
 ///
-/// Everywhere but in interrupts: taking a callback back frees it, and may take event-listener's lock.
+/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|
+/// | the drop, `deregister` | no | no: frees | the callback's drop | lock |
+/// | `detach` | yes | no | drops | no |
+///
+/// # Compared with
+///
+/// * Go's `context.AfterFunc`: runs the callback in a goroutine of its own; here the canceller's thread runs
+///   it.
+/// * C++'s `std::stop_callback`: its destructor waits for a callback that is running.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::CancelScope;
+///
+/// let scope = CancelScope::new();
+/// let callback = scope.token().on_cancel(|| unreachable!("it is taken back"));
+/// drop(callback);
+/// scope.cancel();
+/// ```
 #[must_use = "dropping it deregisters"]
 pub struct Registration {
     state: State,
@@ -52,23 +75,38 @@ impl Registration {
     ///
     /// It does not wait: where it says false, the callback may still be running on another thread.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As the drop.
+    /// ```
+    /// let scope = winddown::CancelScope::new();
+    /// assert!(scope.token().on_cancel(|| ()).deregister());
+    /// let ran = scope.token().on_cancel(|| ());
+    /// scope.cancel();
+    /// assert!(!ran.deregister());
+    /// ```
     pub fn deregister(mut self) -> bool {
         self.take_back()
     }
 
-    /// Leaves the callback registered for as long as any handle or descendant of its scope lives. (A
-    /// token of `with_value` or `shielded` is a scope of its own: keep it, or its callbacks go.)
+    /// Leaves the callback registered for as long as any handle or descendant of its scope lives. (A token of
+    /// `with_value` or `shielded` is a scope of its own: keep it, or its callbacks go.)
     ///
-    /// A detached callback that owns a [`Canceller`](crate::Canceller), a token or a scope of its own scope,
-    /// or of one below it, keeps that alive, and is kept by it: neither is freed before the scope is
-    /// cancelled. Let it own something above, or keep the `Registration` instead.
+    /// A detached callback that owns a [`Canceller`](crate::Canceller), a token or a scope of its own scope, or
+    /// of one below it, keeps that alive, and is kept by it: neither is freed before the scope is cancelled.
+    /// Let it own something above, or keep the `Registration` instead.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere but in interrupts: it allocates.
+    /// ```
+    /// use std::sync::Arc;
+    /// use winddown::{CancelScope, Signal};
+    ///
+    /// let (scope, stopped) = (CancelScope::new(), Arc::new(Signal::new()));
+    /// let signal = Arc::clone(&stopped);
+    /// scope.token().on_cancel(move || drop(signal.close())).detach();
+    /// scope.cancel();
+    /// assert!(stopped.is_closed());
+    /// ```
     pub fn detach(mut self) {
         let state = mem::replace(&mut self.state, State::Over);
         if let State::Registered(parked, callback, node) = state {

@@ -16,11 +16,11 @@ use crate::park::deferred::{Deferred, and_then_run};
 use crate::sync::host::Instant;
 use crate::sync::run_both;
 
-/// The owner's end of a cancellation scope: it cancels, and **dropping it cancels** everything
-/// below it. [`detach`](Self::detach) gives that up.
+/// The owner's end of a cancellation scope: it cancels, and **dropping it cancels** everything below it.
+/// [`detach`](Self::detach) gives that up.
 ///
-/// A scope is not `Clone`. Those who only observe get a [`CancelToken`]; those who may cancel, but do
-/// not own the scope, a [`Canceller`].
+/// A scope is not `Clone`. Code that only observes gets a [`CancelToken`]; code that may cancel, but does not
+/// own the scope, a [`Canceller`].
 ///
 /// # Drop
 ///
@@ -31,8 +31,41 @@ use crate::sync::run_both;
 /// | `Registration` | takes the callback back |
 /// | a guard | counts out |
 ///
-/// The last reference to a scope frees it, with its value, its reason and its callbacks: not in an
-/// interrupt. Handles may be cloned anywhere.
+/// The last reference to a scope frees it, with its value, its reason and its callbacks.
+///
+/// # Panics
+///
+/// The drop panics as [`cancel`](Self::cancel), and not while the thread is unwinding.
+///
+/// # Size
+///
+/// A handle is five words at most. A scope is one allocation, of about 160 bytes on 64-bit targets, and is in
+/// no list before something waits on it.
+///
+/// # Availability
+///
+/// Also of a [`Canceller`]:
+///
+/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|
+/// | `new`, `child` | yes | no | no | no |
+/// | `token`, `canceller`, `detach`, `into_scope`, clones | no | yes | no | no |
+/// | `cancel` | no | yes | wakers, callbacks, finalisers | lock |
+/// | `cancel_with`, `cancel_like`: a reason without content | no | yes | the same | lock |
+/// | the same: a text or an error | yes | no | the same | lock |
+/// | the drop | no | if another handle lives; else it frees | the same | lock |
+/// | `cancel_after` | no | yes | no | no |
+/// | a poll of `cancel_after` | first wait | no | the timer, and the same | lock |
+///
+/// With the feature `tracing` a cancel may allocate, and is not for interrupts: see
+/// [`TaskGroup`](crate::TaskGroup#events-for-tracing).
+///
+/// # Compared with
+///
+/// * Go's `context.WithCancel`: `defer cancel()` may be forgotten there; here the drop does it.
+/// * `tokio_util::sync::CancellationToken`: each clone cancels there; its `DropGuard` is this type.
+/// * `tokio_util`'s `child_token` has no owner, and its drop cancels nothing. To get that,
+///   [`detach`](Self::detach).
 ///
 /// # Examples
 ///
@@ -64,11 +97,6 @@ use crate::sync::run_both;
 /// let token = scope.token();
 /// assert!(!token.is_cancelled());
 /// ```
-///
-/// # Availability
-///
-/// Its drop is as [`cancel`](Self::cancel), but that it does not panic while the thread is unwinding; in an
-/// interrupt only where another handle lives, since the last one frees.
 #[must_use = "dropping it cancels"]
 #[derive(Debug)]
 pub struct CancelScope {
@@ -77,11 +105,7 @@ pub struct CancelScope {
 }
 
 impl CancelScope {
-    /// A root.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere but in interrupts: it allocates.
+    /// The root of a new tree.
     pub fn new() -> CancelScope {
         Self::below(None, Traits::default())
     }
@@ -94,30 +118,36 @@ impl CancelScope {
         self.canceller.as_ref().unwrap_or_else(|| unreachable!("`detach` takes the scope away"))
     }
 
-    /// The observer's end.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
+    /// The observer's end: lend or clone it to what is to be told.
     pub fn token(&self) -> &CancelToken {
         self.inner().token()
     }
 
-    /// Cancels the scope and everything below it. True if this call was the one. False says that the scope
-    /// was cancelled before, by itself or from above; its callbacks may still be running on another thread.
+    /// Cancels the scope and everything below it. True if this call was the one.
+    ///
+    /// False says that the scope was cancelled before, by itself or from above; its callbacks may still be
+    /// running on another thread.
     ///
     /// # Panics
     ///
-    /// Only with the panic of a waker or callback that it ran, after all the others ran.
+    /// Only with the panic of a waker, callback or finaliser that it ran, after all the others ran.
     ///
-    /// # Availability
+    /// # Memory ordering
     ///
-    /// Everywhere, interrupts included. It does not allocate.
+    /// See [`CancelToken`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let scope = winddown::CancelScope::new();
+    /// assert!(scope.cancel());
+    /// assert!(!scope.cancel(), "once");
+    /// ```
     pub fn cancel(&self) -> bool {
         self.inner().cancel()
     }
 
-    /// Cancels with a reason: any error, a text, or a [`Reason`].
+    /// [`cancel`](Self::cancel) with a reason: any error, a text, or a [`Reason`].
     ///
     /// # Errors
     ///
@@ -127,42 +157,65 @@ impl CancelScope {
     ///
     /// As [`cancel`](Self::cancel).
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`cancel`](Self::cancel) for the reasons without content; the others allocate.
+    /// ```
+    /// let scope = winddown::CancelScope::new();
+    /// scope.cancel_with("the disk is full").unwrap();
+    /// assert!(scope.cancel_with("too late").is_err());
+    /// assert_eq!(scope.token().reason().unwrap().to_string(), "the disk is full");
+    /// ```
     pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
         self.inner().cancel_with(reason)
     }
 
     /// A handle that cancels when asked, and does nothing when it is dropped.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere, interrupts included; it counts a reference. Dropping the last reference frees.
+    /// ```
+    /// let scope = winddown::CancelScope::new();
+    /// let stop = scope.canceller();
+    /// std::thread::spawn(move || stop.cancel()).join().unwrap();
+    /// assert!(scope.token().is_cancelled());
+    /// ```
     pub fn canceller(&self) -> Canceller {
         self.inner().clone()
     }
 
     /// Gives up that dropping the scope cancels it. [`Canceller::into_scope`] is the way back.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere, interrupts included.
+    /// ```
+    /// let canceller = winddown::CancelScope::new().detach();
+    /// assert!(!canceller.token().is_cancelled());
+    /// ```
     pub fn detach(mut self) -> Canceller {
         self.canceller.take().unwrap_or_else(|| unreachable!("`detach` takes the scope away"))
     }
 
-    /// A future that cancels the scope, with [`Reason::Deadline`], when `timer` is ready: any
-    /// runtime's timer, or anything else. Spawn it, or give it to `work.until(expiry)`. It is ready
-    /// as soon as the scope is cancelled otherwise, and drops the timer then.
+    /// A future that cancels the scope, with [`Reason::Deadline`], when `timer` is ready: any runtime's timer,
+    /// or any other future.
     ///
-    /// Everything below the scope has the same reason then, whosever deadline it was. To tell apart,
-    /// say, the end of a request's time and of the server's, let the latter cancel with a reason of
-    /// its own.
+    /// Spawn it, or give it to `work.until(expiry)`. It is ready as soon as the scope is cancelled otherwise,
+    /// and drops the timer then.
     ///
-    /// # Availability
+    /// Everything below the scope then has this same reason. To tell the end of a request's time from that of
+    /// the server's, let the server cancel with a reason of its own.
     ///
-    /// Everywhere; the future is polled anywhere but in interrupts.
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    /// use winddown::{CancelScope, FutureUntil as _};
+    ///
+    /// let scope = CancelScope::new();
+    /// let expiry = scope.cancel_after(ready(())); // a timer that is ready at once
+    /// let stopped = pollster::block_on(pending::<()>().until(expiry)).unwrap_err();
+    /// assert_eq!(stopped.to_string(), "deadline exceeded");
+    /// assert!(scope.token().is_cancelled());
+    /// ```
     pub fn cancel_after<L: IntoFuture>(&self, timer: L) -> Expiry<L::IntoFuture> {
         Expiry {
             ended: self.token().clone().into_future(),
@@ -174,38 +227,41 @@ impl CancelScope {
 
 /// Scopes below a token.
 impl CancelToken {
-    /// A scope below this one, which is cancelled with it, and by itself.
+    /// A scope below this one, which is cancelled with it, and by itself. **Dropping it cancels it.**
     ///
-    /// A child of a cancelled scope is cancelled from birth, with the same reason. Making one costs
-    /// an allocation and a reference count; it stands in no list until somebody waits on it.
+    /// A child of a cancelled scope is cancelled from birth, with the same reason. It takes one allocation, and
+    /// is in no list before something waits on it.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere but in interrupts. It allocates.
+    /// ```
+    /// let server = winddown::CancelScope::new();
+    /// let request = server.token().child();
+    /// request.cancel();
+    /// assert!(!server.token().is_cancelled());
+    /// server.cancel();
+    /// assert!(server.token().child().token().is_cancelled(), "from birth");
+    /// ```
     pub fn child(&self) -> CancelScope {
         CancelScope::below(Some(self), Traits::default())
     }
 
-    /// A scope below this one that is over at `at`, or when its parent's time is up, if that is
-    /// earlier. `timer` is any runtime's timer that is ready at `at`.
+    /// A scope below this one that is over at `at`, or when its parent's time is up, if that is earlier.
+    /// `timer` is any runtime's timer that is ready at `at`. Needs the feature `std`; without it see
+    /// [`CancelScope::cancel_after`].
     ///
-    /// **Somebody has to drive the time:** poll the [`Expiry`] (spawn it, or give it to
-    /// `work.until(expiry)`). **A blocking wait on a token** of the scope, or below it, fires the
-    /// deadline by itself; one that has the token as its limit (`group.wait().until(token).block()`)
-    /// does not. A look never reads a clock, and an async wait whose expiry nobody polls does not
-    /// wake at the deadline.
+    /// **The time has to be driven:** poll the [`Expiry`] (spawn it, or give it to `work.until(expiry)`). **A
+    /// blocking wait on a token** of the scope, or below it, fires the deadline by itself; one that has the
+    /// token as its limit (`group.wait().until(token).block()`) does not. A look never reads a clock, and an
+    /// async wait does not wake at the deadline while the expiry is not polled.
     ///
-    /// A time that is past, its own or one above, ends the scope whose time it is, with all below it: so
-    /// the new scope is cancelled at birth.
+    /// If a time is up already, its own or one above, this ends the scope that has that time, with all below
+    /// it: so the new scope is cancelled at birth.
     ///
     /// # Panics
     ///
-    /// Only with the panic of a waker or callback of a scope whose time is found to be up, after all the
-    /// others ran.
-    ///
-    /// # Availability
-    ///
-    /// With the feature `std`; without it see [`CancelScope::cancel_after`]. It allocates.
+    /// Only with the panic of a waker, callback or finaliser that it ran because a scope's time was up, after
+    /// all the others ran.
     ///
     /// # Examples
     ///
@@ -261,11 +317,12 @@ impl Drop for CancelScope {
     }
 }
 
-/// A handle that cancels a scope when asked, and does nothing when it is dropped. It may be used, and
-/// cloned, in interrupts.
+/// A handle that cancels a scope when asked, and does nothing when it is dropped.
 ///
-/// Two cancellers are equal if they cancel the same scope. As with a [`CancelToken`], equality and hash depend on
-/// the scope alone, so a canceller is a sound key, although it has interior mutability.
+/// Two cancellers are equal if they cancel the same scope. As with a [`CancelToken`], equality and hash depend
+/// on the scope alone, so a canceller is a sound key, although it has interior mutability.
+///
+/// It is four words; its [availability](CancelScope#availability) is that of a [`CancelScope`].
 ///
 /// # Examples
 ///
@@ -292,36 +349,29 @@ pub struct Canceller {
 
 impl Canceller {
     /// The observer's end.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
     pub fn token(&self) -> &CancelToken {
         &self.token
     }
 
     /// A scope below this one: [`CancelToken::child`] of its token.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`CancelToken::child`].
+    /// ```
+    /// let canceller = winddown::CancelScope::new().detach();
+    /// let child = canceller.child();
+    /// canceller.cancel();
+    /// assert!(child.token().is_cancelled());
+    /// ```
     pub fn child(&self) -> CancelScope {
         self.token.child()
     }
 
-    /// The way back from [`CancelScope::detach`]: a scope, whose **drop cancels**, with
-    /// [`Reason::Dropped`]. It is the same scope, not one below it.
+    /// Makes the handle a scope again, with a **drop that cancels**: the way back from [`CancelScope::detach`].
+    /// It is the same scope, not one below it.
     ///
     /// Clones of the canceller stay what they are. If several of them are turned into scopes, the first that is
     /// dropped cancels.
-    ///
-    /// # Panics
-    ///
-    /// Never here. The drop of the scope may panic, as every drop of a [`CancelScope`].
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
     ///
     /// # Examples
     ///
@@ -343,7 +393,7 @@ impl Canceller {
         CancelScope { canceller: Some(self) }
     }
 
-    /// As [`CancelScope::cancel`], interrupts included.
+    /// As [`CancelScope::cancel`].
     pub fn cancel(&self) -> bool {
         self.cancel_with(Reason::Cancelled).is_ok()
     }
@@ -353,10 +403,6 @@ impl Canceller {
     /// # Errors
     ///
     /// The reason, if the scope was cancelled already, by itself or from above.
-    ///
-    /// # Availability
-    ///
-    /// As [`CancelScope::cancel_with`].
     pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
         and_then_run(|deferred| {
             let settled = self.token.settle(reason.into(), deferred);
@@ -368,12 +414,23 @@ impl Canceller {
         })
     }
 
-    /// Cancels for the reason of another scope's cancellation, without holding that scope: the
-    /// reason is copied, and of an error its text. True if this call was the one.
+    /// Cancels for the reason of another scope's cancellation, without holding that scope: the reason is
+    /// copied, and of an error its text. True if this call was the one.
     ///
-    /// # Availability
+    /// # Panics
     ///
-    /// Everywhere; not in an interrupt where the reason has content, which allocates.
+    /// As [`CancelScope::cancel`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::CancelScope;
+    ///
+    /// let (client, server) = (CancelScope::new(), CancelScope::new().detach());
+    /// client.cancel_with("the client has gone").unwrap();
+    /// server.cancel_like(&client.token().check().unwrap_err());
+    /// assert_eq!(server.token().reason().unwrap().to_string(), "the client has gone");
+    /// ```
     pub fn cancel_like(&self, other: &Cancelled) -> bool {
         self.cancel_with(other.reason().copy()).is_ok()
     }
@@ -381,19 +438,30 @@ impl Canceller {
 
 pin_project! {
     /// The future of [`CancelScope::cancel_after`] and of
-    /// [`CancelToken::child_until`](crate::CancelToken::child_until): cancels the scope when the
-    /// timer is ready, and is ready itself, with the [`Cancelled`], as soon as the scope is cancelled
-    /// for whatever reason. So `work.until(expiry).await?` says why the work was stopped.
+    /// [`CancelToken::child_until`](crate::CancelToken::child_until).
     ///
-    /// It is ready again after it was ready.
+    /// It cancels the scope when the timer is ready. Its output is the [`Cancelled`], as soon as the scope is
+    /// cancelled for whatever reason: so `work.until(expiry).await?` says why the work was stopped. It is ready
+    /// again after it was ready.
     ///
     /// # Panics
     ///
-    /// Only with the panic of a waker or callback that it ran by cancelling.
+    /// Only with the panic of a waker, callback or finaliser that it ran by cancelling.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the timer, and with it the deadline as far as nobody else drives it.
+    /// Dropping it drops the timer, and with it the deadline, if nothing else drives that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use winddown::{CancelScope, future::Expiry};
+    ///
+    /// let scope = CancelScope::new();
+    /// let expiry: Expiry<Ready<()>> = scope.cancel_after(ready(()));
+    /// assert_eq!(pollster::block_on(expiry).to_string(), "deadline exceeded");
+    /// ```
     #[must_use = "the time is up when this is polled"]
     pub struct Expiry<L> {
         ended: WaitReason<CancelToken>,

@@ -27,19 +27,21 @@ use crate::sync::{Arc, const_unless_loom};
 
 pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 
-/// The observer's end of a cancellation scope: looks, waits, asks why, carries values, and derives
-/// children. It cannot cancel, so it is the type for public APIs.
+/// The observer's end of a cancellation scope: looks, waits, asks why, carries values, and derives children. It
+/// cannot cancel, so it is the type for public APIs.
 ///
-/// By convention it travels as the first parameter of a function. Values on it are for data that
-/// belongs to a request and crosses many layers, such as a trace id, and not for optional arguments.
+/// By convention it is the first parameter of a function. Values on it are for data that belongs to a request
+/// and crosses many layers, such as a trace id, and not for optional arguments.
 ///
-/// Cancellation is level-triggered: before or after, any number of waiters see it. **A whole tree is
-/// cancelled in one instant**: once any thread has seen a scope cancelled, everything below it is. A
-/// child affects neither its parent nor its siblings.
+/// Cancellation is level-triggered: before or after, any number of waits see it. **A whole tree is cancelled in
+/// one instant**: once any thread has seen a scope cancelled, everything below it is. A child affects neither
+/// its parent nor its siblings.
 ///
 /// Two tokens are equal if they observe the same scope; [`with_value`](Self::with_value) and
-/// [`shielded`](Self::shielded) make new ones. Equality and hash depend on the scope alone, so a
-/// token is a sound key, although it has interior mutability. All [`never`](Self::never) are equal.
+/// [`shielded`](Self::shielded) make new ones. Equality and hash depend on the scope alone, so a token is a
+/// sound key, although it has interior mutability. All [`never`](Self::never) are equal.
+///
+/// A token is a limit: `work.until(&token)` ([`FutureUntil`](crate::FutureUntil)), `wait.until(&token)`.
 ///
 /// # Cloning
 ///
@@ -50,12 +52,31 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 ///
 /// What happened before a cancel happens before the return of whatever observes it.
 ///
+/// # Size
+///
+/// Four words; a clone counts a reference.
+///
+/// # Availability
+///
+/// | call ([key](crate::docs::embedded#availability-tables)) | needs | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|---|
+/// | `never` (`const`) | | no | yes | no | no |
+/// | `is_cancelled`, `reason`, `check`, `value` | | no | yes | no | no |
+/// | `deadline` | `std` | no | | no | no |
+/// | a clone | | no | yes | no | no |
+/// | the drop | | no | if another handle lives and this keeps no registration; else it frees | drops | lock |
+/// | `child`, `with_value`, `shielded` | | yes | no | no | no |
+/// | `child_until` | `std` | yes | | wakers, callbacks, finalisers | lock |
+/// | `on_cancel` | | yes | no | the same | lock |
+/// | a poll of `cancelled`, `cancelled_owned`, `any`, `run_until_cancelled`, the token itself | | first wait | no | the same | lock |
+/// | `forget_wait` | | no | no: frees | a waker's drop | lock |
+///
 /// # Compared with
 ///
-/// * Go's `context`: the same tree of reasons, deadlines and values, but that a holder of the token
-///   cannot cancel, and a child that is dropped leaves nothing in its parent.
-/// * `tokio_util::sync::CancellationToken`: any clone can cancel there, a look takes a mutex, and
-///   there are no reasons.
+/// * Go's `context`: the same tree of reasons, deadlines and values, but that a holder of the token cannot
+///   cancel, and a child that is dropped leaves nothing in its parent.
+/// * `tokio_util::sync::CancellationToken`: any clone can cancel there, a look takes a mutex, and there are no
+///   reasons.
 ///
 /// # Examples
 ///
@@ -77,11 +98,6 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 /// scope.cancel_with("enough").unwrap();
 /// assert_eq!(count(scope.token()).unwrap_err().to_string(), "enough");
 /// ```
-///
-/// # Availability
-///
-/// It may be cloned in an interrupt; dropped there only where another handle lives, since the last one
-/// frees, and where it keeps no registration.
 pub struct CancelToken {
     /// The registration of this handle's last abandoned wait, for the next wait of the same task.
     spare: SpareRegistration<Observer>,
@@ -91,11 +107,16 @@ pub struct CancelToken {
 
 impl CancelToken {
     const_unless_loom! {
-        /// A token that is never cancelled. Allocates nothing.
+        /// A token that is never cancelled. It is `const`, for a `static`, and allocates nothing.
         ///
-        /// # Availability
+        /// # Examples
         ///
-        /// Everywhere, in a `static` too.
+        /// ```
+        /// use winddown::CancelToken;
+        ///
+        /// static NEVER: CancelToken = CancelToken::never();
+        /// assert!(!NEVER.is_cancelled());
+        /// ```
         pub const fn never() -> CancelToken {
             Self { spare: SpareRegistration::new(), node: None }
         }
@@ -112,23 +133,26 @@ impl CancelToken {
         self.node.as_ref()
     }
 
-    /// Whether the scope, or one above it, is cancelled. Never reads a clock: see
-    /// [`child_until`](Self::child_until).
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included. One load, and one more for each scope above that is open.
+    /// Whether the scope, or one above it, is cancelled: one load, and one more for each scope above that is
+    /// open. Never reads a clock: see [`child_until`](Self::child_until).
     #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.node.as_ref().is_some_and(|node| node.found().is_some())
     }
 
-    /// Why the scope was cancelled; none while it is open. Once there, it never changes, and is the
-    /// same for everybody who asks this scope.
+    /// Why the scope was cancelled; `None` while it is open. Once there, it never changes, and all observers of
+    /// this scope see the same.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere, interrupts included; it does not allocate.
+    /// ```
+    /// use winddown::{CancelScope, Reason};
+    ///
+    /// let scope = CancelScope::new();
+    /// assert!(scope.token().reason().is_none());
+    /// scope.cancel();
+    /// assert!(matches!(scope.token().reason(), Some(Reason::Cancelled)));
+    /// ```
     pub fn reason(&self) -> Option<&Reason> {
         self.node.as_ref()?.reason()
     }
@@ -138,10 +162,6 @@ impl CancelToken {
     /// # Errors
     ///
     /// [`Cancelled`], with the reason, if the scope or one above it is cancelled.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; it does not allocate.
     pub fn check(&self) -> Result<(), Cancelled> {
         self.cancellation().map_or(Ok(()), Err)
     }
@@ -154,27 +174,24 @@ impl CancelToken {
 
     /// Waits until the scope, or one above it, is cancelled.
     ///
-    /// Made anew in each turn of a `select!` loop, it costs a few nanoseconds: a future that is
-    /// dropped while it waits leaves its registration with the handle that it was made from, and the
-    /// next one of the same task takes it up. So a handle may keep one waker of its last abandoned
-    /// wait until it is dropped, or until [`forget_wait`](Self::forget_wait).
+    /// Made anew in each turn of a `select!` loop, it costs a few nanoseconds: a future that is dropped while
+    /// it waits leaves its registration with the handle that it was made from, and the next one of the same
+    /// task takes it up. So a handle may keep one waker of its last abandoned wait until it is dropped, or
+    /// until [`forget_wait`](Self::forget_wait).
     ///
-    /// # Cancel safety
-    ///
-    /// The future may be dropped at any point: others still wake, and nothing else is left behind. The
-    /// registration that stays with the handle is woken by the cancel, if it is not taken up before.
+    /// The first wait in a scope allocates, and takes a lock, in each scope above that has had no wait below it
+    /// so far.
     ///
     /// # Panics
     ///
-    /// A poll may end with the panic of another task's waker or callback, after all the others ran: where
-    /// a cancellation from above meets the first wait below it, the waiting thread may have to deliver it.
-    /// It may be polled again.
+    /// A poll may end with the panic of another task's waker, callback or finaliser, after all the others ran:
+    /// where a cancellation from above meets the first wait below it, the waiting thread may have to deliver
+    /// it. The future may be polled again.
     ///
-    /// # Availability
+    /// # Cancel safety
     ///
-    /// Everywhere but in interrupts. A wait that has to park may allocate, and take
-    /// event-listener's lock; the first one in a scope does the same in each scope above that nobody
-    /// waited below before.
+    /// The future may be dropped at any point: other waits are still woken, and nothing else is left behind.
+    /// The registration that stays with the handle is woken by the cancel, if it is not taken up before.
     ///
     /// # Examples
     ///
@@ -193,21 +210,36 @@ impl CancelToken {
         WaitCancelled::new(self)
     }
 
-    /// [`cancelled`](Self::cancelled) with a future that owns the token, to be stored or sent away.
+    /// [`cancelled`](Self::cancelled) with a future that owns the token, to be stored or sent to another
+    /// thread.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`cancelled`](Self::cancelled).
+    /// ```
+    /// let scope = winddown::CancelScope::new();
+    /// let wait = scope.token().clone().cancelled_owned();
+    /// let waiter = std::thread::spawn(move || wait.block());
+    /// scope.cancel();
+    /// waiter.join().unwrap();
+    /// ```
     pub fn cancelled_owned(self) -> WaitCancelled<CancelToken> {
         WaitCancelled::new(self)
     }
 
-    /// Gives up the registration that this handle may keep of its last abandoned wait. For handles
-    /// that live for ever, as in a `static`.
+    /// Gives up the registration that this handle may keep of its last abandoned wait. For handles that live
+    /// for ever, as in a `static`.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere but in interrupts: it frees, and may take event-listener's lock.
+    /// ```
+    /// use winddown::{CancelScope, FutureUntil as _};
+    ///
+    /// let scope = CancelScope::new();
+    /// let token = scope.token().clone();
+    /// let work = async {}.until(token.cancelled()); // the wait is abandoned
+    /// assert!(pollster::block_on(work).is_ok());
+    /// token.forget_wait();
+    /// ```
     pub fn forget_wait(&self) {
         let Some(parked) = self.spare.take() else { return };
         // SAFETY: it is lent to us.
@@ -215,56 +247,76 @@ impl CancelToken {
         drop(parked);
     }
 
-    /// When the time of the scope, or of one above it, is up: the earliest of them.
+    /// When the time of the scope, or of one above it, is up: the earliest of them. Needs the feature `std`.
     ///
-    /// This is data only: whether the scope is cancelled is another question.
+    /// This is data only: whether the scope is cancelled is another question. It takes one step for each scope
+    /// above.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// With the feature `std`. One step for each scope above.
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use winddown::CancelToken;
+    ///
+    /// let at = Instant::now() + Duration::from_secs(1);
+    /// let (scope, _expiry) = CancelToken::never().child_until(at, std::future::pending::<()>());
+    /// assert_eq!(scope.token().deadline(), Some(at));
+    /// ```
     #[cfg(feature = "std")]
     pub fn deadline(&self) -> Option<Instant> {
         self.node.as_ref()?.deadline()
     }
 
-    /// The same scope with a value, as a scope of its own that nobody can cancel alone. It hides
-    /// values of the same type from further up.
+    /// The same scope with a value: a scope of its own, which cannot be cancelled alone. The value hides values
+    /// of the same type from further up.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere but in interrupts. It allocates the scope and the value.
+    /// ```
+    /// use winddown::CancelScope;
+    ///
+    /// struct TraceId(u64);
+    ///
+    /// let server = CancelScope::new();
+    /// let request = server.token().with_value(TraceId(7));
+    /// assert_eq!(request.value::<TraceId>().unwrap().0, 7);
+    /// assert!(server.token().value::<TraceId>().is_none());
+    /// ```
     pub fn with_value<V: Any + Send + Sync>(&self, value: V) -> CancelToken {
         let mut traits = Traits::default();
         traits.extras.value = Some(Box::new(value));
         Self::new(Some(self), traits)
     }
 
-    /// The nearest value of type `V`, of this scope or of one above. Types of different crates never
-    /// collide; make a type of your own for what you put in.
+    /// The nearest value of type `V`, of this scope or of one above: see [`with_value`](Self::with_value).
     ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included. One step for each scope above.
+    /// Types of different crates never collide; make a type of your own for what you put in. It takes one step
+    /// for each scope above.
     pub fn value<V: Any>(&self) -> Option<&V> {
         self.node.as_ref()?.value()
     }
 
-    /// A token with the same values that is cut off from cancellation and deadline: for work that
-    /// must be finished even so, like writing a log on the way out.
+    /// A token with the same values that is cut off from cancellation and deadline: for work that must be
+    /// finished even so, such as writing a log on the way out.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere but in interrupts. It allocates the scope.
+    /// ```
+    /// let scope = winddown::CancelScope::new();
+    /// let shielded = scope.token().shielded();
+    /// scope.cancel();
+    /// assert!(!shielded.is_cancelled());
+    /// ```
     pub fn shielded(&self) -> CancelToken {
         Self::new(Some(self), Traits { shielded: true, ..Traits::default() })
     }
 
-    /// Runs `callback` when the scope, or one above it, is cancelled.
+    /// Runs `callback` when the scope, or one above it, is cancelled. Dropping the [`Registration`] takes it
+    /// back.
     ///
-    /// It runs once, in no lock, on the thread whose call delivers
-    /// the cancellation: the canceller's, or that of a call that races with it, this one included. On a
-    /// token that is cancelled already it runs here and now, and has run when this returns. If it panics,
-    /// the others still run, and then the first panic goes on.
+    /// It runs once, under no lock, on the thread that delivers the cancellation: the canceller's, or that of a
+    /// call that races with it, this one included. On a token that is cancelled already it runs here and now,
+    /// and has run when this returns. If it panics, the others still run, and then the first panic goes on.
     ///
     /// The callbacks of one scope run in the order of registration. In a cancellation from above, those of a
     /// scope run before those of the scopes below it.
@@ -273,12 +325,7 @@ impl CancelToken {
     /// must not wait for one with a [finaliser](crate::TaskGroupBuilder::finally): finalisers run behind all
     /// callbacks.
     ///
-    /// Dropping the [`Registration`] takes it back.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere but in interrupts. If the scope is cancelled from an interrupt, the callback runs
-    /// there, and is freed there.
+    /// If the scope is cancelled from an interrupt, the callback runs there, and is freed there.
     ///
     /// # Examples
     ///
@@ -309,34 +356,57 @@ impl CancelToken {
         }
     }
 
-    /// Waits for the first of several tokens, as a limit like a single one. It takes no task; each handle
-    /// may keep one registration, as with [`cancelled`](Self::cancelled). Its output is the [`Cancelled`] of the first in the array among those that are found
-    /// cancelled in one look. With no token at all it never ends.
+    /// Waits for the first of several tokens. Like a single token, it can be a limit.
     ///
-    /// Cancel safety, panics and availability are those of [`cancelled`](Self::cancelled).
+    /// It takes no task; each handle may keep one registration, as with [`cancelled`](Self::cancelled). Its
+    /// output is the [`Cancelled`] of the first in the array among those that are found cancelled in one look.
+    /// With no token at all it never ends.
     ///
-    /// # Availability
+    /// # Panics
     ///
     /// As [`cancelled`](Self::cancelled).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`cancelled`](Self::cancelled).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::{CancelScope, CancelToken, Cancelled};
+    ///
+    /// let (client, server) = (CancelScope::new(), CancelScope::new());
+    /// server.cancel_with("restart").unwrap();
+    /// let first: Cancelled = CancelToken::any([client.token(), server.token()]).block();
+    /// assert_eq!(first.to_string(), "restart");
+    /// ```
     pub fn any<const N: usize>(tokens: [&CancelToken; N]) -> WaitAny<'_, N> {
         WaitAny::new(tokens)
     }
 
-    /// Runs `future` until the token is cancelled. The token is looked at first in each poll, so
-    /// work that is always ready stops too; see [`Until::work_first`] for the other order.
+    /// Runs `future` until the token is cancelled: `future.until(token)`, without an import.
+    ///
+    /// The token is looked at first in each poll, so work that is always ready stops too; see
+    /// [`Until::work_first`] for the other order.
     ///
     /// # Errors
     ///
-    /// The output is [`Cancelled`] if the token came first; the future is dropped with the
-    /// [`Until`].
+    /// The output is [`Cancelled`] if the token came first; the future is dropped with the [`Until`].
     ///
     /// # Cancel safety
     ///
     /// That of `future`; the wait for the token may be dropped at any point.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`cancelled`](Self::cancelled).
+    /// ```
+    /// let scope = winddown::CancelScope::new();
+    /// let seven = scope.token().run_until_cancelled(async { 7 });
+    /// assert_eq!(pollster::block_on(seven).unwrap(), 7);
+    /// scope.cancel();
+    /// let stopped = scope.token().run_until_cancelled(std::future::pending::<()>());
+    /// assert!(pollster::block_on(stopped).is_err());
+    /// ```
     pub fn run_until_cancelled<F: IntoFuture>(
         &self,
         future: F,
@@ -346,7 +416,7 @@ impl CancelToken {
 }
 
 impl Clone for CancelToken {
-    /// The same scope; the clone keeps no registration.
+    /// The same scope. The clone keeps no registration.
     fn clone(&self) -> Self {
         Self { spare: SpareRegistration::new(), node: self.node.clone() }
     }

@@ -10,6 +10,22 @@ use crate::park::wait::{Lead, WaitOn, Waiting, named_wait};
 /// The future of [`Signal::closed`] and [`Signal::closed_in`].
 ///
 /// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{Signal, future::WaitClosed};
+///
+/// static STOP: Signal = Signal::new();
+///
+/// struct Worker {
+///     stop: WaitClosed, // of a `static` signal
+/// }
+///
+/// let worker = Worker { stop: STOP.closed() };
+/// STOP.close();
+/// worker.stop.block();
+/// ```
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 #[derive(Clone)]
 pub struct WaitClosed<P = &'static Signal> {
@@ -40,6 +56,17 @@ named_wait!("WaitClosed", [T, P: Deref<Target = Signal<T>>] WaitClosed<P>, (), |
 /// The future of [`Signal::value`].
 ///
 /// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{Signal, future::WaitValue};
+///
+/// let port = Signal::<u16>::typed();
+/// let wait: WaitValue<'_, u16> = port.value();
+/// port.close_with(80).unwrap();
+/// assert_eq!(*wait.block(), 80);
+/// ```
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitValue<'a, T> {
     wait: WaitClosed<&'a Signal<T>>,
@@ -64,6 +91,18 @@ impl<T> Clone for WaitValue<'_, T> {
 /// The future of [`Signal::value_in`].
 ///
 /// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use winddown::{Signal, future::WaitValueIn};
+///
+/// let port = Arc::new(Signal::<u16>::typed());
+/// let wait: WaitValueIn<Arc<Signal<u16>>> = Signal::value_in(port.clone());
+/// port.close_with(80).unwrap();
+/// assert_eq!(*wait.block(), 80);
+/// ```
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 #[derive(Clone)]
 pub struct WaitValueIn<P> {
@@ -83,13 +122,25 @@ named_wait!(
     |this| Value(this.wait.wait.lead.0.clone())
 );
 
-/// The value of a signal that is closed, with a pointer to the signal: the output of [`Signal::value_in`].
-/// Dereferences to the value.
+/// The output of [`Signal::value_in`]: dereferences to the value of a closed signal, and owns a pointer to that
+/// signal.
 ///
 /// # Panics
 ///
 /// When it is dereferenced, if the pointer leads to another signal by then, which is open. No pointer of the
 /// standard library does that.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use winddown::{Signal, future::Value};
+///
+/// let port = Arc::new(Signal::<u16>::typed());
+/// port.close_with(80).unwrap();
+/// let value: Value<Arc<Signal<u16>>> = Signal::value_in(port).block();
+/// assert_eq!(*value, 80);
+/// ```
 #[derive(Clone, Copy)]
 pub struct Value<P>(P);
 

@@ -17,12 +17,16 @@ use crate::park::deferred::Deferred;
 /// One piece of work in flight: counts out when it is dropped. Made by [`WaitGroup::guard`] and
 /// [`WaitGroup::guard_in`].
 ///
-/// `P` is the pointer to the group: `&WaitGroup`, `Arc<WaitGroup>`, `Rc<WaitGroup>`, your own. A
-/// guard of a `static` group is just `Guard`. It is `Send` if its pointer is, so a guard may be
-/// dropped on another thread than the one that took it, and, for a pointer that allows it, in an
-/// interrupt.
+/// `P` is the pointer to the group: `&WaitGroup`, `Arc<WaitGroup>`, `Rc<WaitGroup>`, or your own. A guard of a
+/// `static` group is just `Guard`. It is `Send` if its pointer is, so it may be dropped on another thread than
+/// the one that took it, and, for a pointer that allows it, in an interrupt.
 ///
-/// `mem::forget` of a guard means "never done".
+/// A clone counts one more piece of work in. `mem::forget` of a guard means "never done".
+///
+/// # Panics
+///
+/// Its drop panics only with the panic of a waker that it woke, after all the others were woken, and not while
+/// the thread is unwinding. Its clone panics if the group is full, with nothing counted.
 ///
 /// # Size
 ///
@@ -30,13 +34,31 @@ use crate::park::deferred::Deferred;
 ///
 /// # Availability
 ///
-/// Its drop, which is a [`done`](WaitGroup::done), and its clone may happen anywhere, interrupts
-/// included; neither allocates.
+/// The drop is a [`done`](WaitGroup::done), and the clone a [`guard_in`](WaitGroup::guard_in); see
+/// [`WaitGroup`](WaitGroup#availability). All other calls neither allocate nor block, may be made in an
+/// interrupt, and run no foreign code. The futures and streams that [`track`](Self::track) and
+/// [`track_stream`](Self::track_stream) make are not polled in an interrupt.
 ///
-/// # Panics
+/// # Compared with
 ///
-/// Its drop panics only with the panic of a waker that it woke, after all the others were woken, and
-/// not while the thread is unwinding. Its clone panics if the group is full, with nothing counted.
+/// * `tokio_util::task::task_tracker::TaskTrackerToken`: the same for a `TaskTracker`, which is always an
+///   `Arc`.
+/// * Go's `defer wg.Done()`: a call that may be forgotten, or come once too often.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{Guard, WaitGroup};
+///
+/// static GROUP: WaitGroup = WaitGroup::new();
+///
+/// let guard: Guard = GROUP.guard();
+/// let second = guard.clone();
+/// drop(guard);
+/// assert_eq!(GROUP.count(), 1);
+/// drop(second);
+/// GROUP.wait().block();
+/// ```
 #[must_use = "dropping it counts the work out"]
 pub struct Guard<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
     pub(super) group: P,
@@ -46,10 +68,6 @@ pub struct Guard<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
 
 impl<P: Deref<Target = WaitGroup>> Guard<P> {
     /// The pointer to the group: with a pointer of your own, the state that the work needs.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
     ///
     /// # Examples
     ///
@@ -81,21 +99,17 @@ impl<P: Deref<Target = WaitGroup>> Guard<P> {
     }
 
     /// Counts the work out and gives the pointer, for what comes after: a wait for the same group, or the next
-    /// piece of work. (A wait by a thread that still holds a guard waits for itself.)
+    /// piece of work. (A thread that waits while it holds a guard waits for itself.)
     ///
     /// # Panics
     ///
     /// Only with the panic of a waker that it woke, after all the others were woken, or of the pointer's
-    /// `Deref`. The pointer is dropped then, and the work is counted out: of a pointer whose `Deref` panics, by
-    /// the guard's drop.
+    /// `Deref`. The pointer is dropped then, and the work is counted out: if the `Deref` panicked, by the
+    /// guard's drop.
     ///
     /// # Memory ordering
     ///
     /// As [`WaitGroup::done`].
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
     ///
     /// # Examples
     ///
@@ -143,13 +157,10 @@ impl<P: Deref<Target = WaitGroup>> Guard<P> {
         }
     }
 
-    /// Wraps `future`, so that the guard is held until it is done: when the future is ready, it is
-    /// dropped first, then the guard, and then its output is returned. Dropped before that, it drops
-    /// both in the same order.
+    /// Wraps `future`, so that the guard is held until the future is done.
     ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; the future is polled anywhere but there.
+    /// When the future is ready, it is dropped first, then the guard, and then its output is returned. A drop
+    /// before that drops both in the same order.
     ///
     /// # Examples
     ///
@@ -167,13 +178,11 @@ impl<P: Deref<Target = WaitGroup>> Guard<P> {
         Tracked::new(future.into_future(), self)
     }
 
-    /// Wraps `stream`, so that the guard is held until it has ended: then the stream is dropped first, then
-    /// the guard, and then `None` is returned. If it is dropped before that, or panics, both go in the same
-    /// order. For work that is handed on piece by piece, such as the body of a response.
+    /// Wraps `stream`, so that the guard is held until the stream has ended. For work that is handed on piece
+    /// by piece, such as the body of a response.
     ///
-    /// # Availability
-    ///
-    /// As [`track`](Self::track).
+    /// At the end the stream is dropped first, then the guard, and then `None` is returned. If the stream is
+    /// dropped before that, or panics, both go in the same order.
     ///
     /// # Examples
     ///

@@ -11,6 +11,17 @@ use crate::park::wait::{Lead, WaitOn, Waiting, named_wait};
 /// The future of [`WaitGroup::wait`] and [`WaitGroup::wait_in`].
 ///
 /// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{WaitGroup, future::Wait};
+///
+/// static GROUP: WaitGroup = WaitGroup::new();
+///
+/// let wait: Wait = GROUP.wait();
+/// wait.block();
+/// ```
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct Wait<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
     wait: WaitOn<ToGroup<P>, Round, Task>,

@@ -19,11 +19,30 @@ use crate::park::wait::Clock;
 use crate::park::wait::{AnyWait, Lead, WaitOn, Waiting, named_wait, wait_forms};
 use crate::sync::Arc;
 
-/// The error of work that was cancelled: knows the reason, and is an `Error` whose source is the
-/// error that was the reason.
+/// The error of cancelled work: knows the reason, and its [`source`](Error::source) is the error that was the
+/// reason.
 ///
-/// It holds its scope. Cancelling a scope *above* with it would be a cycle of references that is
-/// never freed; [`Canceller::cancel_like`](crate::Canceller::cancel_like) does that without.
+/// It holds its scope. Cancelling a scope *above* with it would be a cycle of references that is never freed;
+/// [`Canceller::cancel_like`](crate::Canceller::cancel_like) avoids that. Two are equal if they are of the same
+/// scope.
+///
+/// It is a pointer. [`reason`](Self::reason) may be called in an interrupt; the last handle of a scope frees
+/// it.
+///
+/// # Compared with
+///
+/// * Go's `ctx.Err()` and `context.Cause(ctx)` in one.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{CancelScope, Cancelled, Reason};
+///
+/// let scope = CancelScope::new();
+/// scope.cancel();
+/// let cancelled: Cancelled = scope.token().check().unwrap_err();
+/// assert!(matches!(cancelled.reason(), Reason::Cancelled));
+/// ```
 #[derive(Clone)]
 pub struct Cancelled {
     node: Arc<Node>,
@@ -44,11 +63,7 @@ impl Cancelled {
         Some(first.reason().downcast_ref::<Self>()?.clone().into())
     }
 
-    /// Why.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
+    /// Why the work was cancelled.
     pub fn reason(&self) -> &Reason {
         self.node.reason().unwrap_or_else(|| unreachable!("a cancelled scope has its reason"))
     }
@@ -87,6 +102,17 @@ impl RefUnwindSafe for Cancelled {}
 /// The future of [`CancelToken::cancelled`] and [`CancelToken::cancelled_owned`].
 ///
 /// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{CancelScope, future::WaitCancelled};
+///
+/// let scope = CancelScope::new();
+/// let wait: WaitCancelled = scope.token().clone().cancelled_owned();
+/// scope.cancel();
+/// wait.block();
+/// ```
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitCancelled<P: Borrow<CancelToken> = CancelToken> {
     // Dropped first, as far as it is not kept: it is in the list of the node.
@@ -177,9 +203,21 @@ impl<P: Borrow<CancelToken> + Clone> Clone for WaitCancelled<P> {
     }
 }
 
-/// The future that a [`CancelToken`] is as a limit: waits for the cancellation and gives it.
+/// The future of `token.await` and `(&token).await`: waits for the cancellation, and gives it. It is what a
+/// token is as a limit.
 ///
 /// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{CancelScope, future::WaitReason};
+///
+/// let scope = CancelScope::new();
+/// let wait: WaitReason = scope.token().clone().into_future();
+/// scope.cancel_with("enough").unwrap();
+/// assert_eq!(wait.block().to_string(), "enough");
+/// ```
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitReason<P: Borrow<CancelToken> = CancelToken> {
     wait: WaitCancelled<P>,
@@ -208,6 +246,17 @@ impl<P: Borrow<CancelToken> + Clone> Clone for WaitReason<P> {
 /// The future of [`CancelToken::any`].
 ///
 /// It is `Unpin` and fused, and ready again after it was ready.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{CancelScope, CancelToken, future::WaitAny};
+///
+/// let (one, two) = (CancelScope::new(), CancelScope::new());
+/// let wait: WaitAny<'_, 2> = CancelToken::any([one.token(), two.token()]);
+/// two.cancel();
+/// assert!(wait.until(std::future::pending::<()>()).block().is_ok());
+/// ```
 #[derive(Debug)]
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitAny<'a, const N: usize> {
