@@ -17,7 +17,40 @@ use crate::group::holders::Caller;
 use crate::group::population::Population;
 use crate::park::deferred::{Deferred, and_then_run};
 
-/// What a group is to have. Made by [`TaskGroup::builder`].
+/// What a group is to have: a parent token, links, a limit, a finaliser, and how it treats errors. Made by
+/// [`TaskGroup::builder`].
+///
+/// # Size
+///
+/// It is a value of about 150 bytes on 64-bit targets, to be used up where it is made.
+///
+/// # Availability
+///
+/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|
+/// | `parent`, `limit`, `cancel_on_error`, `keep_errors` | no | yes | no | no |
+/// | `link`, `finally` | yes | no | no | no |
+/// | `build`, `build_err`, `build_err_with` | yes | no | wakers, callbacks, finalisers | lock |
+///
+/// # Compared with
+///
+/// * Go's `errgroup.WithContext` and `SetLimit`: calls on the group; here a group has all that from birth, so
+///   no task can come before it.
+///
+/// # Examples
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use winddown::{CancelScope, TaskGroup};
+///
+/// let program = CancelScope::new();
+/// let group = TaskGroup::builder()
+///     .parent(program.token())
+///     .limit(NonZeroUsize::new(100).unwrap())
+///     .build();
+/// program.cancel();
+/// assert!(group.is_drained());
+/// ```
 #[derive(Default)]
 #[must_use = "nothing is built before `build`"]
 pub struct TaskGroupBuilder {
@@ -31,57 +64,60 @@ pub struct TaskGroupBuilder {
 }
 
 impl TaskGroupBuilder {
-    /// Puts the group below `token`: when that is cancelled, the group is closed and cancelled, and
-    /// drains. Under a token that is cancelled already the group is so from birth, and its finaliser
-    /// runs at once.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere.
+    /// Puts the group below `token`: when that is cancelled, the group is closed and cancelled, and drains.
+    /// Under a token that is cancelled already the group is so from birth, and its finaliser runs at once.
     pub fn parent(self, token: &CancelToken) -> Self {
         Self { parent: Some(token.clone()), ..self }
     }
 
-    /// Waits for `other`, too: the group counts as drained only when `other` is. It neither closes nor
-    /// cancels it, and its tasks are not in this group's [`len`](TaskGroup::len). `other` may have no
-    /// tasks yet, and may be linked twice.
+    /// Waits for `other`, too: the group counts as drained only when `other` is.
     ///
-    /// A link is given here and nowhere else, and only to a group that has no parent: so it points to a
-    /// group that existed before, and nobody can write a cycle.
+    /// It neither closes nor cancels `other`, and the tasks of `other` are not in this group's
+    /// [`len`](TaskGroup::len). `other` may have no tasks yet, and may be linked twice.
     ///
-    /// # Availability
+    /// A link is given here and nowhere else, and only to a group that has no parent. So it points to a group
+    /// that existed before, and cycles are impossible.
     ///
-    /// Everywhere but in interrupts: it allocates.
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::TaskGroup;
+    ///
+    /// let storage = TaskGroup::new();
+    /// let requests = TaskGroup::builder().link(&storage).build();
+    /// requests.close();
+    /// assert!(!requests.is_drained(), "the storage is open");
+    /// storage.close();
+    /// assert!(requests.is_drained());
+    /// ```
     pub fn link(mut self, other: &TaskGroup) -> Self {
         self.links.push(other.clone());
         self
     }
 
-    /// Lets at most `limit` tasks in at a time: then [`guard`](TaskGroup::guard) says
-    /// [`Full`](crate::Refused::Full), and [`guard_when_room`](TaskGroup::guard_when_room) waits its
-    /// turn. A child counts as one task; clones of guards are not held up. The highest limit is 1,073,741,823
-    /// (16,383 on targets without 64-bit atomics); a higher one is taken for that.
-    /// [`set_limit`](TaskGroup::set_limit) changes it.
+    /// Lets at most `limit` tasks in at a time: above that [`guard`](TaskGroup::guard) gives
+    /// [`Full`](crate::Refused::Full), and [`guard_when_room`](TaskGroup::guard_when_room) waits its turn.
     ///
-    /// # Availability
+    /// A child counts as one task; clones of guards are not held up. The highest limit is 1,073,741,823 (16,383
+    /// on targets without 64-bit atomics); a higher one is taken for that. [`set_limit`](TaskGroup::set_limit)
+    /// changes it.
     ///
-    /// Everywhere.
+    /// # Examples
+    ///
+    /// See [`TaskGroup::set_limit`].
     pub fn limit(self, limit: NonZeroUsize) -> Self {
         Self { limit: Some(limit), ..self }
     }
 
-    /// Runs `finaliser` once, when the group is closed, empty, and all that it is linked to is
-    /// drained: on the thread that made it so (the last guard's drop, or the close of an empty
-    /// group), in no lock, before any wait for the drain is over, and even if nobody waits.
+    /// Runs `finaliser` once, when the group is closed, empty, and all that it is linked to is drained.
+    ///
+    /// It runs on the thread that drains the group (by the last guard's drop, or by the close of an empty
+    /// group), under no lock, before any wait for the drain is over, and even if nothing waits. It also runs
+    /// when the end comes without a wait: the last handle is dropped by an early return, or a runtime that is
+    /// dropped drops its tasks, after a wait that gave up.
     ///
     /// It must not wait for its own group. It runs behind all wakers and callbacks of the call that ended the
-    /// group, so none of those may wait for the group either. One that panics counts as run. It also runs when the end comes
-    /// by itself: the last handle is dropped by an early return, or a runtime that is dropped drops its
-    /// tasks, after a wait that gave up.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere but in interrupts: it allocates.
+    /// group, so none of those may wait for the group either. One that panics counts as run.
     ///
     /// # Examples
     ///
@@ -106,17 +142,18 @@ impl TaskGroupBuilder {
         Self { finaliser: Some(Callback::new(finaliser)), ..self }
     }
 
-    /// Builds the group. Allocates it, its token's scope and its door's; below a token, its place there.
+    /// Builds the group.
     ///
     /// # Panics
     ///
-    /// Only with the panic of foreign code that it ran, after all the others ran: its own finaliser under a
-    /// token that is cancelled; wakers and callbacks below that token, if it is cancelled meanwhile; what the
-    /// last handle of a linked group ends, if the builder held that. The new group comes to its end then.
+    /// Only with the panic of foreign code that it ran, after all the others ran: its own finaliser, under a
+    /// token that is cancelled; wakers, callbacks and finalisers below that token, if it is cancelled
+    /// meanwhile; what the last handle of a linked group ends, if the builder held that. The new group comes to
+    /// its end then.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere but in interrupts: it allocates.
+    /// See [`TaskGroupBuilder`].
     #[track_caller]
     pub fn build(mut self) -> TaskGroup {
         let caller = Caller::here();

@@ -20,21 +20,58 @@ use crate::park::deferred::{Deferred, and_then_run};
 
 /// One task inside a group: counts out when it is dropped. Made by [`TaskGroup::guard`].
 ///
-/// Take it before the task is started, where that is done, and move it into the task. It is dropped
-/// on every way out, panics included; `mem::forget` of it means "never done".
+/// Take it before the task is started, where that is done, and move it into the task. It is dropped on every
+/// way out, panics included; `mem::forget` of it means "never done". A clone brings another task in.
 ///
 /// # Panics
 ///
-/// Its drop panics only with the panic of a waker, callback or finaliser that it ran, after all the
-/// others ran, and not while the thread is unwinding. Its clone panics if half of the range of the
-/// count is inside, with nothing counted.
+/// Its drop panics only with the panic of a waker, callback or finaliser that it ran, after all the others ran,
+/// and not while the thread is unwinding. Its clone panics if half of the range of the count is inside, with
+/// nothing counted.
+///
+/// # Size
+///
+/// A pointer, and one more with the feature `holders`.
 ///
 /// # Availability
 ///
-/// It may be taken, cloned, asked and dropped in an interrupt (not with the feature `holders`; see
-/// [`TaskGroup::guard`] for signal handlers); the last
-/// one of a closed group only where the finaliser may run there, and while a handle lives. The drain of a
-/// group that is below another, or linked to, frees a block for each of those.
+/// | call ([key](crate::docs::embedded#availability-tables)) | needs | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|---|
+/// | `token`, `closing`, `group`, `is_closed`, `cancel_on_drop` | | no | yes | no | no |
+/// | a clone, `track`, `track_stream` | | no | yes | no | no |
+/// | the drop, `leave` | | no | see below | wakers, callbacks, finalisers | lock |
+/// | `label`, `label_with` | | no | if nothing is to be freed | the label's | no |
+/// | `cancel_on_panic` | `std` | no | | no | no |
+/// | `id` | `holders` | no | yes | no | no |
+/// | a poll of `closed` | | first wait | no | wakers, callbacks, finalisers | lock |
+///
+/// * The last guard of a closed group may be dropped in an interrupt only where the finaliser may run there,
+///   and while a handle of the group lives. The drain of a group that is below another, or linked to, frees a
+///   block for each of those.
+/// * With `holders`, guards are not taken, cloned, labelled or dropped in an interrupt.
+/// * With `tracing`, and for signal handlers, see [`TaskGroup`](TaskGroup#availability).
+/// * The futures and streams of `track` and `track_stream` are not polled in an interrupt.
+///
+/// # Compared with
+///
+/// * `tokio_util::task::task_tracker::TaskTrackerToken`: the same, without a way to be told to stop, and it is
+///   never refused.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{TaskGroup, TaskGuard};
+///
+/// fn work(guard: TaskGuard) {
+///     let done = guard.token().is_cancelled(); // asked now and then
+///     assert!(!done && !guard.is_closed());
+/// } // counted out here
+///
+/// let group = TaskGroup::new();
+/// let guard = group.guard().unwrap();
+/// std::thread::spawn(move || work(guard)).join().unwrap();
+/// assert!(group.is_empty());
+/// ```
 #[must_use = "dropping it counts the task out"]
 pub struct TaskGuard {
     hold: Hold,
@@ -46,32 +83,29 @@ impl TaskGuard {
         Self { hold }
     }
 
-    /// The group's token, by the one handle that the group has. A task that waits on it again and
-    /// again does better with a clone of its own.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
+    /// The group's token: what a busy task stops for. It is the one handle that the group has; a task that
+    /// waits on it again and again does so faster on a clone of its own.
     pub fn token(&self) -> &CancelToken {
         self.hold.shared().stop.token()
     }
 
-    /// The group. A handle that is cloned from it after the last handle has gone is one of a group
-    /// that is closed.
+    /// The group. A handle that is cloned from it after the last handle has gone is one of a group that is
+    /// closed.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere, interrupts included.
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let subtask = guard.group().guard().unwrap();
+    /// assert_eq!(group.len(), 2);
+    /// ```
     pub fn group(&self) -> &TaskGroup {
         self.hold.group()
     }
 
-    /// The token that is cancelled when the group is closed: what a task that is idle waits for. See
+    /// The token that is cancelled when the group is closed: what an idle task waits for. See
     /// [`TaskGroup::closing`].
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
     ///
     /// # Examples
     ///
@@ -105,30 +139,19 @@ impl TaskGuard {
     }
 
     /// Whether the group is closed. See [`TaskGroup::is_closed`].
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
     pub fn is_closed(&self) -> bool {
         self.hold.shared().is_closed()
     }
 
     /// Waits until the group is closed. See [`TaskGroup::closed`].
-    ///
-    /// # Availability
-    ///
-    /// As [`TaskGroup::closed`].
     pub fn closed(&self) -> WaitCancelled<&CancelToken> {
         self.closing().cancelled()
     }
 
-    /// Wraps `future`, so that the guard is held until it is done: when the future is ready, it is
-    /// dropped first, then the guard, and then its output is returned. If it panics, both are dropped
-    /// in the same order, while the panic unwinds.
+    /// Wraps `future`, so that the guard is held until the future is done.
     ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; the future is polled anywhere but there.
+    /// When the future is ready, it is dropped first, then the guard, and then its output is returned. If it
+    /// panics, both are dropped in the same order, while the panic unwinds.
     ///
     /// # Examples
     ///
@@ -145,16 +168,14 @@ impl TaskGuard {
         Tracked::new(future.into_future(), self)
     }
 
-    /// Wraps `stream`, so that the guard is held until it has ended: then the stream is dropped first, then
-    /// the guard, and then `None` is returned. If it is dropped before that, or panics, both go in the same
-    /// order. For work that is handed on piece by piece, such as the body of a response.
+    /// Wraps `stream`, so that the guard is held until the stream has ended. For work that is handed on piece
+    /// by piece, such as the body of a response.
+    ///
+    /// At the end the stream is dropped first, then the guard, and then `None` is returned. If the stream is
+    /// dropped before that, or panics, both go in the same order.
     ///
     /// A stream that is to end when the group is cancelled gets a limit first:
     /// [`stream.until(token)`](crate::StreamUntil::until).
-    ///
-    /// # Availability
-    ///
-    /// As [`track`](Self::track).
     ///
     /// # Examples
     ///
@@ -179,13 +200,9 @@ impl TaskGuard {
     }
 
     /// Counts the task out and gives a handle, so that a task can wait for its own group:
-    /// `guard.leave().join().await`. (A wait for the group by a task inside waits for itself.)
+    /// `guard.leave().join().await`. (A task that waits for its group while it is inside waits for itself.)
     ///
     /// # Panics
-    ///
-    /// As the drop of the guard.
-    ///
-    /// # Availability
     ///
     /// As the drop of the guard.
     ///
@@ -209,13 +226,8 @@ impl TaskGuard {
     /// Gives the task a label for `TaskGroup::holders`, in place of an earlier one. Without the feature
     /// `holders` the label is dropped, and nothing else happens.
     ///
-    /// `label(format!("…"))` makes its text in every build, since the caller makes it. For a text that is made at
-    /// run time see [`label_with`](Self::label_with).
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; not there with the feature `holders`, or with a label that has to be
-    /// freed.
+    /// `label(format!("…"))` makes its text in every build, since the caller makes it. For a text that is made
+    /// at run time see [`label_with`](Self::label_with).
     ///
     /// # Examples
     ///
@@ -233,17 +245,14 @@ impl TaskGuard {
         self
     }
 
-    /// [`label`](Self::label) for a text that is made at run time. `make` is called here, once and in no
-    /// lock, with the feature `holders`; without the feature it is dropped uncalled, so that the text costs
-    /// nothing.
+    /// [`label`](Self::label) for a text that is made at run time.
+    ///
+    /// With the feature `holders`, `make` is called here, once and under no lock. Without the feature it is
+    /// dropped uncalled, so that the text costs nothing.
     ///
     /// # Panics
     ///
     /// Only with the panic of `make`; the guard is dropped by it.
-    ///
-    /// # Availability
-    ///
-    /// As [`label`](Self::label).
     ///
     /// # Examples
     ///
@@ -268,11 +277,7 @@ impl TaskGuard {
 
     /// The number of the guard in its group: the [`id`](crate::Holder::id) of its line in
     /// [`TaskGroup::holders`], so that a task can name itself in a log as the report does. A clone has a number
-    /// of its own.
-    ///
-    /// # Availability
-    ///
-    /// With the feature `holders`; everywhere, interrupts included.
+    /// of its own. Needs the feature `holders`.
     ///
     /// # Examples
     ///
@@ -290,29 +295,45 @@ impl TaskGuard {
         self.hold.id()
     }
 
-    /// Cancels the group when the guard is dropped, with
-    /// [`Reason::Dropped`](crate::Reason::Dropped): whatever ends this task stops all.
+    /// Cancels the group when the guard is dropped, with [`Reason::Dropped`](crate::Reason::Dropped): whatever
+    /// ends this task stops all.
     ///
-    /// To stop all for a reason of its own, a task calls [`TaskGroup::cancel_with`] before it drops what
-    /// others may notice; the first reason wins.
+    /// To stop all for a reason of its own, a task calls [`TaskGroup::cancel_with`] before it drops what others
+    /// may notice; the first reason wins.
     ///
-    /// A task that may be done before the others have entered must not have this: the group would be
-    /// closed before them.
+    /// A task that may be done before the others have entered must not have this: the group would be closed
+    /// before them.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere, interrupts included; the drop is a [`TaskGroup::cancel`] then.
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let listener = group.guard().unwrap().cancel_on_drop();
+    /// drop(listener); // for whatever reason
+    /// assert!(group.token().is_cancelled());
+    /// ```
     pub fn cancel_on_drop(mut self) -> Self {
         self.hold.mark(ON_DROP);
         self
     }
 
     /// Cancels the group when the guard is dropped by a panic, with
-    /// [`Reason::Panicked`](crate::Reason::Panicked).
+    /// [`Reason::Panicked`](crate::Reason::Panicked). Needs the feature `std`.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// With the feature `std`.
+    /// ```
+    /// use winddown::{Reason, TaskGroup};
+    ///
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap().cancel_on_panic();
+    /// let thread = std::thread::spawn(move || {
+    ///     let _guard = guard;
+    ///     panic!("out of cheese");
+    /// });
+    /// assert!(thread.join().is_err());
+    /// assert!(matches!(group.token().reason(), Some(Reason::Panicked)));
+    /// ```
     #[cfg(feature = "std")]
     pub fn cancel_on_panic(mut self) -> Self {
         self.hold.mark(ON_PANIC);
@@ -353,8 +374,9 @@ impl Drop for TaskGuard {
 }
 
 impl Clone for TaskGuard {
-    /// Counts one more task in, past the door and the limit: a task that is inside may always bring
-    /// another one in. What `label`, `cancel_on_drop` and `cancel_on_panic` said stays with the original.
+    /// Brings one more task in, also into a group that is closed or has reached its limit: a task that is
+    /// inside may always bring another one in. What `label`, `cancel_on_drop` and `cancel_on_panic` said stays
+    /// with the original.
     #[track_caller]
     fn clone(&self) -> Self {
         match self.hold.join_in(Caller::here()) {

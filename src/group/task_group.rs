@@ -18,52 +18,109 @@ use crate::error::{ChildError, Refused, Unlimited};
 use crate::park::deferred::{Deferred, and_then_run};
 use crate::sync::{Arc, Ordering, fence};
 
-/// The tasks of a service: counts them, refuses what comes too late, tells them to stop, and waits
-/// until the last one has left.
+/// The tasks of a service: counts them, refuses late ones, tells them to stop, and waits until the last one has
+/// left.
 ///
-/// A group has three levels, which only rise:
+/// A group has levels, which only rise:
 ///
 /// | level | by | means |
 /// |---|---|---|
 /// | open | | [`guard`](Self::guard) lets tasks in |
-/// | closed | [`close`](Self::close), [`join`](Self::join), [`shutdown`](Self::shutdown), the last handle's drop | no new work; [`closing`](Self::closing) tells tasks that are idle to leave |
-/// | cancelled | [`cancel`](Self::cancel), the end of a grace | stop now: the [`token`](Self::token) is cancelled |
+/// | closed | [`close`](Self::close), [`join`](Self::join), [`shutdown`](Self::shutdown), the last handle's drop | no new work; [`closing`](Self::closing) tells idle tasks to leave |
+/// | cancelled | [`cancel`](Self::cancel), the end of a grace | [`token`](Self::token) tells busy tasks to stop |
+/// | drained | the last task leaves a closed group | [`finally`](TaskGroupBuilder::finally) has run, and the waits are over |
 ///
-/// Imperatives act; participles only look: [`closed`](Self::closed), [`drained`](Self::drained) and
-/// the token's `cancelled` wait for what others do.
+/// Imperatives act; participles only look: [`closed`](Self::closed), [`drained`](Self::drained) and the token's
+/// `cancelled` wait for what others do.
 ///
-/// **The door is exact.** Once a call of `close` has returned, no task enters any more, on any thread; the
-/// guard is refused before the task exists. A task that is inside may bring others in
-/// ([`TaskGuard::clone`]). Closed and empty, the group is **drained**, once and for ever: its
-/// [`finally`](TaskGroupBuilder::finally) runs, then the waits are over.
+/// **The close is exact.** Once a call of `close` has returned, no task enters any more, on any thread; the
+/// guard is refused before the task exists. A task that is inside may bring others in ([`TaskGuard::clone`]). A
+/// group is drained once and for ever.
 ///
 /// A [`child`](Self::child) group follows its parent's levels at once, and its parent waits for it. A
 /// [link](TaskGroupBuilder::link) waits without following.
 ///
+/// Whole servers, a second signal that forces, phases under one limit, health checks: [the
+/// guide](crate::docs::shutdown).
+///
 /// # Handles
 ///
-/// Clones are handles of one group. Dropping them does nothing, but that **the last one closes the
-/// door**, since nobody can enter any more; the tasks run on. A token that outlives the group is
+/// Clones are handles of one group. **The drop of the last handle closes the group**, since no task could enter
+/// any more; the tasks run on. The drop of any other handle does nothing. A token that outlives the group is
 /// cancelled with [`Reason::Dropped`].
+///
+/// # Panics
+///
+/// The drop of the last handle may panic as [`close`](Self::close), and not while the thread is unwinding.
 ///
 /// # Memory ordering
 ///
-/// What a task did before it left happens before the finaliser, and before the return of every wait
-/// for the drain. What happened before a close or cancel happens before the return of whatever
-/// observes it, refusals included.
+/// What a task did before it left happens before the finaliser, and before the return of every wait for the
+/// drain. What happened before a close or cancel happens before the return of whatever observes it, refusals
+/// included.
 ///
 /// # Size
 ///
-/// It is not `const`: a group in a `static` wants a `LazyLock`.
-/// A handle is a pointer, and so is a [`TaskGuard`] (two with `holders`). A group takes three allocations,
-/// for itself and for the scopes of its token and its door. A limit takes one more, a link two, a finaliser that
-/// captures something one; a place below a token three or four, and one below another group four or five.
-/// Entering and leaving allocate nothing, and cost one read-modify-write each.
+/// A handle is a pointer, and so is a [`TaskGuard`] (two with `holders`). A group takes three allocations, for
+/// itself and for the scopes of its two tokens. A limit takes one more, a link two, a finaliser that captures
+/// something one; a place below a token three or four, and one below another group four or five. The
+/// constructor is not `const`: a group in a `static` needs a `LazyLock`.
+///
+/// # Many cores
+///
+/// Entering and leaving cost one read-modify-write each, of one word. If threads get in each other's way there,
+/// a group without a limit spreads its count, by itself and once: from then on each core counts on a cache line
+/// of its own, so that entering and leaving take as long as on one thread. The entry that spreads it allocates
+/// 64 bytes for each core (for 8 at least, and 64 at most); the first close takes a step for each, and
+/// [`len`](Self::len) a load. Without memory for that, the group goes on in one word. It takes the feature
+/// `std`, and 64-bit pointers.
+///
+/// # Availability
+///
+/// | call ([key](crate::docs::embedded#availability-tables)) | needs | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|---|
+/// | `builder` | | no | yes | no | no |
+/// | `new`, `child` and the like | | yes | no | wakers, callbacks, finalisers | lock |
+/// | `guard`, `track` | | no, but see below | yes | no | no |
+/// | `token`, `closing`, `is_closed`, `is_drained`, `len`, `is_empty`, a clone | | no | yes | no | no |
+/// | `panics` | `std` | no | | no | no |
+/// | `holders` | `holders` | yes | no | no | lock |
+/// | `set_limit` | | no | yes | wakers | lock, if there is a queue |
+/// | `close`, `cancel`, the last handle's drop | | no | if the finaliser may run there | wakers, callbacks, finalisers | lock |
+/// | `cancel_with`: a reason without content | | no | the same | the same | lock |
+/// | `cancel_with`: a text or an error | | yes | no | the same | lock |
+/// | a poll of `closed`, `drained`, `join`, `shutdown` | | first wait | no | the same | lock |
+/// | a poll of `guard_when_room` | | if it waits | no | the same | lock |
+///
+/// * An entry into a group without a limit may allocate once, with `std` on 64-bit targets: when it spreads the
+///   count. So do not enter in a signal handler.
+/// * With `holders`, entering and leaving allocate, free and lock, and are not for interrupts.
+/// * With `tracing`, whatever closes, cancels or drains may allocate, and is not for interrupts.
+/// * A drain frees the finaliser, and a block for each group that was held up. That of an
+///   [`ErrGroup`](crate::ErrGroup) allocates, if an error was recorded.
+/// * The last of all handles and tasks frees the group: let a handle live where an interrupt may be the last.
+///
+/// # Events for `tracing`
+///
+/// With the feature `tracing` each group tells, with the target `winddown`:
+///
+/// | message | level | fields |
+/// |---|---|---|
+/// | `group closed` | `DEBUG` | `group`, `len`, `reason` |
+/// | `group cancelled`, by itself and not from above | `DEBUG` | `group`, `len`, `reason` |
+/// | `scope cancelled`: the same of a [`CancelScope`](crate::CancelScope), but when it is dropped | `DEBUG` | `scope`, `reason` |
+/// | `group drained` | `DEBUG` | `group`, `forced`, `panics` |
+/// | `a limit came before the group was drained`: of `join`, `drained` or `shutdown` | `WARN` | `group`, `left`, `cancelled`, and `holders` with that feature |
+///
+/// `group` and `scope` are addresses, to tell one from another. A subscriber is called when all that it is told
+/// of is done, behind the wakers and under no lock: it may call back into the group. If it panics, the call
+/// that caused the event panics, as with the panic of a callback; so may the poll or block that a limit ended.
+/// An event allocates only if a subscriber asks for its level.
 ///
 /// # Compared with
 ///
-/// * `tokio_util::task::TaskTracker` and a `CancellationToken`: a tracker lets tasks in after it was
-///   closed, says nothing of what holds it up, and is of no tree.
+/// * `tokio_util::task::TaskTracker` and a `CancellationToken`: a tracker lets tasks in after it was closed,
+///   does not say what holds it up, and has no children.
 /// * Go's `errgroup` and `sync.WaitGroup`: entering late is refused here and a race there; see
 ///   [`ErrGroup`](crate::ErrGroup) for errors.
 /// * `tokio::task::JoinSet` keeps every output and is for tokio alone. Use it to collect results.
@@ -89,119 +146,36 @@ use crate::sync::{Arc, Ordering, fence};
 /// assert_eq!(group.guard().unwrap_err(), Refused::Closed);
 /// # });
 /// ```
-///
-/// # Several groups in order, under one limit
-///
-/// Shut each down under the same limit: first what lets work in, then the work, then what it writes to.
-///
-/// ```
-/// use std::time::Duration;
-/// use winddown::{CancelScope, TaskGroup, Unfinished};
-///
-/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let (listeners, requests, storage) = (TaskGroup::new(), TaskGroup::new(), TaskGroup::new());
-///
-/// let overall = CancelScope::new();
-/// let limit = overall.cancel_after(tokio::time::sleep(Duration::from_secs(30)));
-/// let phases = async {
-///     for group in [&listeners, &requests, &storage] {
-///         let grace = tokio::time::sleep(Duration::from_secs(5));
-///         match group.shutdown(grace).until(overall.token()).await {
-///             Ok(stopped) => println!("{stopped:?}"),
-///             Err(Unfinished { left, .. }) => println!("{left} left behind"),
-///         }
-///     }
-/// };
-/// // The limit is driven beside the phases; those that it has overtaken end at once.
-/// tokio::pin!(phases, limit);
-/// tokio::select! {
-///     () = &mut phases => {}
-///     _ = &mut limit => phases.await,
-/// }
-/// assert!(storage.is_drained());
-/// # });
-/// ```
-///
-/// # Many cores
-///
-/// Entering and leaving cost one read-modify-write each, of one word. If threads get in each other's way there,
-/// a group without a limit spreads its count: from then on each core counts on a cache line of its own, so that
-/// entering and leaving take as long as on one thread. That happens by itself, once, to groups that are
-/// contended for: an entry then allocates 64 bytes for each core (for 8 at least, and 64 at most), the first
-/// close takes a step for each, and [`len`](Self::len) a load. Without memory for that, the group goes on in one
-/// word. It takes the feature `std`, and 64-bit pointers.
-///
-/// # Events for `tracing`
-///
-/// With the feature `tracing` each group tells, with the target `winddown`:
-///
-/// | message | level | fields |
-/// |---|---|---|
-/// | `group closed` | `DEBUG` | `group`, `len`, `reason` |
-/// | `group cancelled`, by itself and not from above | `DEBUG` | `group`, `len`, `reason` |
-/// | `scope cancelled`: the same of a [`CancelScope`](crate::CancelScope), but when it is dropped | `DEBUG` | `scope`, `reason` |
-/// | `group drained` | `DEBUG` | `group`, `forced`, `panics` |
-/// | `a limit came before the group was drained`: of `join`, `drained` or `shutdown` | `WARN` | `group`, `left`, `cancelled`, and `holders` with that feature |
-///
-/// `group` and `scope` are addresses, to tell one from another. A subscriber is called when all that it is told of is
-/// done, behind the wakers and under no lock: it may call back into the group. If it panics, the call that caused the
-/// event panics, as with the panic of a callback; so may the poll or block that a limit ended.
-///
-/// If a subscriber asks for the level, an event allocates. So with the feature nothing that closes, cancels or drains
-/// may be called in an interrupt.
-///
-/// # Availability
-///
-/// Handles may be cloned and dropped in an interrupt; dropping the last one is a [`close`](Self::close),
-/// and the last of handles and tasks frees.
-///
-/// # Panics
-///
-/// The drop of the last handle may panic as [`close`](Self::close), and not while the thread is unwinding.
 pub struct TaskGroup {
     pub(super) shared: Arc<Shared>,
 }
 
 impl TaskGroup {
     /// An open group.
-    ///
-    /// # Availability
-    ///
-    /// As [`TaskGroupBuilder::build`].
     pub fn new() -> TaskGroup {
         Self::builder().build()
     }
 
-    /// A group with a parent token, links, a limit or a finaliser.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere.
+    /// Begins a group with a parent token, links, a limit or a finaliser.
     pub fn builder() -> TaskGroupBuilder {
         TaskGroupBuilder::default()
     }
 
-    /// Lets one task in, until the guard is dropped. Take it where the task is started, and move it
-    /// into the task. Never waits.
+    /// Lets one task in, until the guard is dropped. Take it where the task is started, and move it into the
+    /// task. Never waits.
+    ///
+    /// It takes a load for each group above, and for each scope of the token above those.
     ///
     /// # Errors
     ///
-    /// [`Refused::Closed`] once the group, or one above it, is closed; [`Refused::Full`] if its limit
-    /// is reached or others wait for room. Nothing was counted then.
+    /// [`Refused::Closed`] once the group, or one above it, is closed; [`Refused::Full`] if its limit is
+    /// reached or tasks wait for room. Nothing was counted then.
     ///
-    /// A group with a limit may say `Full` early, while another thread passes a place on: from the step
-    /// by which a task leaves (or the limit is raised, or a wait for room finds room) until that place is
-    /// granted or given back. A task that left while another thread did so may find its place not free
-    /// yet, even if all waits have given up. When no such call is on its way, `Full` means that the
-    /// limit is reached, or that others wait.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included (not with the feature `holders`); it neither locks nor
-    /// allocates. It takes a load for each group above, and for each scope of the token above those.
-    ///
-    /// With `std`, on targets with 64-bit pointers, one entry of a group without a limit may allocate, once:
-    /// see [`TaskGroup`]. So do not call it in a signal handler.
+    /// A group with a limit may say `Full` early, while another thread passes a place on: from the step by
+    /// which a task leaves (or the limit is raised, or a wait for room finds room) until that place is granted
+    /// or given back. So a thread may find the place of its own task, which has just left, not free yet, even
+    /// if all waits have given up. When no such call is on its way, `Full` means that the limit is reached, or
+    /// that tasks wait.
     ///
     /// # Examples
     ///
@@ -232,21 +206,15 @@ impl TaskGroup {
     /// The output is [`Refused::Closed`] once the group is closed, before the wait or during it. A group
     /// without a limit may say [`Refused::Full`], as in [`guard`](Self::guard).
     ///
-    /// # Cancel safety
-    ///
-    /// The future may be dropped at any point. It loses its place in the queue; a place in the group
-    /// that it was granted and did not take goes to the next.
-    ///
     /// # Panics
     ///
-    /// A poll, or the drop, may end with the panic of another task's waker, callback or finaliser: of the
-    /// wait that it passes a place on to, or of the drain if it gives the last place back to a closed
-    /// group.
+    /// A poll, or the drop, may end with the panic of another task's waker, callback or finaliser: of the wait
+    /// that it passes a place on to, or of the drain if it gives the last place back to a closed group.
     ///
-    /// # Availability
+    /// # Cancel safety
     ///
-    /// Everywhere but in interrupts. A wait that has to park allocates, and takes event-listener's
-    /// lock.
+    /// The future may be dropped at any point. It loses its turn in the queue; a place that it was granted and
+    /// did not take goes to the next wait.
     ///
     /// # Examples
     ///
@@ -269,25 +237,21 @@ impl TaskGroup {
     }
 
     /// [`guard_when_room`](Self::guard_when_room) with a future that owns the handle, to be stored: in a
-    /// service that says when it is ready, for instance. The door stays open for as long as it lives, if the
-    /// handle is the last.
+    /// service that says when it is ready, for instance. If the handle is the last, the group stays open while
+    /// the future lives.
     ///
     /// # Errors
     ///
     /// As [`guard_when_room`](Self::guard_when_room).
     ///
-    /// # Cancel safety
-    ///
-    /// As [`guard_when_room`](Self::guard_when_room). The drop lets go of the handle behind that, which is a
-    /// [`close`](Self::close) if it is the last.
-    ///
     /// # Panics
     ///
     /// As [`guard_when_room`](Self::guard_when_room), and as the drop of a handle.
     ///
-    /// # Availability
+    /// # Cancel safety
     ///
-    /// As [`guard_when_room`](Self::guard_when_room).
+    /// As [`guard_when_room`](Self::guard_when_room). The drop then drops the handle, which is a
+    /// [`close`](Self::close) if it is the last.
     ///
     /// # Examples
     ///
@@ -336,16 +300,20 @@ impl TaskGroup {
         WaitRoom::new(self, Caller::here())
     }
 
-    /// [`guard`](Self::guard) and [`TaskGuard::track`] in one. Where making the future costs something
-    /// or has effects, write `group.guard()?.track(future)`, which asks first.
+    /// [`guard`](Self::guard) and [`TaskGuard::track`] in one. Where making the future costs something or has
+    /// effects, write `group.guard()?.track(future)`, which asks first.
     ///
     /// # Errors
     ///
     /// As [`guard`](Self::guard); `future` is dropped then.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`guard`](Self::guard).
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let task = group.track(async { 7 }).unwrap();
+    /// assert_eq!((group.len(), pollster::block_on(task), group.len()), (1, 7, 0));
+    /// ```
     #[track_caller]
     pub fn track<F: IntoFuture>(
         &self,
@@ -356,8 +324,8 @@ impl TaskGroup {
 
     /// Changes the [limit](TaskGroupBuilder::limit) of a group that was built with one, while tasks run.
     ///
-    /// A higher limit lets in as many waits for a place as there is room for, in their order. A
-    /// lower one sends nobody away: no task enters until fewer are inside.
+    /// A higher limit lets in as many waits for a place as there is room for, in their order. With a lower one
+    /// all tasks stay, and none enters until fewer are inside.
     ///
     /// # Errors
     ///
@@ -365,16 +333,11 @@ impl TaskGroup {
     ///
     /// # Panics
     ///
-    /// Only with the panic of a waker that it woke, after all the others were woken.
+    /// Only with the panic of a waker, callback or finaliser that it ran, after all the others ran.
     ///
     /// # Memory ordering
     ///
     /// What happened before this call happens before the return of a wait that it lets in.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; it does not allocate. If there is a queue, it may take
-    /// event-listener's lock, and runs the wakers of those it lets in after that.
     ///
     /// # Examples
     ///
@@ -401,80 +364,104 @@ impl TaskGroup {
         Ok(())
     }
 
-    /// Closes the door: nobody enters any more. True for the first call that closes it, here or above.
+    /// Closes the group: no task enters any more. True for the first call that closes it, here or above.
     ///
-    /// Tasks that are inside go on, and hear of it by [`closing`](Self::closing). If nobody is inside,
-    /// and all links are drained, the group is drained here. False says that the door was closed before;
-    /// the group may be draining on another thread then.
+    /// Tasks that are inside go on, and are told by [`closing`](Self::closing). If none is inside, and all
+    /// links are drained, this drains the group. False says that the group was closed before; another thread
+    /// may be draining it then.
     ///
     /// # Panics
     ///
     /// Only with the panic of a waker, callback or finaliser that it ran, after all the others ran.
     ///
-    /// # Availability
+    /// # Memory ordering
     ///
-    /// Everywhere; in an interrupt only where the finaliser may run there. It does not allocate. What it
-    /// drains is freed there: the finaliser, and a block for each group that was held up. The drain of an
-    /// [`ErrGroup`](crate::ErrGroup) allocates, if an error was recorded.
+    /// See [`TaskGroup`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use winddown::{Refused, TaskGroup};
+    ///
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// assert!(group.close());
+    /// assert_eq!(group.guard().unwrap_err(), Refused::Closed);
+    /// drop(guard);
+    /// assert!(group.is_drained());
+    /// ```
     pub fn close(&self) -> bool {
         and_then_run(|deferred| Shared::close(&self.shared, deferred))
     }
 
-    /// Whether the door is closed, here or above.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included. One load, and one more for each level above that is open.
+    /// Whether the group is closed, here or above: one load, and one more for each level above that is open.
     pub fn is_closed(&self) -> bool {
         self.shared.is_closed()
     }
 
-    /// The token that is cancelled when the door is closed: what work that is idle waits for. Its reason is
+    /// The token that is cancelled when the group is closed: what an idle task waits for. Its reason is
     /// [`Reason::Closed`], or that of what was closed or cancelled above.
     ///
-    /// "Idle work leaves at the close, busy work at the cancel" is `next().until(group.closing())` for what
-    /// a task waits for, and `work.until(group.token())` for what it does; see [`TaskGuard::closing`].
+    /// "Idle work leaves at the close, busy work at the cancel" is `next().until(group.closing())` for what a
+    /// task waits for, and `work.until(group.token())` for what it does; see [`TaskGuard::closing`].
     ///
-    /// It is one handle for all. A task that waits on it again and again does better with a clone of its own.
-    /// A token does not keep the door open, as a handle of the group does.
+    /// It is one handle for all tasks. A task that waits on it again and again does so faster on a clone of its
+    /// own. A token does not keep the group open, as a handle of the group does.
     ///
     /// # Memory ordering
     ///
     /// What happened before the close happens before the return of whatever observes it.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere, interrupts included.
+    /// ```
+    /// use winddown::{Reason, TaskGroup};
+    ///
+    /// let group = TaskGroup::new();
+    /// group.close();
+    /// assert!(matches!(group.closing().reason(), Some(Reason::Closed)));
+    /// assert!(!group.token().is_cancelled());
+    /// ```
     pub fn closing(&self) -> &CancelToken {
         &self.shared.door
     }
 
-    /// Waits until the door is closed: `closing().cancelled()`. It does not close it.
+    /// Waits until the group is closed: `closing().cancelled()`. It does not close the group.
+    ///
+    /// # Panics
+    ///
+    /// As [`CancelToken::cancelled`].
     ///
     /// # Cancel safety
     ///
     /// As [`CancelToken::cancelled`].
     ///
-    /// # Panics
+    /// # Examples
     ///
-    /// As [`CancelToken::cancelled`].
-    ///
-    /// # Availability
-    ///
-    /// As [`CancelToken::cancelled`].
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let handle = group.clone();
+    /// let thread = std::thread::spawn(move || handle.closed().block());
+    /// group.close();
+    /// thread.join().unwrap();
+    /// ```
     pub fn closed(&self) -> WaitCancelled<&CancelToken> {
         self.closing().cancelled()
     }
 
-    /// Closes the door and cancels the token. True for the first call that cancels it, here or above.
+    /// Closes the group and cancels its token. True for the first call that cancels it, here or above.
     ///
     /// # Panics
     ///
     /// As [`close`](Self::close).
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`close`](Self::close).
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// assert!(group.cancel());
+    /// assert!(group.is_closed() && group.token().is_cancelled());
+    /// ```
     pub fn cancel(&self) -> bool {
         self.cancel_with(Reason::Cancelled).is_ok()
     }
@@ -489,9 +476,13 @@ impl TaskGroup {
     ///
     /// As [`close`](Self::close).
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`close`](Self::close) for the reasons without content; the others allocate.
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// group.cancel_with("the disk is full").unwrap();
+    /// assert_eq!(group.token().check().unwrap_err().to_string(), "the disk is full");
+    /// ```
     pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
         let reason = reason.into();
         and_then_run(|deferred| Shared::cancel(&self.shared, reason, deferred))
@@ -506,11 +497,7 @@ impl TaskGroup {
         Shared::cancel(&self.shared, reason, deferred)
     }
 
-    /// The group's token: cancelled with the group, from above, and when the group's state goes.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
+    /// The group's token: cancelled with the group, from above, and when the group's state is freed.
     pub fn token(&self) -> &CancelToken {
         self.shared.stop.token()
     }
@@ -522,82 +509,103 @@ impl TaskGroup {
     ///
     /// The future may be dropped at any point; nothing is left behind.
     ///
-    /// # Availability
+    /// # Memory ordering
     ///
-    /// Everywhere but in interrupts. A wait that has to park may allocate, and take event-listener's lock.
+    /// See [`TaskGroup`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let handle = group.clone();
+    /// let thread = std::thread::spawn(move || handle.drained().block());
+    /// group.close();
+    /// thread.join().unwrap();
+    /// ```
     pub fn drained(&self) -> WaitDrained<&TaskGroup> {
         WaitDrained::new(self, false)
     }
 
-    /// [`drained`](Self::drained) with a future that owns the handle. If it is the last one, the door
-    /// stays open until somebody closes it from above, or the future is dropped.
+    /// [`drained`](Self::drained) with a future that owns the handle. If it is the last one, the group stays
+    /// open until it is closed from above, or the future is dropped.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`drained`](Self::drained).
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let wait = group.clone().drained_owned();
+    /// drop(group.guard().unwrap());
+    /// group.close();
+    /// wait.block();
+    /// ```
     pub fn drained_owned(self) -> WaitDrained<TaskGroup> {
         WaitDrained::new(self, false)
     }
 
-    /// Whether the group is drained: closed, empty, all that it is linked to drained, and its
-    /// finaliser done.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; one load.
+    /// Whether the group is drained: closed, empty, all that it is linked to drained, and its finaliser done.
+    /// One load.
     pub fn is_drained(&self) -> bool {
         self.shared.drained.is_closed()
     }
 
-    /// Closes the door, at the first poll or block, and waits until the group is drained. Any number
-    /// may join; all see the same end.
+    /// Closes the group, at the first poll or block, and waits until it is drained. Any number of tasks and
+    /// threads may join; all see the same end.
+    ///
+    /// A task must not join its own group while it is inside: it would wait for itself. It calls
+    /// `guard.leave().join()`.
     ///
     /// # Panics
     ///
     /// The first poll or block may panic as [`close`](Self::close). The wait may be polled again.
     ///
-    /// A task must not join its own group while it is inside: it would wait for itself. It says
-    /// `guard.leave().join()`.
-    ///
     /// # Cancel safety
     ///
-    /// The future may be dropped at any point; nothing is left behind, and the door stays closed.
+    /// The future may be dropped at any point; nothing is left behind, and the group stays closed.
     ///
     /// # Memory ordering
     ///
     /// See [`TaskGroup`].
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`drained`](Self::drained).
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let thread = std::thread::spawn(move || drop(guard)); // the work
+    /// group.join().block();
+    /// thread.join().unwrap();
+    /// ```
     pub fn join(&self) -> WaitDrained<&TaskGroup> {
         WaitDrained::new(self, true)
     }
 
-    /// Closes the door, at the first poll; cancels when `grace` is over, if the group is not drained by then;
-    /// and waits until it is. A [link](TaskGroupBuilder::link) that is not drained yet is reason enough.
+    /// Closes the group, at the first poll; cancels it when `grace` is over, if it is not drained by then; and
+    /// waits until it is. A [link](TaskGroupBuilder::link) that is not drained yet is reason enough.
     ///
-    /// The grace is any future: a timer, a second signal of the user, or either of both. For a hard
-    /// limit on top, say `group.shutdown(grace).until(limit)`: it gives up and says how many are left. A limit
-    /// that comes before the end of the grace cancels the group first; and so does the time of a `block_for` or
+    /// The grace is any future: a timer, a second signal of the user, or either of both. For a hard limit on
+    /// top, write `group.shutdown(grace).until(limit)`: it gives up and says how many are left. A limit that
+    /// comes before the end of the grace cancels the group first; and so does the time of a `block_for` or
     /// `block_until`.
+    ///
     /// On threads: `group.join().block_for(grace)`, then [`cancel`](Self::cancel), then
     /// `group.join().block_for(limit)`.
     ///
-    /// As with [`join`](Self::join), a task must not await this while it is inside.
+    /// As with [`join`](Self::join), a task must not wait for this while it is inside.
     ///
     /// # Panics
     ///
-    /// The poll that closes the door, and the one that cancels, may panic as [`close`](Self::close). The
-    /// wait may be polled again. With a limit, the poll in which the limit has come cancels too, and is the last.
+    /// The poll that closes the group, and the one that cancels it, may panic as [`close`](Self::close). The
+    /// wait may be polled again. With a limit, the poll in which the limit has come cancels too, and is the
+    /// last.
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped at any point; the door stays closed. The drop cancels nothing, only a limit does.
+    /// The future may be dropped at any point; the group stays closed. The drop cancels nothing; only a limit
+    /// does.
     ///
-    /// # Availability
+    /// # Memory ordering
     ///
-    /// As [`drained`](Self::drained).
+    /// See [`TaskGroup`].
     ///
     /// # Examples
     ///
@@ -619,11 +627,11 @@ impl TaskGroup {
         WaitShutdown::new(self, grace.into_future())
     }
 
-    /// A group below this one: this one's levels are its own at once, and this one is drained only
-    /// when it is. A child affects neither its parent nor its siblings, but counts as one task.
+    /// A group below this one: this group's levels are the child's at once, and this group is drained only when
+    /// the child is. A child affects neither its parent nor its siblings, but counts as one task.
     ///
-    /// It is no handle of its parent: if the parent's last handle goes, the parent's door closes, and
-    /// with it the child's.
+    /// It is no handle of its parent: if the parent's last handle is dropped, the parent is closed, and with it
+    /// the child.
     ///
     /// # Errors
     ///
@@ -633,29 +641,43 @@ impl TaskGroup {
     ///
     /// As [`TaskGroupBuilder::build`], where a close from above meets the birth.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere but in interrupts. It allocates.
+    /// ```
+    /// let server = winddown::TaskGroup::new();
+    /// let connection = server.child().unwrap();
+    /// server.close();
+    /// assert!(connection.is_closed());
+    /// ```
     #[track_caller]
     pub fn child(&self) -> Result<TaskGroup, Refused> {
         let hold = Shared::enter(&self.shared, Caller::here())?;
         Ok(Self::builder().build_below(self, hold))
     }
 
-    /// A group below this one with a limit or a finaliser of its own.
+    /// [`child`](Self::child) with a limit or a finaliser of its own.
     ///
     /// # Errors
     ///
-    /// [`ChildError::NotARoot`] if `builder` has a parent token or a link: with those somebody could
-    /// make groups that wait for each other. Otherwise as [`child`](Self::child).
+    /// [`ChildError::NotARoot`] if `builder` has a parent token or a link: with those, groups could wait for
+    /// each other. Otherwise as [`child`](Self::child).
     ///
     /// # Panics
     ///
     /// As [`child`](Self::child).
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`child`](Self::child).
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use winddown::{Refused, TaskGroup};
+    ///
+    /// let server = TaskGroup::new();
+    /// let one = TaskGroup::builder().limit(NonZeroUsize::MIN);
+    /// let jobs = server.child_with(one).unwrap();
+    /// let _job = jobs.guard().unwrap();
+    /// assert_eq!(jobs.guard().unwrap_err(), Refused::Full);
+    /// ```
     #[track_caller]
     pub fn child_with(&self, builder: TaskGroupBuilder) -> Result<TaskGroup, ChildError> {
         if builder.parent.is_some() || !builder.links.is_empty() {
@@ -665,16 +687,14 @@ impl TaskGroup {
         Ok(builder.build_below(self, hold))
     }
 
-    /// How many tasks are inside: a snapshot. A child counts as one, however many tasks it has; so does a
-    /// place that was granted to a wait for room and is not taken yet. A link does not count.
+    /// How many tasks are inside: a snapshot. A child counts as one, however many tasks it has; so does a place
+    /// that was granted to a wait for room and is not taken yet. A link does not count.
     ///
     /// A task that enters or leaves during the call may be counted or not. After threads have contended (see
     /// [`TaskGroup`]) that may hide another task that is inside all the time, and so may a first close that
     /// another thread has not finished yet. [`is_drained`](Self::is_drained) and all waits are exact.
     ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included; one load, or one for each core once threads have contended.
+    /// It takes one load, or one for each core once threads have contended.
     pub fn len(&self) -> usize {
         self.shared.population.len()
     }
@@ -685,25 +705,16 @@ impl TaskGroup {
     }
 
     /// Whether [`len`](Self::len) is zero.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many guards were dropped by a panic. Panics are noticed and not caught: a runtime or thread
-    /// reports them as ever.
+    /// How many guards were dropped by a panic. Panics are noticed and not caught: a runtime or thread reports
+    /// them as always. Needs the feature `std`.
     ///
-    /// A panic that passes through the frames of a task is the task's, whatever caused it: also that of a
-    /// waker or callback that runs because the task itself calls `cancel`. What a tracked future causes by
-    /// being done is not: its leave, and the cancel by which an [`ErrGroup`](crate::ErrGroup) answers its
-    /// error.
-    ///
-    /// # Availability
-    ///
-    /// With the feature `std`.
+    /// A panic that passes through the frames of a task is the task's, whatever caused it: also that of a waker
+    /// or callback that runs because the task itself calls `cancel`. What a tracked future causes by being done
+    /// is not: its leave, and the cancel by which an [`ErrGroup`](crate::ErrGroup) answers its error.
     ///
     /// # Examples
     ///
@@ -732,11 +743,12 @@ impl TaskGroup {
         self.shared.panics()
     }
 
-    /// Who is inside, as data and, printed, as a report. Works from any thread while tasks run.
+    /// Which guards are inside, as data and, printed, as a report: for "the shutdown hangs, what holds it up?".
+    /// Works from any thread while tasks run. Needs the feature `holders`.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// With the feature `holders`. Takes a short lock and allocates.
+    /// See [`Holders`](crate::Holders).
     #[cfg(feature = "holders")]
     pub fn holders(&self) -> crate::group::holders::Holders {
         self.shared.register.report()
@@ -749,6 +761,7 @@ impl TaskGroup {
 }
 
 impl Clone for TaskGroup {
+    /// Another handle of the same group.
     fn clone(&self) -> Self {
         // Relaxed: a handle is made from a handle, or from a guard.
         self.shared.handles.fetch_add(1, Ordering::Relaxed);
