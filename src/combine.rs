@@ -13,11 +13,12 @@ use pin_project_lite::pin_project;
 use held::Held;
 
 pin_project! {
-    /// A future that holds a guard until it is done. Made by [`Guard::track`](crate::Guard::track).
+    /// A future that holds a guard until it is done. Made by [`Guard::track`](crate::Guard::track),
+    /// [`TaskGuard::track`](crate::TaskGuard::track) and [`TaskGroup::track`](crate::TaskGroup::track).
     ///
-    /// When the future is ready, it is dropped, then the guard, and then the output is returned: who
-    /// waits for the count finds nothing of the future left. Dropped earlier, both go in the same order;
-    /// and so they do as soon as the future panics.
+    /// When the future is ready, it is dropped, then the guard, and then the output is returned: a wait for the
+    /// count finds nothing of the future left. If it is dropped earlier, or panics, both go at once, in the
+    /// same order.
     ///
     /// It is `Send`, `Unpin` and `'static` if the future and the guard are.
     ///
@@ -25,6 +26,17 @@ pin_project! {
     ///
     /// When polled again after it was ready. The poll that ends the task, and the drop, may end with the panic
     /// of a waker, callback or finaliser that the task's leave ran; the task is counted out by then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use winddown::{TaskGroup, TaskGuard, future::Tracked};
+    ///
+    /// let group = TaskGroup::new();
+    /// let task: Tracked<Ready<u8>, TaskGuard> = group.track(ready(7)).unwrap();
+    /// assert_eq!(pollster::block_on(task), 7);
+    /// ```
     #[must_use = "does nothing unless awaited or polled"]
     pub struct Tracked<F, G> {
         #[pin]
@@ -97,6 +109,19 @@ pin_project! {
     ///
     /// The poll that ends the stream, and the drop, may end with the panic of a waker, callback or finaliser
     /// that the guard's drop ran; the guard is counted out by then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_util::stream::{self, Empty, StreamExt as _};
+    /// use winddown::{TaskGroup, TaskGuard, future::TrackedStream};
+    ///
+    /// let group = TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let mut body: TrackedStream<Empty<u8>, TaskGuard> = guard.track_stream(stream::empty());
+    /// assert_eq!(pollster::block_on(body.next()), None);
+    /// assert!(group.is_empty());
+    /// ```
     #[must_use = "does nothing unless polled"]
     pub struct TrackedStream<S, G> {
         #[pin]
@@ -147,13 +172,23 @@ pin_project! {
     /// A future with a limit: the future of [`FutureUntil::until`] and of
     /// [`CancelToken::run_until_cancelled`](crate::CancelToken::run_until_cancelled).
     ///
-    /// Resolves to `Ok` with what the work gave, or to `Err` with what the limit gave. The limit is
-    /// polled first, so work that is always ready stops too, and a limit that is over already keeps
-    /// the work from being polled at all. [`work_first`](Self::work_first) turns that around.
+    /// Its output is `Ok` with what the work gave, or `Err` with what the limit gave. The limit is polled
+    /// first, so work that is always ready stops too, and a limit that is over already keeps the work from
+    /// being polled at all. [`work_first`](Self::work_first) turns that around.
     ///
     /// # Panics
     ///
     /// When polled again after it was ready.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Pending, Ready, pending, ready};
+    /// use winddown::{FutureUntil as _, future::Until};
+    ///
+    /// let late: Until<Pending<u8>, Ready<&str>> = pending().until(ready("too late"));
+    /// assert_eq!(pollster::block_on(late), Err("too late"));
+    /// ```
     #[derive(Debug)]
     #[must_use = "does nothing unless awaited or polled"]
     pub struct Until<F, L> {
@@ -171,13 +206,22 @@ impl<F, L> Until<F, L> {
         Self { work, limit, work_first: false, done: false }
     }
 
-    /// Polls the work first, so that work that is ready together with the limit wins. Work that is
-    /// always ready then never stops, and a wait for a place in a group may give one although the
+    /// Polls the work first, so that work that is ready together with the limit wins.
+    ///
+    /// Work that is always ready then never stops, and a wait for a place in a group may give one although the
     /// limit has come.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere.
+    /// ```
+    /// use std::future::ready;
+    /// use winddown::FutureUntil as _;
+    ///
+    /// let tie = ready("work").until(ready("limit"));
+    /// assert_eq!(pollster::block_on(tie), Err("limit"));
+    /// let tie = ready("work").until(ready("limit")).work_first();
+    /// assert_eq!(pollster::block_on(tie), Ok("work"));
+    /// ```
     pub fn work_first(self) -> Self {
         Self { work_first: true, ..self }
     }
@@ -215,12 +259,30 @@ impl<F: Future, L: Future> FusedFuture for Until<F, L> {
 /// Gives every future a limit, and whatever becomes one by `.await` ([`IntoFuture`]), such as a server of a web
 /// framework. `use winddown::FutureUntil as _;`
 ///
-/// The waits of this crate have an `until` of their own, which needs no import and is preferred: it looks at the
-/// wait first (a wait for a place in a group: at the limit first), and its error is
+/// The waits of this crate have an `until` of their own, which needs no import and is preferred. It looks at
+/// the wait first (a wait for a place in a group: at the limit first), and its error is
 /// [`Unfinished`](crate::Unfinished), with what is left. A token is no wait, so its `until` is this one.
+///
+/// # Compared with
+///
+/// * `tokio::time::timeout`: takes a time of tokio's clock; here the limit is any future, a token among them.
+/// * tokio-util's `FutureExt::with_cancellation_token`: the same for its token, with an `Option` for an answer.
+/// * `futures::future::select`: gives back what was not ready; here it is dropped with the [`Until`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use winddown::FutureUntil as _;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let limit = tokio::time::sleep(Duration::from_millis(1));
+/// assert!(std::future::pending::<()>().until(limit).await.is_err());
+/// # });
+/// ```
 pub trait FutureUntil: IntoFuture + Sized {
-    /// Runs the future until `limit` resolves: a token, a signal's wait, any timer. The limit is looked at first
-    /// in each poll, so work that is always ready stops too.
+    /// Runs the future until `limit` resolves: a token, a signal's wait, any timer. The limit is looked at
+    /// first in each poll, so work that is always ready stops too.
     ///
     /// What is not a future yet is made one here, before the limit is looked at.
     ///
@@ -232,10 +294,6 @@ pub trait FutureUntil: IntoFuture + Sized {
     /// # Cancel safety
     ///
     /// That of the work, and of the limit.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere; the future is polled anywhere but in interrupts.
     ///
     /// # Examples
     ///
@@ -284,8 +342,19 @@ pub trait FutureUntil: IntoFuture + Sized {
 impl<F: IntoFuture> FutureUntil for F {}
 
 pin_project! {
-    /// A stream with a limit: the stream of [`StreamUntil::until`]. It ends when the limit does; the
-    /// limit is looked at before each item.
+    /// A stream with a limit: the stream of [`StreamUntil::until`]. It ends when the limit does; the limit is
+    /// looked at before each item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_util::stream::{self, Repeat, StreamExt as _};
+    /// use std::future::{Ready, ready};
+    /// use winddown::{StreamUntil as _, future::UntilStream};
+    ///
+    /// let mut none: UntilStream<Repeat<u8>, Ready<()>> = stream::repeat(7).until(ready(()));
+    /// assert_eq!(pollster::block_on(none.next()), None);
+    /// ```
     #[derive(Debug)]
     #[must_use = "does nothing unless polled"]
     pub struct UntilStream<S, L> {
@@ -324,8 +393,36 @@ impl<S: Stream, L: Future> FusedStream for UntilStream<S, L> {
 }
 
 /// Gives every stream a limit. `use winddown::StreamUntil as _;`
+///
+/// # Compared with
+///
+/// * `futures::StreamExt::take_until`: looks at the limit first, too; here it is whatever becomes a future by
+///   `.await`, such as a token.
+///
+/// # Examples
+///
+/// See [`until`](Self::until).
 pub trait StreamUntil: Stream + Sized {
-    /// The items until `limit` resolves. An always-ready stream stops promptly.
+    /// Gives the items until `limit` resolves. A stream that is always ready stops too.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of the stream, and of the limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_util::stream::{self, StreamExt as _};
+    /// use winddown::{CancelScope, StreamUntil as _};
+    ///
+    /// # pollster::block_on(async {
+    /// let scope = CancelScope::new();
+    /// let mut requests = stream::repeat("request").until(scope.token());
+    /// assert_eq!(requests.next().await, Some("request"));
+    /// scope.cancel();
+    /// assert_eq!(requests.next().await, None);
+    /// # });
+    /// ```
     fn until<L: IntoFuture>(self, limit: L) -> UntilStream<Self, L::IntoFuture> {
         UntilStream { stream: self, limit: limit.into_future(), ended: false }
     }

@@ -3,10 +3,21 @@
 use core::error::Error;
 use core::fmt;
 
-/// The error of [`WaitGroup::add`](crate::WaitGroup::add): the count would pass half of its range.
+/// The error of [`WaitGroup::add`](crate::WaitGroup::add) and of
+/// [`WaitGroup::try_guard_in`](crate::WaitGroup::try_guard_in): the count would pass half of its range. Nothing
+/// was counted.
 ///
-/// Nothing was counted. A wait group counts to 2,147,483,648 pieces of work at a time, and to
-/// 32,768 on targets without 64-bit atomics; who gets here has most likely leaked guards.
+/// A wait group counts to 2,147,483,648 pieces of work at a time, and to 32,768 on targets without 64-bit
+/// atomics. A full one has most likely leaked guards.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{Overflow, WaitGroup};
+///
+/// let refused: Overflow = WaitGroup::new().add(usize::MAX).unwrap_err();
+/// assert!(refused.to_string().starts_with("the wait group is full"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Overflow(pub(crate) ());
 
@@ -18,10 +29,18 @@ impl fmt::Display for Overflow {
 
 impl Error for Overflow {}
 
-/// The error of [`WaitGroup::done`](crate::WaitGroup::done): the count is zero already.
+/// The error of [`WaitGroup::done`](crate::WaitGroup::done): the count is zero already. Nothing was changed.
 ///
-/// Nothing was changed. There was one `done` more than `add` (or a guard was counted out by a `done`
-/// that was not its own).
+/// There was one `done` more than `add`, or a `done` has counted the work of a guard out.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{Unbalanced, WaitGroup};
+///
+/// let refused: Unbalanced = WaitGroup::new().done().unwrap_err();
+/// assert!(refused.to_string().starts_with("the wait group is idle"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Unbalanced(pub(crate) ());
 
@@ -33,14 +52,24 @@ impl fmt::Display for Unbalanced {
 
 impl Error for Unbalanced {}
 
-/// Why nobody could enter a group. Nothing was counted, and no task need have been made.
+/// Why a task could not enter a group. Nothing was counted, and no task need have been made.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{Refused, TaskGroup};
+///
+/// let group = TaskGroup::new();
+/// group.close();
+/// assert_eq!(group.guard().unwrap_err(), Refused::Closed);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refused {
     /// The group is closed: it takes no new work, for ever.
     Closed,
-    /// The group has reached its limit, or others wait for room already. A group without a limit
-    /// says so at half of the range of its count, where guards must have been leaked.
+    /// The group has reached its limit, or tasks wait for room already. A group without a limit says so at half
+    /// of the range of its count, where guards must have been leaked.
     Full,
 }
 
@@ -56,8 +85,17 @@ impl fmt::Display for Refused {
 impl Error for Refused {}
 
 /// The error of [`TaskGroup::set_limit`](crate::TaskGroup::set_limit): the group was built without a limit.
+/// Nothing was changed.
 ///
-/// Nothing was changed. A group keeps to a limit only if it was built with one.
+/// # Examples
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use winddown::{TaskGroup, Unlimited};
+///
+/// let refused: Unlimited = TaskGroup::new().set_limit(NonZeroUsize::MIN).unwrap_err();
+/// assert!(refused.to_string().contains("without a limit"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Unlimited(pub(crate) ());
 
@@ -70,6 +108,16 @@ impl fmt::Display for Unlimited {
 impl Error for Unlimited {}
 
 /// Why a group got no child. Nothing was built.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{CancelToken, ChildError, TaskGroup};
+///
+/// let elsewhere = TaskGroup::builder().parent(&CancelToken::never());
+/// let refused = TaskGroup::new().child_with(elsewhere).unwrap_err();
+/// assert_eq!(refused, ChildError::NotARoot);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChildError {
@@ -105,13 +153,25 @@ impl From<Refused> for ChildError {
     }
 }
 
-/// What a wait with a limit says when the limit came first.
+/// The error of a wait with a limit: the limit came first.
 ///
-/// [`left`](Self::left) tells how much work was still in flight, and [`by`](Self::by) is what the limit
-/// gave: `()` for a timeout, or the output of the future that was given to `until`.
+/// [`left`](Self::left) tells how much work was still in flight, and [`by`](Self::by) is what the limit gave:
+/// `()` for a timeout, or the output of the future that was given to `until`.
 ///
 /// Of a group `left` counts its guards, its children and the links that are not drained; each child and each
-/// link counts as one. It is 0 for a signal, a token and a door, and while a finaliser runs.
+/// link counts as one. It is 0 for a signal, for a token, and while a finaliser runs.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use winddown::{TaskGroup, Unfinished};
+///
+/// let group = TaskGroup::new();
+/// let _guard = group.guard().unwrap();
+/// let unfinished: Unfinished = group.join().block_for(Duration::ZERO).unwrap_err();
+/// assert_eq!(unfinished.left, 1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Unfinished<L = ()> {

@@ -22,11 +22,26 @@ pub use track::TrackedErr;
 /// A [`TaskGroup`] whose tasks return `Result<(), E>`.
 ///
 /// The first error cancels the rest ([`cancel_on_error`](TaskGroupBuilder::cancel_on_error)), and may tell them
-/// what failed ([`build_err_with`](TaskGroupBuilder::build_err_with)). All are kept, up to a bound
+/// what failed ([`build_err_with`](TaskGroupBuilder::build_err_with)). All errors are kept, up to a bound
 /// ([`keep_errors`](TaskGroupBuilder::keep_errors)); the rest are counted. Every `join` gives the same answer.
 ///
-/// Everything else is the group's: see [`group`](Self::group). Clones are handles, as of a
-/// [`TaskGroup`].
+/// Everything else is the group's: see [`group`](Self::group). Clones are handles, as of a [`TaskGroup`].
+///
+/// # Size
+///
+/// Two pointers. It takes two allocations more than a [`TaskGroup`], and one for each error.
+///
+/// # Availability
+///
+/// As [`TaskGroup`](TaskGroup#availability), and:
+///
+/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|
+/// | `group`, a clone | no | yes | no | no |
+/// | `try_track` | as `guard` | yes | no | no |
+/// | `record`, a tracked future that fails | yes | no | the reason's function, wakers, callbacks, finalisers, drops | lock |
+/// | the drain, if an error was recorded | yes | no | the same | lock |
+/// | a poll of `join` | first wait | no | wakers, callbacks, finalisers | lock |
 ///
 /// # Compared with
 ///
@@ -54,10 +69,6 @@ pub use track::TrackedErr;
 /// assert!(matches!(group.group().token().reason(), Some(Reason::Failed)));
 /// # });
 /// ```
-///
-/// # Availability
-///
-/// As [`TaskGroup`]; its drain allocates, if an error was recorded.
 pub struct ErrGroup<E> {
     // Dropped in this order: the end of the group, which may begin with its last handle, then drops the
     // errors itself, where one panic does not meet another.
@@ -67,10 +78,6 @@ pub struct ErrGroup<E> {
 
 impl<E: Send + Sync + 'static> ErrGroup<E> {
     /// An open group.
-    ///
-    /// # Availability
-    ///
-    /// As [`TaskGroupBuilder::build_err`].
     pub fn new() -> Self {
         TaskGroup::builder().build_err()
     }
@@ -78,10 +85,6 @@ impl<E: Send + Sync + 'static> ErrGroup<E> {
 
 impl<E> ErrGroup<E> {
     /// The group: its levels, its token, guards for tasks that cannot fail, children.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere, interrupts included.
     pub fn group(&self) -> &TaskGroup {
         &self.group
     }
@@ -92,9 +95,14 @@ impl<E> ErrGroup<E> {
     ///
     /// As [`TaskGroup::guard`]; `future` is dropped then.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`TaskGroup::guard`]. Recording an error allocates.
+    /// ```
+    /// let group = winddown::ErrGroup::<String>::new();
+    /// let task = group.try_track(async { Err("no such row".to_owned()) }).unwrap();
+    /// pollster::block_on(task);
+    /// assert_eq!(group.join().block().unwrap_err().first().unwrap(), "no such row");
+    /// ```
     #[track_caller]
     pub fn try_track<F: IntoFuture<Output = Result<(), E>>>(
         &self,
@@ -106,21 +114,28 @@ impl<E> ErrGroup<E> {
 
     /// Records an error of a task that holds a plain guard, of a thread, or of the finaliser.
     ///
+    /// If no task is inside, the cancel by the first error drains the group, and further errors come too late.
+    ///
     /// # Errors
     ///
-    /// The error, once the group is drained: [`join`](Self::join) has its answer then, for ever. The
-    /// next record is refused too. A refused record changes nothing.
+    /// The error, once the group is drained: [`join`](Self::join) has its answer then, for ever. The next
+    /// record is refused too. A refused record changes nothing.
     ///
     /// # Panics
     ///
-    /// Only with the panic of a waker or callback that the first error's cancel ran, of the drop of an
-    /// error beyond the bound, or of the function that makes the reason
+    /// Only with the panic of a waker, callback or finaliser that the first error's cancel ran, of the drop of
+    /// an error beyond the bound, or of the function that makes the reason
     /// ([`build_err_with`](TaskGroupBuilder::build_err_with)); by then the error has been recorded, or dropped
     /// if it came too late.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere but in interrupts; it allocates.
+    /// ```
+    /// let group = winddown::ErrGroup::<&str>::new();
+    /// group.record("no such row").unwrap();
+    /// assert_eq!(group.join().block().unwrap_err().first(), Some(&"no such row"));
+    /// assert_eq!(group.record("late"), Err("late"));
+    /// ```
     pub fn record(&self, error: E) -> Result<(), E> {
         let mut outcome = Ok(());
         explained(self.store.explain(&self.group), error, |error, reason| {
@@ -135,9 +150,11 @@ impl<E> ErrGroup<E> {
         outcome
     }
 
-    /// Closes the door, at the first poll or block, and waits until the group is drained. The same
-    /// answer for everybody. Before the drain there is none: who gives up a join, and wants to tell what
-    /// failed so far, keeps that beside the group.
+    /// Closes the group, at the first poll or block, and waits until it is drained. All callers get the same
+    /// answer.
+    ///
+    /// Before the drain there is no answer: code that gives up a join, and wants to tell what failed so far,
+    /// keeps that beside the group.
     ///
     /// # Errors
     ///
@@ -155,9 +172,14 @@ impl<E> ErrGroup<E> {
     ///
     /// What a task did before it left happens before the return.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// As [`TaskGroup::join`].
+    /// ```
+    /// let group = winddown::ErrGroup::<String>::new();
+    /// let task = group.try_track(async { Ok(()) }).unwrap();
+    /// pollster::block_on(task);
+    /// assert_eq!(group.join().block(), Ok(()));
+    /// ```
     pub fn join(&self) -> WaitErrors<'_, E> {
         WaitErrors { wait: self.group.join(), store: &self.store }
     }
@@ -191,26 +213,36 @@ impl<E> RefUnwindSafe for ErrGroup<E> {}
 /// For groups with errors.
 impl TaskGroupBuilder {
     /// Whether the first error cancels the group, with [`Reason::Failed`] or with what
-    /// [`build_err_with`](Self::build_err_with) makes of it: true unless said otherwise. It matters to groups with
-    /// errors alone.
+    /// [`build_err_with`](Self::build_err_with) makes of it: true unless said otherwise. It matters to groups
+    /// with errors alone.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere.
+    /// ```
+    /// let group = winddown::TaskGroup::builder().cancel_on_error(false).build_err::<&str>();
+    /// group.record("no such row").unwrap();
+    /// assert!(!group.group().token().is_cancelled());
+    /// ```
     pub fn cancel_on_error(mut self, cancels: bool) -> Self {
         self.keeps_going = !cancels;
         self
     }
 
-    /// How many errors are kept: 32 unless said otherwise. It matters to
-    /// [`build_err`](Self::build_err) alone.
+    /// How many errors are kept: 32 unless said otherwise. It matters to groups with errors alone.
     ///
-    /// An error beyond the bound is dropped where it is recorded, or, if it was recorded together with
-    /// one that is kept, where the group ends.
+    /// An error beyond the bound is dropped where it is recorded, or, if it was recorded together with one that
+    /// is kept, where the group ends.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere.
+    /// ```
+    /// let builder = winddown::TaskGroup::builder().keep_errors(1).cancel_on_error(false);
+    /// let group = builder.build_err::<&str>();
+    /// group.record("first").unwrap();
+    /// group.record("second").unwrap();
+    /// let errors = group.join().block().unwrap_err();
+    /// assert_eq!((errors.iter().count(), errors.dropped()), (1, 1));
+    /// ```
     pub fn keep_errors(mut self, most: usize) -> Self {
         self.keep_errors = Some(most);
         self
@@ -218,9 +250,13 @@ impl TaskGroupBuilder {
 
     /// Builds a group whose tasks may fail.
     ///
-    /// # Availability
+    /// # Panics
     ///
     /// As [`build`](Self::build).
+    ///
+    /// # Examples
+    ///
+    /// See [`keep_errors`](Self::keep_errors).
     #[track_caller]
     pub fn build_err<E: Send + Sync + 'static>(self) -> ErrGroup<E> {
         self.build_explained(None)
@@ -229,22 +265,18 @@ impl TaskGroupBuilder {
     /// [`build_err`](Self::build_err), where `reason` makes the [`Reason`] with which the first error cancels
     /// the group: so the other tasks can tell what failed. The error itself stays in the group.
     ///
-    /// `reason` is called where an error is recorded, before it is, in no lock, and only while the group is
-    /// not cancelled. If several errors come at the same time, it is called for each, and one of the reasons
-    /// is taken. It must not wait for its own group: the task that failed is still inside.
+    /// `reason` is called where an error is recorded, before it is, under no lock, and only while the group is
+    /// not cancelled. If several errors come at the same time, it is called for each, and one of the reasons is
+    /// taken. It must not wait for its own group: the task that failed is still inside.
     ///
-    /// It is a plain function, or a closure that captures nothing, so that the group holds nothing more that
-    /// is dropped or shared. What a text needs beside the error belongs into the error.
+    /// It is a plain function, or a closure that captures nothing, so that the group holds nothing more that is
+    /// dropped or shared. What a text needs beside the error belongs in the error.
     ///
     /// # Panics
     ///
     /// As [`build`](Self::build). A panic of `reason` goes on from the call that recorded the error, when the
     /// error is recorded, the group is cancelled with [`Reason::Failed`], and the task is counted out. It does
     /// not count as a panic of that task.
-    ///
-    /// # Availability
-    ///
-    /// As [`build`](Self::build).
     ///
     /// # Examples
     ///
@@ -283,9 +315,18 @@ impl TaskGroup {
     ///
     /// As [`child`](Self::child).
     ///
-    /// # Availability
+    /// # Panics
     ///
     /// As [`child`](Self::child).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let service = winddown::TaskGroup::new();
+    /// let batch = service.child_err::<&str>().unwrap();
+    /// batch.record("no such row").unwrap();
+    /// assert!(batch.group().token().is_cancelled() && !service.token().is_cancelled());
+    /// ```
     #[track_caller]
     pub fn child_err<E: Send + Sync + 'static>(&self) -> Result<ErrGroup<E>, Refused> {
         match self.child_explained(Self::builder(), None) {
@@ -295,8 +336,8 @@ impl TaskGroup {
         }
     }
 
-    /// [`child_err`](Self::child_err) with a limit, a finaliser and the rest of what a builder says, and with the
-    /// `reason` of [`build_err_with`](TaskGroupBuilder::build_err_with).
+    /// [`child_err`](Self::child_err) with a limit, a finaliser and the rest of what a builder has, and with
+    /// the `reason` of [`build_err_with`](TaskGroupBuilder::build_err_with).
     ///
     /// # Errors
     ///
@@ -304,12 +345,8 @@ impl TaskGroup {
     ///
     /// # Panics
     ///
-    /// As [`child`](Self::child). A panic of `reason` goes the way that
-    /// [`build_err_with`](TaskGroupBuilder::build_err_with) says.
-    ///
-    /// # Availability
-    ///
-    /// As [`child`](Self::child).
+    /// As [`child`](Self::child), and, for a panic of `reason`, as
+    /// [`build_err_with`](TaskGroupBuilder::build_err_with).
     ///
     /// # Examples
     ///
@@ -346,6 +383,16 @@ impl TaskGroup {
 /// The future of [`ErrGroup::join`].
 ///
 /// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{ErrGroup, future::WaitErrors};
+///
+/// let group = ErrGroup::<String>::new();
+/// let wait: WaitErrors<'_, String> = group.join();
+/// assert_eq!(wait.block(), Ok(()));
+/// ```
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitErrors<'a, E> {
     wait: WaitDrained<&'a TaskGroup>,

@@ -40,7 +40,7 @@ use crate::park::deferred::{Deferred, and_then_run};
 /// | `token`, `closing`, `group`, `is_closed`, `cancel_on_drop` | | no | yes | no | no |
 /// | a clone, `track`, `track_stream` | | no | yes | no | no |
 /// | the drop, `leave` | | no | see below | wakers, callbacks, finalisers | lock |
-/// | `label`, `label_with` | | no | if nothing is to be freed | the label's | no |
+/// | `label`, `label_with` | | no | if nothing is to be freed | the label's | lock, with `holders` |
 /// | `cancel_on_panic` | `std` | no | | no | no |
 /// | `id` | `holders` | no | yes | no | no |
 /// | a poll of `closed` | | first wait | no | wakers, callbacks, finalisers | lock |

@@ -29,6 +29,17 @@ use crate::sync::Arc;
 /// # Panics
 ///
 /// When polled again after it was ready.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{TaskGroup, future::WaitRoom};
+///
+/// let group = TaskGroup::new();
+/// let wait: WaitRoom<&TaskGroup> = group.guard_when_room();
+/// let _guard = wait.block().unwrap();
+/// assert_eq!(group.len(), 1);
+/// ```
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitRoom<P: Borrow<TaskGroup> = TaskGroup> {
     // Dropped first, by `leave_queue`: it is in the queue of the group.

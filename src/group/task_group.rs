@@ -85,7 +85,7 @@ use crate::sync::{Arc, Ordering, fence};
 /// | `token`, `closing`, `is_closed`, `is_drained`, `len`, `is_empty`, a clone | | no | yes | no | no |
 /// | `panics` | `std` | no | | no | no |
 /// | `holders` | `holders` | yes | no | no | lock |
-/// | `set_limit` | | no | yes | wakers | lock, if there is a queue |
+/// | `set_limit` | | no | yes | wakers, callbacks, finalisers | lock, if there is a queue |
 /// | `close`, `cancel`, the last handle's drop | | no | if the finaliser may run there | wakers, callbacks, finalisers | lock |
 /// | `cancel_with`: a reason without content | | no | the same | the same | lock |
 /// | `cancel_with`: a text or an error | | yes | no | the same | lock |

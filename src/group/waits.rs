@@ -24,6 +24,16 @@ use crate::sync::run_both;
 /// The future of [`TaskGroup::join`], [`TaskGroup::drained`] and [`TaskGroup::drained_owned`].
 ///
 /// It is `Unpin` and fused, and ready again after it was ready. A clone is a wait that has not begun.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{TaskGroup, future::WaitDrained};
+///
+/// let group = TaskGroup::new();
+/// let wait: WaitDrained<&TaskGroup> = group.join();
+/// wait.block();
+/// ```
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitDrained<P: Borrow<TaskGroup> = TaskGroup> {
     wait: WaitOn<ToDrain<P>, (), Task>,
@@ -91,14 +101,24 @@ impl<P: Borrow<TaskGroup> + Clone> Clone for WaitDrained<P> {
     }
 }
 
-/// How a group came to its end.
+/// How a group came to its end: the output of [`TaskGroup::shutdown`].
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use winddown::{Stopped, TaskGroup};
+///
+/// let group = TaskGroup::new();
+/// assert_eq!(group.shutdown(pending::<()>()).block(), Stopped::Gracefully);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stopped {
-    /// Every task left by itself: the group was not cancelled when it was closed and its last task had
-    /// left. (A group that it is linked to may have taken longer, and may have been forced.)
+    /// Every task left by itself: the group was not cancelled when it was closed and its last task had left. (A
+    /// group that it is linked to may have taken longer, and may have been forced.)
     Gracefully,
-    /// The group was cancelled before that: by the end of the grace, or by somebody else. (A cancel from
-    /// above closes the group by that; so it has forced a group that was open, even if nobody was inside.)
+    /// The group was cancelled before that: by the end of the grace, or by another cancel. (A cancel from above
+    /// closes the group by that; so it has forced a group that was open, even if no task was inside.)
     Forced,
 }
 
@@ -113,6 +133,17 @@ pin_project! {
     /// The future of [`TaskGroup::shutdown`].
     ///
     /// It is fused, ready again after it was ready, and `Unpin` if the grace is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Pending, pending};
+    /// use winddown::{TaskGroup, future::WaitShutdown};
+    ///
+    /// let group = TaskGroup::new();
+    /// let wait: WaitShutdown<'_, Pending<()>> = group.shutdown(pending());
+    /// assert_eq!(wait.block(), winddown::Stopped::Gracefully);
+    /// ```
     #[must_use = "does nothing unless awaited, polled or blocked on"]
     pub struct WaitShutdown<'a, Grace> {
         drained: WaitDrained<&'a TaskGroup>,

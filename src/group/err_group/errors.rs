@@ -8,9 +8,41 @@ use super::store::Store;
 use crate::group::TaskGroup;
 use crate::sync::Arc;
 
-/// All that the tasks of an [`ErrGroup`](crate::ErrGroup) failed with, first error first.
+/// All that the tasks of an [`ErrGroup`](crate::ErrGroup) failed with, first error first. Made by
+/// [`ErrGroup::join`](crate::ErrGroup::join).
 ///
-/// Clones share the errors. As an `Error` its source is the first.
+/// Clones share the errors. As an [`Error`] its source is the first; printed, it is the first, with the number
+/// of the others.
+///
+/// # Size
+///
+/// Two words. The errors are in one vector, which the group's drain made.
+///
+/// # Availability
+///
+/// Its calls neither allocate nor block. They may be made in an interrupt, but for [`into_vec`](Self::into_vec)
+/// and the drop: the last copy frees, and the drop drops the errors, which is foreign code.
+///
+/// # Compared with
+///
+/// * Go's `errgroup.Wait`: gives the first error alone.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{ErrGroup, Errors};
+///
+/// let group = ErrGroup::<String>::new();
+/// let guard = group.group().guard().unwrap();
+/// group.record("no such row".into()).unwrap();
+/// group.record("no such table".into()).unwrap();
+/// drop(guard);
+/// let errors: Errors<String> = group.join().block().unwrap_err();
+/// assert_eq!(errors.first().unwrap(), "no such row");
+/// assert_eq!(errors.iter().count(), 2);
+/// assert_eq!((errors.dropped(), errors.panics()), (0, 0));
+/// assert_eq!(errors.to_string(), "no such row (and one more error)");
+/// ```
 pub struct Errors<E> {
     /// Sealed.
     store: Arc<Store<E>>,
@@ -29,54 +61,42 @@ impl<E> Errors<E> {
         failed.then(|| Self { store: Arc::clone(store), panics })
     }
 
-    /// The first error; none if tasks only panicked, or none was to be kept.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere.
+    /// The first error; `None` if tasks only panicked, or no error was to be kept.
     pub fn first(&self) -> Option<&E> {
         self.store.kept().errors.first()
     }
 
     /// The errors that were kept, in the order in which they were recorded.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere.
     pub fn iter(&self) -> core::slice::Iter<'_, E> {
         self.store.kept().errors.iter()
     }
 
-    /// How many errors came beyond the bound, and were dropped. The count stops at half of
-    /// its range.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere.
+    /// How many errors came beyond the bound, and were dropped. The count stops at half of its range.
     pub fn dropped(&self) -> usize {
         self.store.kept().dropped
     }
 
-    /// How many guards were dropped by a panic, as in [`TaskGroup::panics`](crate::TaskGroup). Always 0
-    /// without the feature `std`.
-    ///
-    /// # Availability
-    ///
-    /// Everywhere.
+    /// How many guards were dropped by a panic, as in [`TaskGroup::panics`](crate::TaskGroup). Always 0 without
+    /// the feature `std`.
     pub fn panics(&self) -> usize {
         self.panics
     }
 
-    /// The errors, by value.
+    /// Takes the errors out, by value.
     ///
     /// # Errors
     ///
-    /// This copy, if it is not the last one. The group keeps one for as long as an `ErrGroup`
-    /// handle lives.
+    /// This copy, if it is not the last one. The group keeps one for as long as an `ErrGroup` handle lives.
     ///
-    /// # Availability
+    /// # Examples
     ///
-    /// Everywhere but in interrupts: the last copy frees.
+    /// ```
+    /// let group = winddown::ErrGroup::<&str>::new();
+    /// group.record("no such row").unwrap();
+    /// let errors = group.join().block().unwrap_err();
+    /// drop(group);
+    /// assert_eq!(errors.into_vec().unwrap(), ["no such row"]);
+    /// ```
     pub fn into_vec(self) -> Result<Vec<E>, Self> {
         let panics = self.panics;
         match Arc::try_unwrap(self.store) {

@@ -18,12 +18,25 @@ pin_project! {
     /// A future that is counted in a group until it is done, and whose error the group records. Made by
     /// [`ErrGroup::try_track`](crate::ErrGroup::try_track).
     ///
-    /// When the future is ready, it is dropped, its error is recorded, and then it is counted out.
+    /// When the future is ready, it is dropped, its error is recorded, and then it is counted out. Its output
+    /// is `()`.
     ///
     /// # Panics
     ///
-    /// When polled again after it was ready. As [`Tracked`](crate::future::Tracked), also with the panic of
-    /// what its error's cancel ran, or of the function that made the reason of that.
+    /// When polled again after it was ready. Otherwise as [`Tracked`](crate::future::Tracked), also with the
+    /// panic of what its error's cancel ran, or of the function that made the reason of that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use winddown::{ErrGroup, future::TrackedErr};
+    ///
+    /// let group = ErrGroup::<u8>::new();
+    /// let task: TrackedErr<Ready<Result<(), u8>>, u8> = group.try_track(ready(Ok(()))).unwrap();
+    /// pollster::block_on(task);
+    /// assert!(group.group().is_empty());
+    /// ```
     #[must_use = "does nothing unless awaited or polled"]
     pub struct TrackedErr<F, E> {
         #[pin]

@@ -12,12 +12,14 @@ use crate::sync::Lock;
 #[cfg(feature = "std")]
 use crate::sync::host::{Instant, now};
 
-/// What holds a group up: a guard that was taken and not dropped yet.
+/// What holds a group up: a guard that was taken and not dropped yet. An element of [`Holders`].
+///
+/// Printed, it is a line of the report.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Holder {
-    /// The label that [`TaskGuard::label`](crate::TaskGuard::label) or
-    /// [`TaskGuard::label_with`](crate::TaskGuard::label_with) gave to the guard; empty without one.
+    /// The label of [`TaskGuard::label`](crate::TaskGuard::label) or
+    /// [`TaskGuard::label_with`](crate::TaskGuard::label_with); empty without one.
     pub label: Cow<'static, str>,
     /// Where the guard was asked for.
     pub location: &'static Location<'static>,
@@ -44,7 +46,23 @@ impl fmt::Display for Holder {
 
 /// The guards that are inside a group, oldest first. Made by [`TaskGroup::holders`](crate::TaskGroup::holders).
 ///
-/// It is a slice of [`Holder`]s, and prints as a report of one line each.
+/// It is a slice of [`Holder`]s, and prints as a report of one line each. It is a copy: what happens in the
+/// group later does not change it.
+///
+/// # Examples
+///
+/// ```
+/// use winddown::{Holders, TaskGroup};
+///
+/// let group = TaskGroup::new();
+/// let guard = group.guard().unwrap().label("accept loop");
+/// let holders: Holders = group.holders();
+/// assert_eq!((holders.len(), holders[0].id), (1, guard.id()));
+/// assert!(holders[0].location.file().ends_with(".rs"));
+/// // 1 inside
+/// //   #0 accept loop, from src/main.rs:4:19, for 12.3µs
+/// println!("{holders}");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Holders {
     list: Vec<Holder>,

@@ -58,26 +58,38 @@ pub trait Clock {
 pin_project! {
     /// A wait with a limit: the future of `until` on any wait of this crate.
     ///
-    /// Resolves to `Ok` with what the wait gives, or to [`Unfinished`] with what the limit gave and
-    /// how much work was left.
+    /// Its output is `Ok` with what the wait gives, or [`Unfinished`] with what the limit gave and how much
+    /// work was left.
     ///
     /// The wait is looked at first, so a finished wait wins a tie. A wait for a place in a group
-    /// ([`WaitRoom`](crate::future::WaitRoom)) would begin work: its limit is looked at first, and
-    /// when the limit has come, the wait is not looked at any more. A limit that comes before the end of a
+    /// ([`WaitRoom`](crate::future::WaitRoom)) would begin work: its limit is looked at first, and when the
+    /// limit has come, the wait is not looked at any more. A limit that comes before the end of a
     /// [shutdown](crate::TaskGroup::shutdown) cancels the group first.
     ///
     /// # Panics
     ///
-    /// When polled again after it was ready. Otherwise as the wait; and in the poll in which the limit has come, with
-    /// the panic of a waker, callback or finaliser that ran because a shutdown was stopped, or because a place went
-    /// to the next wait.
+    /// When polled again after it was ready. Otherwise as the wait; and in the poll in which the limit has
+    /// come, with the panic of a waker, callback or finaliser that ran because a shutdown was stopped, or
+    /// because a place went to the next wait.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any point; the wait leaves nothing behind. A limit that is a borrowed token
-    /// leaves one registration with its handle, as in
-    /// [`CancelToken::cancelled`](crate::CancelToken::cancelled). A wait for a place in a group gives up
-    /// its turn when it is stopped, or dropped; a place that it was given goes to the next.
+    /// It may be dropped at any point; the wait leaves nothing behind. A limit that is a borrowed token leaves
+    /// one registration with its handle, as in [`CancelToken::cancelled`](crate::CancelToken::cancelled). A
+    /// wait for a place in a group gives up its turn when it is stopped, or dropped; a place that it was given
+    /// goes to the next wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use winddown::{Signal, future::{WaitClosed, WaitUntil}};
+    ///
+    /// static STOP: Signal = Signal::new();
+    ///
+    /// let wait: WaitUntil<WaitClosed<&Signal>, Ready<&str>> = STOP.closed().until(ready("too late"));
+    /// assert_eq!(wait.block().unwrap_err().by, "too late");
+    /// ```
     #[derive(Debug)]
     #[must_use = "does nothing unless awaited, polled or blocked on"]
     pub struct WaitUntil<W, Limit> {
@@ -180,22 +192,28 @@ impl<W: AnyWait, Limit: Future> AnyWait for WaitUntil<W, Limit> {
 macro_rules! wait_forms {
     ([$($generics:tt)*] $wait:ty) => {
         impl<$($generics)*> $wait {
-            /// Waits until `limit` resolves, if it comes first: a runtime's timer, a token, any
-            /// other future.
+            /// Waits until `limit` resolves, if it comes first: a runtime's timer, a token, any other future.
             ///
-            /// The wait is looked at first, so a finished wait wins a tie. A wait for a place in a
-            /// group (`guard_when_room`) would begin work: there the limit is looked at first, so a
-            /// wait that was stopped never starts work. A limit that comes before the end of a shutdown
-            /// cancels the group first.
+            /// The wait is looked at first, so a finished wait wins a tie; a wait for a place in a group
+            /// (`guard_when_room`) looks at the limit first, so that it never starts work after it. A limit
+            /// that comes before the end of a shutdown cancels the group first.
             ///
             /// # Errors
             ///
-            /// The output of the future is [`Unfinished`](crate::Unfinished) when the limit came
-            /// first, with what the limit gave and how much work was left.
+            /// The output of the future is [`Unfinished`](crate::Unfinished) when the limit came first, with
+            /// what the limit gave and how much work was left.
             ///
-            /// # Availability
+            /// # Examples
             ///
-            /// As the wait.
+            /// ```
+            /// use winddown::{CancelScope, WaitGroup};
+            ///
+            /// let (group, scope) = (WaitGroup::new(), CancelScope::new());
+            /// let guard = group.guard();
+            /// scope.cancel();
+            /// let unfinished = pollster::block_on(group.wait().until(scope.token())).unwrap_err();
+            /// assert_eq!(unfinished.left, 1);
+            /// ```
             pub fn until<L: core::future::IntoFuture>(
                 self,
                 limit: L,
@@ -203,25 +221,32 @@ macro_rules! wait_forms {
                 crate::park::wait::WaitUntil::new(self, limit.into_future())
             }
 
-            /// Blocks the thread until the wait is over.
+            /// Blocks the thread until the wait is over. Needs the feature `std`.
             ///
-            /// # Availability
+            /// It allocates if it has to park. Not for async tasks, which would block their executor's thread.
             ///
-            /// With the feature `std`. Allocates if it has to park. Not for async tasks, which would
-            /// block their executor's thread, and not for interrupts.
+            /// # Examples
+            ///
+            /// ```
+            /// let stop = winddown::Signal::new();
+            /// std::thread::scope(|threads| {
+            ///     threads.spawn(|| stop.closed().block());
+            ///     stop.close();
+            /// });
+            /// ```
             #[cfg(feature = "std")]
             pub fn block(self) -> <Self as core::future::Future>::Output {
                 crate::park::wait::blocking::block(core::pin::pin!(self))
             }
 
-            /// Blocks the thread until the wait is over, for at most `limit`. A time that is too
-            /// long for the clock, such as `Duration::MAX`, means for ever.
+            /// Blocks the thread until the wait is over, or for `limit` at most. Needs the feature `std`.
             ///
-            /// The wait is looked at first, so `Duration::ZERO` asks whether it is over, and a wait
-            /// that ends together with the time has ended in time. A wait for a place in a group
-            /// (`guard_when_room`) would begin work: there the time is looked at first, so
-            /// `Duration::ZERO` gives `Unfinished`, and so does a place that is found only when the
-            /// time is up.
+            /// The wait is looked at first, so `Duration::ZERO` asks whether it is over, and a wait that ends
+            /// together with the time has ended in time. A wait for a place in a group (`guard_when_room`)
+            /// would begin work: there the time is looked at first, so `Duration::ZERO` gives `Unfinished`, and
+            /// so does a place that is found only when the time is up.
+            ///
+            /// A time that is too long for the clock, such as `Duration::MAX`, means for ever.
             ///
             /// # Errors
             ///
@@ -229,12 +254,18 @@ macro_rules! wait_forms {
             ///
             /// # Panics
             ///
-            /// If the thread has to park on a target without a clock, such as
-            /// wasm32-unknown-unknown. A wait that is over reads no clock.
+            /// If the thread has to park on a target without a clock, such as wasm32-unknown-unknown. A wait
+            /// that is over reads no clock.
             ///
-            /// # Availability
+            /// # Examples
             ///
-            /// As `block`.
+            /// ```
+            /// use std::time::Duration;
+            ///
+            /// let group = winddown::WaitGroup::new();
+            /// let guard = group.guard();
+            /// assert_eq!(group.wait().block_for(Duration::from_millis(1)).unwrap_err().left, 1);
+            /// ```
             #[cfg(feature = "std")]
             pub fn block_for(
                 self,
@@ -244,20 +275,21 @@ macro_rules! wait_forms {
                 crate::park::wait::blocking::block_within(core::pin::pin!(self), limit)
             }
 
-            /// Blocks the thread until the wait is over, or until `at`.
+            /// Blocks the thread until the wait is over, or until `at`. Needs the feature `std`.
             ///
-            /// The wait is looked at first, so a wait that is over has ended in time, even if `at`
-            /// is past. A wait for a place in a group (`guard_when_room`) would begin work: there the
-            /// time is looked at first, as in `block_for`.
+            /// The wait is looked at first, so a wait that is over has ended in time, even if `at` is past; a
+            /// wait for a place in a group looks at the time first, as in `block_for`.
             ///
             /// # Errors
             ///
-            /// [`Unfinished`](crate::Unfinished) if the time came first, with how much work was
-            /// left.
+            /// [`Unfinished`](crate::Unfinished) if the time came first, with how much work was left.
             ///
-            /// # Availability
+            /// # Examples
             ///
-            /// As `block`.
+            /// ```
+            /// let group = winddown::WaitGroup::new();
+            /// assert!(group.wait().block_until(std::time::Instant::now()).is_ok());
+            /// ```
             #[cfg(feature = "std")]
             pub fn block_until(
                 self,
@@ -268,8 +300,10 @@ macro_rules! wait_forms {
             }
 
             /// Blocks the thread until the wait is over, for a slice of time, and keeps the wait: it may be
-            /// blocked on or polled again, and has lost nothing by then, its turn in a queue included. A time
-            /// that is too long for the clock means for ever.
+            /// blocked on or polled again, and has lost nothing, its turn in a queue included. Needs the
+            /// feature `std`.
+            ///
+            /// A time that is too long for the clock means for ever.
             ///
             /// # Errors
             ///
@@ -279,9 +313,19 @@ macro_rules! wait_forms {
             ///
             /// As `block_for`.
             ///
-            /// # Availability
+            /// # Examples
             ///
-            /// As `block`.
+            /// ```
+            /// use std::time::Duration;
+            ///
+            /// let group = winddown::WaitGroup::new();
+            /// let guard = group.guard();
+            /// let mut wait = group.wait();
+            /// while wait.block_slice(Duration::from_millis(1)).is_err() {
+            ///     // ... says that it still waits ...
+            /// #   break;
+            /// }
+            /// ```
             #[cfg(feature = "std")]
             pub fn block_slice(
                 &mut self,
