@@ -47,6 +47,22 @@ const PUBLISHED: usize = 1 << 2;
 ///
 /// [`Signal::new`] makes one without a value, [`Signal::typed`] one with a value.
 ///
+/// # Examples
+///
+/// ```
+/// use winddown::Signal;
+///
+/// #[derive(Debug, PartialEq)]
+/// enum Why { Asked, Broken }
+///
+/// static STOP: Signal<Why> = Signal::typed();
+///
+/// let waiter = std::thread::spawn(|| STOP.value().block());
+/// assert_eq!(STOP.close_with(Why::Asked), Ok(()));
+/// assert_eq!(STOP.close_with(Why::Broken), Err(Why::Broken));
+/// assert_eq!(waiter.join().unwrap(), &Why::Asked);
+/// ```
+///
 /// # Memory ordering
 ///
 /// What happened before a close happens before the return of whatever observes it: a look that finds
@@ -79,22 +95,6 @@ const PUBLISHED: usize = 1 << 2;
 /// * `std::sync::OnceLock`: the same close-once slot, but its wait always blocks the thread, and it needs
 ///   `std`.
 /// * `tokio::sync::watch` and `async_broadcast` carry many values.
-///
-/// # Examples
-///
-/// ```
-/// use winddown::Signal;
-///
-/// #[derive(Debug, PartialEq)]
-/// enum Why { Asked, Broken }
-///
-/// static STOP: Signal<Why> = Signal::typed();
-///
-/// let waiter = std::thread::spawn(|| STOP.value().block());
-/// assert_eq!(STOP.close_with(Why::Asked), Ok(()));
-/// assert_eq!(STOP.close_with(Why::Broken), Err(Why::Broken));
-/// assert_eq!(waiter.join().unwrap(), &Why::Asked);
-/// ```
 pub struct Signal<T = ()> {
     /// The bits above. Changed by closers, and by waits about to park.
     word: AtomicUsize,

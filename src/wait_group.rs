@@ -48,6 +48,24 @@ pub use wait::Wait;
 /// Take guards where the count cannot be zero, from inside other counted work, such as an accept loop that
 /// holds a guard itself; or use a [`TaskGroup`](crate::TaskGroup).
 ///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use winddown::WaitGroup;
+///
+/// let group = Arc::new(WaitGroup::new());
+/// for _ in 0..4 {
+///     let guard = WaitGroup::guard_in(Arc::clone(&group));
+///     std::thread::spawn(move || {
+///         // ... work ...
+///         drop(guard);
+///     });
+/// }
+/// group.wait().block();
+/// assert!(group.is_idle());
+/// ```
+///
 /// # Memory ordering
 ///
 /// What a piece of work did before it was counted out happens before the return of every wait that
@@ -84,24 +102,6 @@ pub use wait::Wait;
 /// * `tokio_util::task::TaskTracker`: also spawns, and its wait is over only once it was closed; it refuses no
 ///   task. This type is the count alone; [`TaskGroup`](crate::TaskGroup) is closed and refuses.
 /// * `std::thread::scope`: enough where all work is threads that borrow from one function.
-///
-/// # Examples
-///
-/// ```
-/// use std::sync::Arc;
-/// use winddown::WaitGroup;
-///
-/// let group = Arc::new(WaitGroup::new());
-/// for _ in 0..4 {
-///     let guard = WaitGroup::guard_in(Arc::clone(&group));
-///     std::thread::spawn(move || {
-///         // ... work ...
-///         drop(guard);
-///     });
-/// }
-/// group.wait().block();
-/// assert!(group.is_idle());
-/// ```
 pub struct WaitGroup {
     /// See [`word`]. Changed by `add`, by guards, by `done`, and by waits about to park.
     word: AtomicWord,

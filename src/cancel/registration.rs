@@ -16,6 +16,17 @@ use crate::sync::Arc;
 /// anywhere, the callback itself included. What the callback captured is dropped when it has run, or with the
 /// registration; of a detached one, with the last handle and descendant of the scope.
 ///
+/// # Examples
+///
+/// ```
+/// use winddown::CancelScope;
+///
+/// let scope = CancelScope::new();
+/// let callback = scope.token().on_cancel(|| unreachable!("it is taken back"));
+/// drop(callback);
+/// scope.cancel();
+/// ```
+///
 /// # Size
 ///
 /// Five words. A callback takes a few allocations: for itself, and for its place in the scope.
@@ -32,17 +43,6 @@ use crate::sync::Arc;
 /// * Go's `context.AfterFunc`: runs the callback in a goroutine of its own; here the canceller's thread runs
 ///   it.
 /// * C++'s `std::stop_callback`: its destructor waits for a callback that is running.
-///
-/// # Examples
-///
-/// ```
-/// use winddown::CancelScope;
-///
-/// let scope = CancelScope::new();
-/// let callback = scope.token().on_cancel(|| unreachable!("it is taken back"));
-/// drop(callback);
-/// scope.cancel();
-/// ```
 #[must_use = "dropping it deregisters"]
 pub struct Registration {
     state: State,

@@ -22,51 +22,6 @@ use crate::sync::run_both;
 /// A scope is not `Clone`. Code that only observes gets a [`CancelToken`]; code that may cancel, but does not
 /// own the scope, a [`Canceller`].
 ///
-/// # Drop
-///
-/// | dropped | does |
-/// |---|---|
-/// | `CancelScope` | cancels, with [`Reason::Dropped`] |
-/// | `Canceller`, `CancelToken` | nothing |
-/// | `Registration` | takes the callback back |
-/// | a guard | counts out |
-///
-/// The last reference to a scope frees it, with its value, its reason and its callbacks.
-///
-/// # Panics
-///
-/// The drop panics as [`cancel`](Self::cancel), and not while the thread is unwinding.
-///
-/// # Size
-///
-/// A handle is five words at most. A scope is one allocation, of about 160 bytes on 64-bit targets, and is in
-/// no list before something waits on it.
-///
-/// # Availability
-///
-/// Also of a [`Canceller`]:
-///
-/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
-/// |---|---|---|---|---|
-/// | `new`, `child` | yes | no | no | no |
-/// | `token`, `canceller`, `detach`, `into_scope`, clones | no | yes | no | no |
-/// | `cancel` | no | yes | wakers, callbacks, finalisers | lock |
-/// | `cancel_with`, `cancel_like`: a reason without content | no | yes | the same | lock |
-/// | the same: a text or an error | yes | no | the same | lock |
-/// | the drop | no | if another handle lives; else it frees | the same | lock |
-/// | `cancel_after` | no | yes | no | no |
-/// | a poll of `cancel_after` | first wait | no | the timer, and the same | lock |
-///
-/// With the feature `tracing` a cancel may allocate, and is not for interrupts: see
-/// [`TaskGroup`](crate::TaskGroup#events-for-tracing).
-///
-/// # Compared with
-///
-/// * Go's `context.WithCancel`: `defer cancel()` may be forgotten there; here the drop does it.
-/// * `tokio_util::sync::CancellationToken`: each clone cancels there; its `DropGuard` is this type.
-/// * `tokio_util`'s `child_token` has no owner, and its drop cancels nothing. To get that,
-///   [`detach`](Self::detach).
-///
 /// # Examples
 ///
 /// ```
@@ -97,6 +52,51 @@ use crate::sync::run_both;
 /// let token = scope.token();
 /// assert!(!token.is_cancelled());
 /// ```
+///
+/// # Drop
+///
+/// | dropped | does |
+/// |---|---|
+/// | `CancelScope` | cancels, with [`Reason::Dropped`] |
+/// | `Canceller`, `CancelToken` | nothing |
+/// | `Registration` | takes the callback back |
+/// | a guard | counts out |
+///
+/// The last reference to a scope frees it, with its value, its reason and its callbacks.
+///
+/// # Panics
+///
+/// The drop panics as [`cancel`](Self::cancel), and not while the thread is unwinding.
+///
+/// # Size
+///
+/// A handle is five words at most. A scope is one allocation, of about 160 bytes on 64-bit targets, and is in
+/// no list before something waits on it.
+///
+/// # Availability
+///
+/// Also of a [`Canceller`]:
+///
+/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|
+/// | `new`, `child` | yes | no | no | no |
+/// | `token`, `canceller`, `detach`, `into_scope`, clones | no | yes | no | no |
+/// | `cancel` | no | yes | yes | lock |
+/// | `cancel_with`, `cancel_like`: a reason without content | no | yes | yes | lock |
+/// | the same: a text or an error | yes | no | yes | lock |
+/// | the drop | no | if another handle lives; else it frees | yes | lock |
+/// | `cancel_after` | no | yes | no | no |
+/// | a poll of `cancel_after` | first wait | no | yes | lock |
+///
+/// With the feature `tracing` a cancel may allocate, and is not for interrupts: see
+/// [`TaskGroup`](crate::TaskGroup#events-for-tracing).
+///
+/// # Compared with
+///
+/// * Go's `context.WithCancel`: `defer cancel()` may be forgotten there; here the drop does it.
+/// * `tokio_util::sync::CancellationToken`: each clone cancels there; its `DropGuard` is this type.
+/// * `tokio_util`'s `child_token` has no owner, and its drop cancels nothing. To get that,
+///   [`detach`](Self::detach).
 #[must_use = "dropping it cancels"]
 #[derive(Debug)]
 pub struct CancelScope {

@@ -43,6 +43,27 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 ///
 /// A token is a limit: `work.until(&token)` ([`FutureUntil`](crate::FutureUntil)), `wait.until(&token)`.
 ///
+/// # Examples
+///
+/// ```
+/// use winddown::{CancelScope, CancelToken};
+///
+/// fn count(token: &CancelToken) -> Result<u64, winddown::Cancelled> {
+///     for n in 0.. {
+///         token.check()?;
+///         if n == 1000 {
+///             return Ok(n);
+///         }
+///     }
+///     unreachable!()
+/// }
+///
+/// let scope = CancelScope::new();
+/// assert_eq!(count(scope.token()).unwrap(), 1000);
+/// scope.cancel_with("enough").unwrap();
+/// assert_eq!(count(scope.token()).unwrap_err().to_string(), "enough");
+/// ```
+///
 /// # Cloning
 ///
 /// Clone a token for each task. A handle keeps the registration of its last abandoned wait (see
@@ -66,9 +87,9 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 /// | a clone | | no | yes | no | no |
 /// | the drop | | no | if another handle lives and this keeps no registration; else it frees | drops | lock |
 /// | `child`, `with_value`, `shielded` | | yes | no | no | no |
-/// | `child_until` | `std` | yes | | wakers, callbacks, finalisers | lock |
-/// | `on_cancel` | | yes | no | the same | lock |
-/// | a poll of `cancelled`, `cancelled_owned`, `any`, `run_until_cancelled`, the token itself | | first wait | no | the same | lock |
+/// | `child_until` | `std` | yes | | yes | lock |
+/// | `on_cancel` | | yes | no | yes | lock |
+/// | a poll of `cancelled`, `cancelled_owned`, `any`, `run_until_cancelled`, the token itself | | first wait | no | yes | lock |
 /// | `forget_wait` | | no | no: frees | a waker's drop | lock |
 ///
 /// # Compared with
@@ -77,27 +98,6 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 ///   cancel, and a child that is dropped leaves nothing in its parent.
 /// * `tokio_util::sync::CancellationToken`: any clone can cancel there, a look takes a mutex, and there are no
 ///   reasons.
-///
-/// # Examples
-///
-/// ```
-/// use winddown::{CancelScope, CancelToken};
-///
-/// fn count(token: &CancelToken) -> Result<u64, winddown::Cancelled> {
-///     for n in 0.. {
-///         token.check()?;
-///         if n == 1000 {
-///             return Ok(n);
-///         }
-///     }
-///     unreachable!()
-/// }
-///
-/// let scope = CancelScope::new();
-/// assert_eq!(count(scope.token()).unwrap(), 1000);
-/// scope.cancel_with("enough").unwrap();
-/// assert_eq!(count(scope.token()).unwrap_err().to_string(), "enough");
-/// ```
 pub struct CancelToken {
     /// The registration of this handle's last abandoned wait, for the next wait of the same task.
     spare: SpareRegistration<Observer>,

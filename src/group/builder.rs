@@ -20,23 +20,6 @@ use crate::park::deferred::{Deferred, and_then_run};
 /// What a group is to have: a parent token, links, a limit, a finaliser, and how it treats errors. Made by
 /// [`TaskGroup::builder`].
 ///
-/// # Size
-///
-/// It is a value of about 150 bytes on 64-bit targets, to be used up where it is made.
-///
-/// # Availability
-///
-/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
-/// |---|---|---|---|---|
-/// | `parent`, `limit`, `cancel_on_error`, `keep_errors` | no | yes | no | no |
-/// | `link`, `finally` | yes | no | no | no |
-/// | `build`, `build_err`, `build_err_with` | yes | no | wakers, callbacks, finalisers | lock |
-///
-/// # Compared with
-///
-/// * Go's `errgroup.WithContext` and `SetLimit`: calls on the group; here a group has all that from birth, so
-///   no task can come before it.
-///
 /// # Examples
 ///
 /// ```
@@ -51,6 +34,23 @@ use crate::park::deferred::{Deferred, and_then_run};
 /// program.cancel();
 /// assert!(group.is_drained());
 /// ```
+///
+/// # Size
+///
+/// It is a value of about 150 bytes on 64-bit targets, to be used up where it is made.
+///
+/// # Availability
+///
+/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|
+/// | `parent`, `limit`, `cancel_on_error`, `keep_errors` | no | yes | no | no |
+/// | `link`, `finally` | yes | no | no | no |
+/// | `build`, `build_err`, `build_err_with` | yes | no | yes | lock |
+///
+/// # Compared with
+///
+/// * Go's `errgroup.WithContext` and `SetLimit`: calls on the group; here a group has all that from birth, so
+///   no task can come before it.
 #[derive(Default)]
 #[must_use = "nothing is built before `build`"]
 pub struct TaskGroupBuilder {

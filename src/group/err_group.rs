@@ -27,27 +27,6 @@ pub use track::TrackedErr;
 ///
 /// Everything else is the group's: see [`group`](Self::group). Clones are handles, as of a [`TaskGroup`].
 ///
-/// # Size
-///
-/// Two pointers. It takes two allocations more than a [`TaskGroup`], and one for each error.
-///
-/// # Availability
-///
-/// As [`TaskGroup`](TaskGroup#availability), and:
-///
-/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
-/// |---|---|---|---|---|
-/// | `group`, a clone | no | yes | no | no |
-/// | `try_track` | as `guard` | yes | no | no |
-/// | `record`, a tracked future that fails | yes | no | the reason's function, wakers, callbacks, finalisers, drops | lock |
-/// | the drain, if an error was recorded | yes | no | the same | lock |
-/// | a poll of `join` | first wait | no | wakers, callbacks, finalisers | lock |
-///
-/// # Compared with
-///
-/// * Go's `errgroup`: keeps the first error alone, and has no names, levels or refusals.
-/// * `tokio::task::JoinSet`: each output is fetched one by one, and kept until then.
-///
 /// # Examples
 ///
 /// ```
@@ -69,6 +48,27 @@ pub use track::TrackedErr;
 /// assert!(matches!(group.group().token().reason(), Some(Reason::Failed)));
 /// # });
 /// ```
+///
+/// # Size
+///
+/// Two pointers. It takes two allocations more than a [`TaskGroup`], and one for each error.
+///
+/// # Availability
+///
+/// As [`TaskGroup`](TaskGroup#availability), and:
+///
+/// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
+/// |---|---|---|---|---|
+/// | `group`, a clone | no | yes | no | no |
+/// | `try_track` | as `guard` | yes | no | no |
+/// | `record`, a tracked future that fails | yes | no | yes | lock |
+/// | the drain, if an error was recorded | yes | no | yes | lock |
+/// | a poll of `join` | first wait | no | yes | lock |
+///
+/// # Compared with
+///
+/// * Go's `errgroup`: keeps the first error alone, and has no names, levels or refusals.
+/// * `tokio::task::JoinSet`: each output is fetched one by one, and kept until then.
 pub struct ErrGroup<E> {
     // Dropped in this order: the end of the group, which may begin with its last handle, then drops the
     // errors itself, where one panic does not meet another.

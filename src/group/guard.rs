@@ -23,6 +23,22 @@ use crate::park::deferred::{Deferred, and_then_run};
 /// Take it before the task is started, where that is done, and move it into the task. It is dropped on every
 /// way out, panics included; `mem::forget` of it means "never done". A clone brings another task in.
 ///
+/// # Examples
+///
+/// ```
+/// use winddown::{TaskGroup, TaskGuard};
+///
+/// fn work(guard: TaskGuard) {
+///     let done = guard.token().is_cancelled(); // asked now and then
+///     assert!(!done && !guard.is_closed());
+/// } // counted out here
+///
+/// let group = TaskGroup::new();
+/// let guard = group.guard().unwrap();
+/// std::thread::spawn(move || work(guard)).join().unwrap();
+/// assert!(group.is_empty());
+/// ```
+///
 /// # Panics
 ///
 /// Its drop panics only with the panic of a waker, callback or finaliser that it ran, after all the others ran,
@@ -39,11 +55,11 @@ use crate::park::deferred::{Deferred, and_then_run};
 /// |---|---|---|---|---|---|
 /// | `token`, `closing`, `group`, `is_closed`, `cancel_on_drop` | | no | yes | no | no |
 /// | a clone, `track`, `track_stream` | | no | yes | no | no |
-/// | the drop, `leave` | | no | see below | wakers, callbacks, finalisers | lock |
+/// | the drop, `leave` | | no | see below | yes | lock |
 /// | `label`, `label_with` | | no | if nothing is to be freed | the label's | lock, with `holders` |
 /// | `cancel_on_panic` | `std` | no | | no | no |
 /// | `id` | `holders` | no | yes | no | no |
-/// | a poll of `closed` | | first wait | no | wakers, callbacks, finalisers | lock |
+/// | a poll of `closed` | | first wait | no | yes | lock |
 ///
 /// * The last guard of a closed group may be dropped in an interrupt only where the finaliser may run there,
 ///   and while a handle of the group lives. The drain of a group that is below another, or linked to, frees a
@@ -56,22 +72,6 @@ use crate::park::deferred::{Deferred, and_then_run};
 ///
 /// * `tokio_util::task::task_tracker::TaskTrackerToken`: the same, without a way to be told to stop, and it is
 ///   never refused.
-///
-/// # Examples
-///
-/// ```
-/// use winddown::{TaskGroup, TaskGuard};
-///
-/// fn work(guard: TaskGuard) {
-///     let done = guard.token().is_cancelled(); // asked now and then
-///     assert!(!done && !guard.is_closed());
-/// } // counted out here
-///
-/// let group = TaskGroup::new();
-/// let guard = group.guard().unwrap();
-/// std::thread::spawn(move || work(guard)).join().unwrap();
-/// assert!(group.is_empty());
-/// ```
 #[must_use = "dropping it counts the task out"]
 pub struct TaskGuard {
     hold: Hold,
@@ -296,7 +296,7 @@ impl TaskGuard {
     }
 
     /// Cancels the group when the guard is dropped, with [`Reason::Dropped`](crate::Reason::Dropped): whatever
-    /// ends this task stops all.
+    /// ends this task stops all. The drop is a [`TaskGroup::cancel`] then.
     ///
     /// To stop all for a reason of its own, a task calls [`TaskGroup::cancel_with`] before it drops what others
     /// may notice; the first reason wins.

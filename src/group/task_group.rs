@@ -43,6 +43,28 @@ use crate::sync::{Arc, Ordering, fence};
 /// Whole servers, a second signal that forces, phases under one limit, health checks: [the
 /// guide](crate::docs::shutdown).
 ///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use winddown::{Refused, Stopped, TaskGroup};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let group = TaskGroup::new();
+/// for _ in 0..3 {
+///     let guard = group.guard().unwrap();
+///     let token = guard.token().clone();
+///     tokio::spawn(guard.track(async move {
+///         // Works until it is told to stop.
+///         token.cancelled().await;
+///     }));
+/// }
+/// let grace = tokio::time::sleep(Duration::from_millis(1));
+/// assert_eq!(group.shutdown(grace).await, Stopped::Forced);
+/// assert_eq!(group.guard().unwrap_err(), Refused::Closed);
+/// # });
+/// ```
+///
 /// # Handles
 ///
 /// Clones are handles of one group. **The drop of the last handle closes the group**, since no task could enter
@@ -80,24 +102,24 @@ use crate::sync::{Arc, Ordering, fence};
 /// | call ([key](crate::docs::embedded#availability-tables)) | needs | allocates | interrupt | foreign code | blocks |
 /// |---|---|---|---|---|---|
 /// | `builder` | | no | yes | no | no |
-/// | `new`, `child` and the like | | yes | no | wakers, callbacks, finalisers | lock |
-/// | `guard`, `track` | | no, but see below | yes | no | no |
-/// | `token`, `closing`, `is_closed`, `is_drained`, `len`, `is_empty`, a clone | | no | yes | no | no |
+/// | `new`, `child` and the like | | yes | no | yes | lock |
+/// | `guard`, `track` | | once: see below | yes | no | no |
+/// | `token`, `closing`, `is_closed`, `is_drained`, `len`, `is_empty`, a clone, any handle's drop but the last | | no | yes | no | no |
 /// | `panics` | `std` | no | | no | no |
 /// | `holders` | `holders` | yes | no | no | lock |
-/// | `set_limit` | | no | yes | wakers, callbacks, finalisers | lock, if there is a queue |
-/// | `close`, `cancel`, the last handle's drop | | no | if the finaliser may run there | wakers, callbacks, finalisers | lock |
-/// | `cancel_with`: a reason without content | | no | the same | the same | lock |
-/// | `cancel_with`: a text or an error | | yes | no | the same | lock |
-/// | a poll of `closed`, `drained`, `join`, `shutdown` | | first wait | no | the same | lock |
-/// | a poll of `guard_when_room` | | if it waits | no | the same | lock |
+/// | `set_limit` | | no | yes | yes | lock, if there is a queue |
+/// | `close`, `cancel`, the last handle's drop | | no | if the finaliser may run there | yes | lock |
+/// | `cancel_with`: a reason without content | | no | the same | yes | lock |
+/// | `cancel_with`: a text or an error | | yes | no | yes | lock |
+/// | a poll of `closed`, `drained`, `join`, `shutdown` | | first wait | no | yes | lock |
+/// | a poll of `guard_when_room` | | if it waits | no | yes | lock |
 ///
 /// * An entry into a group without a limit may allocate once, with `std` on 64-bit targets: when it spreads the
 ///   count. So do not enter in a signal handler.
 /// * With `holders`, entering and leaving allocate, free and lock, and are not for interrupts.
 /// * With `tracing`, whatever closes, cancels or drains may allocate, and is not for interrupts.
 /// * A drain frees the finaliser, and a block for each group that was held up. That of an
-///   [`ErrGroup`](crate::ErrGroup) allocates, if an error was recorded.
+///   [`ErrGroup`](crate::ErrGroup) frees one more, and allocates, if an error was recorded.
 /// * The last of all handles and tasks frees the group: let a handle live where an interrupt may be the last.
 ///
 /// # Events for `tracing`
@@ -124,28 +146,6 @@ use crate::sync::{Arc, Ordering, fence};
 /// * Go's `errgroup` and `sync.WaitGroup`: entering late is refused here and a race there; see
 ///   [`ErrGroup`](crate::ErrGroup) for errors.
 /// * `tokio::task::JoinSet` keeps every output and is for tokio alone. Use it to collect results.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-/// use winddown::{Refused, Stopped, TaskGroup};
-///
-/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let group = TaskGroup::new();
-/// for _ in 0..3 {
-///     let guard = group.guard().unwrap();
-///     let token = guard.token().clone();
-///     tokio::spawn(guard.track(async move {
-///         // Works until it is told to stop.
-///         token.cancelled().await;
-///     }));
-/// }
-/// let grace = tokio::time::sleep(Duration::from_millis(1));
-/// assert_eq!(group.shutdown(grace).await, Stopped::Forced);
-/// assert_eq!(group.guard().unwrap_err(), Refused::Closed);
-/// # });
-/// ```
 pub struct TaskGroup {
     pub(super) shared: Arc<Shared>,
 }

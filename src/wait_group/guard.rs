@@ -23,6 +23,21 @@ use crate::park::deferred::Deferred;
 ///
 /// A clone counts one more piece of work in. `mem::forget` of a guard means "never done".
 ///
+/// # Examples
+///
+/// ```
+/// use winddown::{Guard, WaitGroup};
+///
+/// static GROUP: WaitGroup = WaitGroup::new();
+///
+/// let guard: Guard = GROUP.guard();
+/// let second = guard.clone();
+/// drop(guard);
+/// assert_eq!(GROUP.count(), 1);
+/// drop(second);
+/// GROUP.wait().block();
+/// ```
+///
 /// # Panics
 ///
 /// Its drop panics only with the panic of a waker that it woke, after all the others were woken, and not while
@@ -44,21 +59,6 @@ use crate::park::deferred::Deferred;
 /// * `tokio_util::task::task_tracker::TaskTrackerToken`: the same for a `TaskTracker`, which is always an
 ///   `Arc`.
 /// * Go's `defer wg.Done()`: a call that may be forgotten, or come once too often.
-///
-/// # Examples
-///
-/// ```
-/// use winddown::{Guard, WaitGroup};
-///
-/// static GROUP: WaitGroup = WaitGroup::new();
-///
-/// let guard: Guard = GROUP.guard();
-/// let second = guard.clone();
-/// drop(guard);
-/// assert_eq!(GROUP.count(), 1);
-/// drop(second);
-/// GROUP.wait().block();
-/// ```
 #[must_use = "dropping it counts the work out"]
 pub struct Guard<P: Deref<Target = WaitGroup> = &'static WaitGroup> {
     pub(super) group: P,

@@ -14,19 +14,6 @@ use crate::sync::Arc;
 /// Clones share the errors. As an [`Error`] its source is the first; printed, it is the first, with the number
 /// of the others.
 ///
-/// # Size
-///
-/// Two words. The errors are in one vector, which the group's drain made.
-///
-/// # Availability
-///
-/// Its calls neither allocate nor block. They may be made in an interrupt, but for [`into_vec`](Self::into_vec)
-/// and the drop: the last copy frees, and the drop drops the errors, which is foreign code.
-///
-/// # Compared with
-///
-/// * Go's `errgroup.Wait`: gives the first error alone.
-///
 /// # Examples
 ///
 /// ```
@@ -43,6 +30,19 @@ use crate::sync::Arc;
 /// assert_eq!((errors.dropped(), errors.panics()), (0, 0));
 /// assert_eq!(errors.to_string(), "no such row (and one more error)");
 /// ```
+///
+/// # Size
+///
+/// Two words. The errors are in one vector, which the group's drain made.
+///
+/// # Availability
+///
+/// Its calls neither allocate nor block. They may be made in an interrupt, but for [`into_vec`](Self::into_vec)
+/// and the drop: the last copy frees, and the drop drops the errors, which is foreign code.
+///
+/// # Compared with
+///
+/// * Go's `errgroup.Wait`: gives the first error alone.
 pub struct Errors<E> {
     /// Sealed.
     store: Arc<Store<E>>,
