@@ -22,11 +22,6 @@ pin_project! {
     ///
     /// It is `Send`, `Unpin` and `'static` if the future and the guard are.
     ///
-    /// # Panics
-    ///
-    /// When polled again after it was ready. The poll that ends the task, and the drop, may end with the panic
-    /// of a waker, callback or finaliser that the task's leave ran; the task is counted out by then.
-    ///
     /// # Examples
     ///
     /// ```
@@ -37,6 +32,11 @@ pin_project! {
     /// let task: Tracked<Ready<u8>, TaskGuard> = group.track(ready(7)).unwrap();
     /// assert_eq!(pollster::block_on(task), 7);
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// When polled again after it was ready. The poll that ends the task, and the drop, may end with the panic
+    /// of a waker, callback or finaliser that the task's leave ran; the task is counted out by then.
     #[must_use = "does nothing unless awaited or polled"]
     pub struct Tracked<F, G> {
         #[pin]
@@ -105,11 +105,6 @@ pin_project! {
     ///
     /// It is `Send`, `Unpin` and `'static` if the stream and the guard are.
     ///
-    /// # Panics
-    ///
-    /// The poll that ends the stream, and the drop, may end with the panic of a waker, callback or finaliser
-    /// that the guard's drop ran; the guard is counted out by then.
-    ///
     /// # Examples
     ///
     /// ```
@@ -122,6 +117,11 @@ pin_project! {
     /// assert_eq!(pollster::block_on(body.next()), None);
     /// assert!(group.is_empty());
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// The poll that ends the stream, and the drop, may end with the panic of a waker, callback or finaliser
+    /// that the guard's drop ran; the guard is counted out by then.
     #[must_use = "does nothing unless polled"]
     pub struct TrackedStream<S, G> {
         #[pin]
@@ -176,10 +176,6 @@ pin_project! {
     /// first, so work that is always ready stops too, and a limit that is over already keeps the work from
     /// being polled at all. [`work_first`](Self::work_first) turns that around.
     ///
-    /// # Panics
-    ///
-    /// When polled again after it was ready.
-    ///
     /// # Examples
     ///
     /// ```
@@ -189,6 +185,10 @@ pin_project! {
     /// let late: Until<Pending<u8>, Ready<&str>> = pending().until(ready("too late"));
     /// assert_eq!(pollster::block_on(late), Err("too late"));
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
     #[derive(Debug)]
     #[must_use = "does nothing unless awaited or polled"]
     pub struct Until<F, L> {
@@ -263,12 +263,6 @@ impl<F: Future, L: Future> FusedFuture for Until<F, L> {
 /// the wait first (a wait for a place in a group: at the limit first), and its error is
 /// [`Unfinished`](crate::Unfinished), with what is left. A token is no wait, so its `until` is this one.
 ///
-/// # Compared with
-///
-/// * `tokio::time::timeout`: takes a time of tokio's clock; here the limit is any future, a token among them.
-/// * tokio-util's `FutureExt::with_cancellation_token`: the same for its token, with an `Option` for an answer.
-/// * `futures::future::select`: gives back what was not ready; here it is dropped with the [`Until`].
-///
 /// # Examples
 ///
 /// ```
@@ -280,6 +274,12 @@ impl<F: Future, L: Future> FusedFuture for Until<F, L> {
 /// assert!(std::future::pending::<()>().until(limit).await.is_err());
 /// # });
 /// ```
+///
+/// # Compared with
+///
+/// * `tokio::time::timeout`: takes a time of tokio's clock; here the limit is any future, a token among them.
+/// * tokio-util's `FutureExt::with_cancellation_token`: the same for its token, with an `Option` for an answer.
+/// * `futures::future::select`: gives back what was not ready; here it is dropped with the [`Until`].
 pub trait FutureUntil: IntoFuture + Sized {
     /// Runs the future until `limit` resolves: a token, a signal's wait, any timer. The limit is looked at
     /// first in each poll, so work that is always ready stops too.
@@ -394,14 +394,14 @@ impl<S: Stream, L: Future> FusedStream for UntilStream<S, L> {
 
 /// Gives every stream a limit. `use winddown::StreamUntil as _;`
 ///
+/// # Examples
+///
+/// See [`until`](Self::until).
+///
 /// # Compared with
 ///
 /// * `futures::StreamExt::take_until`: looks at the limit first, too; here it is whatever becomes a future by
 ///   `.await`, such as a token.
-///
-/// # Examples
-///
-/// See [`until`](Self::until).
 pub trait StreamUntil: Stream + Sized {
     /// Gives the items until `limit` resolves. A stream that is always ready stops too.
     ///

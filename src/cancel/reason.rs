@@ -14,17 +14,6 @@ use core::fmt;
 /// next, eight of them are shown, and `…` for the rest. (Without the feature `std` all of them are shown, which
 /// takes stack for each.)
 ///
-/// # Size
-///
-/// Three words. A plain `cancel` and the reasons without content never allocate, so they may come from an
-/// interrupt, as may [`downcast_ref`](Self::downcast_ref). [`Message`](Self::Message) and
-/// [`Error`](Self::Error) take one box when a cancel installs them.
-///
-/// # Compared with
-///
-/// * Go's `context.Cause`: any error, too, but none says what ended a context that was cancelled without one.
-/// * `tokio_util::sync::CancellationToken` has no reasons.
-///
 /// # Examples
 ///
 /// ```
@@ -34,23 +23,34 @@ use core::fmt;
 /// assert!(reason.downcast_ref::<std::num::ParseIntError>().is_some());
 /// assert_eq!(Reason::Deadline.to_string(), "deadline exceeded");
 /// ```
+///
+/// # Size
+///
+/// Three words. A plain `cancel` and the reasons without content never allocate, so they may come from an
+/// interrupt, as may [`downcast_ref`](Self::downcast_ref). [`Message`](Self::Message) and
+/// [`Error`](Self::Error) take one box when a cancel installs them.
+///
+/// # Compared with
+///
+/// * Go's `context.Cause` is any error; here the usual causes are variants to be matched.
+/// * `tokio_util::sync::CancellationToken` has no reasons.
 #[non_exhaustive]
 pub enum Reason {
-    /// By a call of `cancel` without a reason.
+    /// `cancel` was called, without a reason.
     Cancelled,
-    /// By the drop of the owner.
+    /// The owner was dropped.
     Dropped,
-    /// By a deadline, or by `cancel_after`.
+    /// The time was up.
     Deadline,
-    /// By a task that panicked.
+    /// A task panicked.
     Panicked,
-    /// By a task that failed. Its error is kept in its [`ErrGroup`](crate::ErrGroup).
+    /// A task failed. Its error is kept in its [`ErrGroup`](crate::ErrGroup).
     Failed,
-    /// By the close of a group: the reason of its [`closing`](crate::TaskGroup::closing) token.
+    /// A group was closed: the reason of its [`closing`](crate::TaskGroup::closing) token.
     Closed,
-    /// For a fixed text.
+    /// A fixed text.
     Message(&'static str),
-    /// For an error, or a text that was made at run time.
+    /// Any error, or a text that was made at run time.
     Error(Box<dyn Error + Send + Sync>),
 }
 

@@ -94,7 +94,7 @@ use crate::sync::run_both;
 /// # Compared with
 ///
 /// * Go's `context.WithCancel`: `defer cancel()` may be forgotten there; here the drop does it.
-/// * `tokio_util::sync::CancellationToken`: each clone cancels there; its `DropGuard` is this type.
+/// * `tokio_util::sync::CancellationToken`: each clone cancels there; its `DropGuard` is what a scope is.
 /// * `tokio_util`'s `child_token` has no owner, and its drop cancels nothing. To get that,
 ///   [`detach`](Self::detach).
 #[must_use = "dropping it cancels"]
@@ -394,6 +394,10 @@ impl Canceller {
     }
 
     /// As [`CancelScope::cancel`].
+    ///
+    /// # Panics
+    ///
+    /// As [`CancelScope::cancel`].
     pub fn cancel(&self) -> bool {
         self.cancel_with(Reason::Cancelled).is_ok()
     }
@@ -403,6 +407,10 @@ impl Canceller {
     /// # Errors
     ///
     /// The reason, if the scope was cancelled already, by itself or from above.
+    ///
+    /// # Panics
+    ///
+    /// As [`CancelScope::cancel`].
     pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
         and_then_run(|deferred| {
             let settled = self.token.settle(reason.into(), deferred);
@@ -444,14 +452,6 @@ pin_project! {
     /// cancelled for whatever reason: so `work.until(expiry).await?` says why the work was stopped. It is ready
     /// again after it was ready.
     ///
-    /// # Panics
-    ///
-    /// Only with the panic of a waker, callback or finaliser that it ran by cancelling.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it drops the timer, and with it the deadline, if nothing else drives that.
-    ///
     /// # Examples
     ///
     /// ```
@@ -462,6 +462,14 @@ pin_project! {
     /// let expiry: Expiry<Ready<()>> = scope.cancel_after(ready(()));
     /// assert_eq!(pollster::block_on(expiry).to_string(), "deadline exceeded");
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// Only with the panic of a waker, callback or finaliser that it ran by cancelling.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the timer, and with it the deadline, if nothing else drives that.
     #[must_use = "the time is up when this is polled"]
     pub struct Expiry<L> {
         ended: WaitReason<CancelToken>,

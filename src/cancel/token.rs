@@ -39,7 +39,8 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 ///
 /// Two tokens are equal if they observe the same scope; [`with_value`](Self::with_value) and
 /// [`shielded`](Self::shielded) make new ones. Equality and hash depend on the scope alone, so a token is a
-/// sound key, although it has interior mutability. All [`never`](Self::never) are equal.
+/// sound key, although it has interior mutability. All tokens of
+/// [`never`](Self::never) are equal.
 ///
 /// A token is a limit: `work.until(&token)` ([`FutureUntil`](crate::FutureUntil)), `wait.until(&token)`.
 ///
@@ -179,7 +180,7 @@ impl CancelToken {
     /// task takes it up. So a handle may keep one waker of its last abandoned wait until it is dropped, or
     /// until [`forget_wait`](Self::forget_wait).
     ///
-    /// The first wait in a scope allocates, and takes a lock, in each scope above that has had no wait below it
+    /// The first wait in a scope may allocate, and take a lock, in each scope above that has had no wait below it
     /// so far.
     ///
     /// # Panics

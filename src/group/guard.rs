@@ -144,6 +144,16 @@ impl TaskGuard {
     }
 
     /// Waits until the group is closed. See [`TaskGroup::closed`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let idle = std::thread::spawn(move || guard.closed().block());
+    /// group.close();
+    /// idle.join().unwrap();
+    /// ```
     pub fn closed(&self) -> WaitCancelled<&CancelToken> {
         self.closing().cancelled()
     }

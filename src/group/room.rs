@@ -26,10 +26,6 @@ use crate::sync::Arc;
 ///
 /// It is `Unpin` and fused. A clone is a wait that has not begun.
 ///
-/// # Panics
-///
-/// When polled again after it was ready.
-///
 /// # Examples
 ///
 /// ```
@@ -40,6 +36,10 @@ use crate::sync::Arc;
 /// let _guard = wait.block().unwrap();
 /// assert_eq!(group.len(), 1);
 /// ```
+///
+/// # Panics
+///
+/// When polled again after it was ready.
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitRoom<P: Borrow<TaskGroup> = TaskGroup> {
     // Dropped first, by `leave_queue`: it is in the queue of the group.

@@ -498,6 +498,14 @@ impl TaskGroup {
     }
 
     /// The group's token: cancelled with the group, from above, and when the group's state is freed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// group.cancel();
+    /// assert!(group.token().is_cancelled());
+    /// ```
     pub fn token(&self) -> &CancelToken {
         self.shared.stop.token()
     }
@@ -695,6 +703,14 @@ impl TaskGroup {
     /// another thread has not finished yet. [`is_drained`](Self::is_drained) and all waits are exact.
     ///
     /// It takes one load, or one for each core once threads have contended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// assert_eq!((group.len(), group.is_empty()), (1, false));
+    /// ```
     pub fn len(&self) -> usize {
         self.shared.population.len()
     }

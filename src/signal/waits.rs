@@ -125,11 +125,6 @@ named_wait!(
 /// The output of [`Signal::value_in`]: dereferences to the value of a closed signal, and owns a pointer to that
 /// signal.
 ///
-/// # Panics
-///
-/// When it is dereferenced, if the pointer leads to another signal by then, which is open. No pointer of the
-/// standard library does that.
-///
 /// # Examples
 ///
 /// ```
@@ -141,6 +136,11 @@ named_wait!(
 /// let value: Value<Arc<Signal<u16>>> = Signal::value_in(port).block();
 /// assert_eq!(*value, 80);
 /// ```
+///
+/// # Panics
+///
+/// When it is dereferenced, if the pointer leads to another signal by then, which is open. No pointer of the
+/// standard library does that.
 #[derive(Clone, Copy)]
 pub struct Value<P>(P);
 

@@ -29,10 +29,6 @@ use crate::sync::Arc;
 /// It is a pointer. [`reason`](Self::reason) may be called in an interrupt; the last handle of a scope frees
 /// it.
 ///
-/// # Compared with
-///
-/// * Go's `ctx.Err()` and `context.Cause(ctx)` in one.
-///
 /// # Examples
 ///
 /// ```
@@ -43,6 +39,10 @@ use crate::sync::Arc;
 /// let cancelled: Cancelled = scope.token().check().unwrap_err();
 /// assert!(matches!(cancelled.reason(), Reason::Cancelled));
 /// ```
+///
+/// # Compared with
+///
+/// * Go's `ctx.Err()` and `context.Cause(ctx)` in one.
 #[derive(Clone)]
 pub struct Cancelled {
     node: Arc<Node>,

@@ -21,11 +21,6 @@ pin_project! {
     /// When the future is ready, it is dropped, its error is recorded, and then it is counted out. Its output
     /// is `()`.
     ///
-    /// # Panics
-    ///
-    /// When polled again after it was ready. Otherwise as [`Tracked`](crate::future::Tracked), also with the
-    /// panic of what its error's cancel ran, or of the function that made the reason of that.
-    ///
     /// # Examples
     ///
     /// ```
@@ -37,6 +32,11 @@ pin_project! {
     /// pollster::block_on(task);
     /// assert!(group.group().is_empty());
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// When polled again after it was ready. Otherwise as [`Tracked`](crate::future::Tracked), also with the
+    /// panic of what its error's cancel ran, or of the function that made the reason of that.
     #[must_use = "does nothing unless awaited or polled"]
     pub struct TrackedErr<F, E> {
         #[pin]

@@ -15,6 +15,15 @@ use crate::sync::host::{Instant, now};
 /// What holds a group up: a guard that was taken and not dropped yet. An element of [`Holders`].
 ///
 /// Printed, it is a line of the report.
+///
+/// # Examples
+///
+/// ```
+/// let group = winddown::TaskGroup::new();
+/// let _guard = group.guard().unwrap().label("accept loop");
+/// let oldest = &group.holders()[0];
+/// assert!(oldest.to_string().starts_with("#0 accept loop, from "));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Holder {

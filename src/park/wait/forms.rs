@@ -66,6 +66,18 @@ pin_project! {
     /// limit has come, the wait is not looked at any more. A limit that comes before the end of a
     /// [shutdown](crate::TaskGroup::shutdown) cancels the group first.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use winddown::{Signal, future::{WaitClosed, WaitUntil}};
+    ///
+    /// static STOP: Signal = Signal::new();
+    ///
+    /// let wait: WaitUntil<WaitClosed<&Signal>, Ready<&str>> = STOP.closed().until(ready("too late"));
+    /// assert_eq!(wait.block().unwrap_err().by, "too late");
+    /// ```
+    ///
     /// # Panics
     ///
     /// When polled again after it was ready. Otherwise as the wait; and in the poll in which the limit has
@@ -78,18 +90,6 @@ pin_project! {
     /// one registration with its handle, as in [`CancelToken::cancelled`](crate::CancelToken::cancelled). A
     /// wait for a place in a group gives up its turn when it is stopped, or dropped; a place that it was given
     /// goes to the next wait.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::future::{Ready, ready};
-    /// use winddown::{Signal, future::{WaitClosed, WaitUntil}};
-    ///
-    /// static STOP: Signal = Signal::new();
-    ///
-    /// let wait: WaitUntil<WaitClosed<&Signal>, Ready<&str>> = STOP.closed().until(ready("too late"));
-    /// assert_eq!(wait.block().unwrap_err().by, "too late");
-    /// ```
     #[derive(Debug)]
     #[must_use = "does nothing unless awaited, polled or blocked on"]
     pub struct WaitUntil<W, Limit> {
