@@ -37,8 +37,7 @@ pub use track::TrackedErr;
 /// for text in ["1", "two", "3"] {
 ///     let token = group.group().token().clone();
 ///     tokio::spawn(group.try_track(async move {
-///         let number: u32 = text.parse()?;
-///         # let _ = number;
+///         let _number: u32 = text.parse()?;
 ///         token.cancelled().await;
 ///         Ok(())
 ///     }).unwrap());
@@ -135,6 +134,27 @@ impl<E> ErrGroup<E> {
     /// group.record("no such row").unwrap();
     /// assert_eq!(group.join().block().unwrap_err().first(), Some(&"no such row"));
     /// assert_eq!(group.record("late"), Err("late"));
+    /// ```
+    ///
+    /// A task that carries its panic out:
+    ///
+    /// ```
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    /// use winddown::ErrGroup;
+    ///
+    /// let group = ErrGroup::<String>::new();
+    /// let guard = group.group().guard().unwrap();
+    /// let errors = group.clone();
+    /// let thread = std::thread::spawn(move || {
+    ///     let work = || panic!("the disk is on fire");
+    ///     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+    ///         let text = panic.downcast_ref::<&str>().copied().unwrap_or("a panic");
+    ///         errors.record(text.to_owned()).unwrap();
+    ///     }
+    ///     drop(guard);
+    /// });
+    /// assert_eq!(group.join().block().unwrap_err().first().unwrap(), "the disk is on fire");
+    /// thread.join().unwrap();
     /// ```
     pub fn record(&self, error: E) -> Result<(), E> {
         let mut outcome = Ok(());

@@ -321,10 +321,9 @@ macro_rules! wait_forms {
             /// let group = winddown::WaitGroup::new();
             /// let guard = group.guard();
             /// let mut wait = group.wait();
-            /// while wait.block_slice(Duration::from_millis(1)).is_err() {
-            ///     // ... says that it still waits ...
-            /// #   break;
-            /// }
+            /// assert!(wait.block_slice(Duration::from_millis(1)).is_err(), "it still waits");
+            /// drop(guard);
+            /// assert!(wait.block_slice(Duration::from_millis(1)).is_ok());
             /// ```
             #[cfg(feature = "std")]
             pub fn block_slice(
