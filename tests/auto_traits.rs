@@ -152,7 +152,7 @@ yes!(WaitCancelled<&'static CancelToken>: Send, Sync, Unpin, UnwindSafe, RefUnwi
 yes!(WaitReason: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
 yes!(WaitReason<&'static CancelToken>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
 yes!(WaitAny<'static, 0>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
-yes!(WaitAny<'static, 3>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
+yes!(WaitAny<'static, 3>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Clone, Debug);
 yes!(WaitCancelled: Clone);
 same!(WaitCancelled, WaitCancelled<CancelToken>);
 same!(WaitReason, WaitReason<CancelToken>, <CancelToken as IntoFuture>::IntoFuture);

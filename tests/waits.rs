@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::thread;
 
 use common::{Bell, look, poll};
-use winddown::{CancelScope, ErrGroup, Refused, Signal, TaskGroup, Unfinished, WaitGroup};
+use winddown::{
+    CancelScope, CancelToken, ErrGroup, Refused, Signal, TaskGroup, Unfinished, WaitGroup,
+};
 
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -92,6 +94,10 @@ mod clones {
         let group = ErrGroup::<u8>::new();
         let guard = group.group().guard().unwrap();
         clones_wait(group.join(), || drop(guard));
+
+        let scopes = [CancelScope::new(), CancelScope::new()];
+        let any = CancelToken::any([scopes[0].token(), scopes[1].token()]);
+        clones_wait(any, || assert!(scopes[1].cancel()));
     }
 
     /// The clone of a wait in a queue stands behind it, in a turn of its own.

@@ -179,6 +179,7 @@ impl CancelScope {
     /// std::thread::spawn(move || stop.cancel()).join().unwrap();
     /// assert!(scope.token().is_cancelled());
     /// ```
+    #[must_use = "a canceller does nothing until it is called"]
     pub fn canceller(&self) -> Canceller {
         self.inner().clone()
     }

@@ -283,6 +283,7 @@ impl CancelToken {
     /// assert_eq!(request.value::<TraceId>().unwrap().0, 7);
     /// assert!(server.token().value::<TraceId>().is_none());
     /// ```
+    #[must_use = "the value is seen through the new token alone"]
     pub fn with_value<V: Any + Send + Sync>(&self, value: V) -> CancelToken {
         let mut traits = Traits::default();
         traits.extras.value = Some(Box::new(value));
@@ -308,6 +309,7 @@ impl CancelToken {
     /// scope.cancel();
     /// assert!(!shielded.is_cancelled());
     /// ```
+    #[must_use = "only the new token is shielded"]
     pub fn shielded(&self) -> CancelToken {
         Self::new(Some(self), Traits { shielded: true, ..Traits::default() })
     }

@@ -26,11 +26,7 @@ impl Shared {
 
     /// By the thread that drained the group, once.
     pub(super) fn tell_drained(&self, deferred: &mut Deferred) {
-        #[cfg(feature = "std")]
-        let panics = self.panics();
-        #[cfg(not(feature = "std"))]
-        let panics = 0;
-        events::drained(deferred, self.id(), self.was_forced(), panics);
+        events::drained(deferred, self.id(), self.was_forced(), self.panics());
     }
 
     /// By a wait for the drain that a limit has ended. Foreign code.

@@ -223,9 +223,12 @@ impl Shared {
         let _ = self.panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, up);
     }
 
-    #[cfg(feature = "std")]
+    /// How many tasks panicked; always 0 without `std`, which tells of no panic.
     pub(super) fn panics(&self) -> usize {
         // Relaxed: a count; a wait for the drain has acquired the steps of the tasks that panicked.
-        self.panics.load(Ordering::Relaxed)
+        #[cfg(feature = "std")]
+        return self.panics.load(Ordering::Relaxed);
+        #[cfg(not(feature = "std"))]
+        return 0;
     }
 }

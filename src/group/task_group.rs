@@ -722,7 +722,7 @@ impl TaskGroup {
     }
 
     /// How many guards were dropped by a panic. Panics are noticed and not caught: a runtime or thread reports
-    /// them as always. Needs the feature `std`.
+    /// them as always. Always 0 without the feature `std`.
     ///
     /// A panic that passes through the frames of a task is the task's, whatever caused it: also that of a waker
     /// or callback that runs because the task itself calls `cancel`. What a tracked future causes by being done
@@ -740,7 +740,6 @@ impl TaskGroup {
     /// assert!(thread.join().is_err());
     /// assert_eq!(group.panics(), 1);
     /// ```
-    #[cfg(feature = "std")]
     pub fn panics(&self) -> usize {
         self.shared.panics()
     }

@@ -101,7 +101,8 @@ impl<P: Borrow<TaskGroup> + Clone> Clone for WaitDrained<P> {
     }
 }
 
-/// How a group came to its end: the output of [`TaskGroup::shutdown`].
+/// How a group came to its end: the output of [`TaskGroup::shutdown`]. There is no third way, so it may be matched
+/// without a last arm for others.
 ///
 /// # Examples
 ///

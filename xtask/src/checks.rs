@@ -18,6 +18,7 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
         Ok(())
     })?;
     step("what documents and comments cite", || docs::docs(sh, &docs::DocsArgs::default()))?;
+    step("the ledger of orderings", || models::ledger(sh, &models::LedgerArgs::default()))?;
     step("clippy", || {
         Ok(cmd!(sh, "cargo clippy --workspace --all-targets --quiet -- -D warnings").run()?)
     })?;

@@ -27,6 +27,8 @@ enum Task {
     Loom(models::LoomArgs),
     /// Breaks the crate in every way that the list knows, and fails if a model does not notice.
     Mutants(models::MutantArgs),
+    /// Each ordering, what it is for, and what notices if it is weaker: `docs/orderings.md`.
+    Ledger(models::LedgerArgs),
     /// What documents and comments cite: rules, edges, tests, models, mutants and files.
     Docs(docs::DocsArgs),
     /// Every set of features, built and tested, or refused with a reason.
@@ -57,6 +59,7 @@ fn main() -> Result<()> {
         Task::Test => checks::test(&sh),
         Task::Loom(args) => models::loom(&sh, &args),
         Task::Mutants(args) => models::mutants(&sh, &args),
+        Task::Ledger(args) => models::ledger(&sh, &args),
         Task::Docs(args) => docs::docs(&sh, &args),
         Task::Features(args) => features::features(&sh, &args),
         Task::Executors(args) => executors::executors(&sh, &args),

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use xshell::{Cmd, Shell, cmd};
 
-pub(crate) use mutants::{MutantArgs, mutants};
+pub(crate) use mutants::{LedgerArgs, MutantArgs, ledger, mutants};
 
 /// How to run the models.
 #[derive(Debug, Default, Args)]

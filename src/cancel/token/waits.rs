@@ -257,7 +257,7 @@ impl<P: Borrow<CancelToken> + Clone> Clone for WaitReason<P> {
 /// two.cancel();
 /// assert!(wait.until(std::future::pending::<()>()).block().is_ok());
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "does nothing unless awaited, polled or blocked on"]
 pub struct WaitAny<'a, const N: usize> {
     waits: [WaitCancelled<&'a CancelToken>; N],

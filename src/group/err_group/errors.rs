@@ -52,10 +52,7 @@ pub struct Errors<E> {
 impl<E> Errors<E> {
     /// The answer of a group that is drained, and so has sealed its store; none if nothing failed.
     pub(super) fn of(store: &Arc<Store<E>>, group: &TaskGroup) -> Option<Self> {
-        #[cfg(feature = "std")]
         let panics = group.panics();
-        #[cfg(not(feature = "std"))]
-        let (panics, _) = (0, group);
         let kept = store.kept();
         let failed = !kept.errors.is_empty() || kept.dropped > 0 || panics > 0;
         failed.then(|| Self { store: Arc::clone(store), panics })

@@ -4,8 +4,8 @@
 mod check;
 mod docs;
 mod items;
+mod ledger;
 mod list;
-
 mod outcomes;
 mod source;
 mod tokens;
@@ -21,6 +21,7 @@ use clap::Args;
 use xshell::Shell;
 
 use super::target_dir;
+pub(crate) use ledger::{LedgerArgs, ledger};
 use list::{List, Mutant};
 use outcomes::Outcomes;
 use source::Source;

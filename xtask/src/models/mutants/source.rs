@@ -79,6 +79,26 @@ impl Source {
         all.chunk_by(|one, other| one.file.path == other.file.path).map(apply).collect()
     }
 
+    /// All files with their texts, in the order of their paths.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.files.iter().map(|it| (it.path.as_path(), it.text.as_str()))
+    }
+
+    /// The tokens of a file.
+    pub(super) fn tokens(&self, path: &Path) -> Option<&[Token]> {
+        Some(&self.file(path)?.tokens)
+    }
+
+    /// The whole name of the innermost item around a place in a file.
+    pub(super) fn item_at(&self, path: &Path, at: usize) -> Option<String> {
+        let around = self.file(path)?.items.iter().filter(|it| it.bytes.contains(&at));
+        Some(around.min_by_key(|it| it.bytes.len())?.full_name())
+    }
+
+    fn file(&self, path: &Path) -> Option<&SourceFile> {
+        self.files.iter().find(|it| it.path == path)
+    }
+
     /// Where `change` is to be made.
     fn replacement<'a>(&'a self, change: Change<'a>) -> Result<Replacement<'a>> {
         let (file, item) = self.item(change.item)?;

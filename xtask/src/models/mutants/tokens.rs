@@ -16,6 +16,12 @@ pub(super) struct Token {
     pub(super) bytes: Range<usize>,
 }
 
+impl Token {
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 /// The tokens of `text`, whose delimiters must be balanced.
 pub(super) fn read(text: &str) -> Result<Vec<Token>> {
     let stream = TokenStream::from_str(text)
