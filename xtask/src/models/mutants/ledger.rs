@@ -214,7 +214,8 @@ impl<'a> Tried<'a> {
         let orderings: Vec<_> = self.access.orderings.iter().map(Order::to_string).collect();
         let tried: Vec<_> = self.wanted().into_iter().map(|it| self.tried(it)).collect();
         format!(
-            "| `{item}` | `{}` | {} | {} | {} |\n",
+            "| `{}` | `{}` | {} | {} | {} |\n",
+            without_modules(item),
             self.access.call,
             orderings.join(", "),
             self.edges,
@@ -235,6 +236,18 @@ impl<'a> Tried<'a> {
             Some(mutant) => format!("{name}: `{}` *survives*", mutant.name),
         }
     }
+}
+
+/// The name of an item without its modules, which its file says.
+fn without_modules(item: &str) -> &str {
+    let mut rest = item;
+    while let Some((module, inner)) = rest.split_once("::") {
+        if !module.starts_with(|first: char| first.is_ascii_lowercase()) {
+            break;
+        }
+        rest = inner;
+    }
+    rest
 }
 
 /// The entries of a file.
@@ -351,7 +364,7 @@ mod tests {
     fn a_row_names_edges_mutants_and_models() {
         ledger(MUTANTS, |ledger| {
             let page = ledger.page();
-            let row = "| `word::Word::leave` | `step` | AcqRel, Acquire | A, B | Acquire: none; \
+            let row = "| `Word::leave` | `step` | AcqRel, Acquire | A, B | Acquire: none; \
                 Release: `acquired`, `word::it_ends`; Relaxed on failure: none |";
             assert!(page.contains(row), "{page}");
             assert!(
