@@ -188,7 +188,7 @@ impl<T> Signal<T> {
     pub(crate) fn settle(&self, value: T, deferred: &mut Deferred) -> Result<(), T> {
         let claim = if Self::ONE_STEP { CLAIMED | PUBLISHED } else { CLAIMED };
         // D: publishes what came before, or, if refused, acquires what came before the first close.
-        // B, for a close in one step.
+        // B, C: for a close in one step.
         let mut before = self.word.fetch_or(claim, Ordering::AcqRel);
         if before & CLAIMED != 0 {
             return Err(value);
@@ -199,8 +199,8 @@ impl<T> Signal<T> {
             // SAFETY: we set `CLAIMED`, so nobody else writes the slot, and nobody reads it before
             //   the next line sets `PUBLISHED`.
             unsafe { self.slot.write_ptr().cast::<T>().write(value) };
-            // W: publishes the value. B: takes announcements along, or comes before them.
-            before = self.word.fetch_or(PUBLISHED, Ordering::Release);
+            // W: publishes the value. B: takes announcements along, or comes before them. C: acquires them.
+            before = self.word.fetch_or(PUBLISHED, Ordering::AcqRel);
         }
         if before & WAITERS != 0 {
             self.waiters.fire().settle(deferred);

@@ -387,9 +387,12 @@ impl WaitGroup {
         })
     }
 
-    /// Wakes the waits of the round.
+    /// Wakes the waits of the round. By the thread whose step ended it.
     #[cold]
     fn end_round(&self) -> Deferred {
+        // C: this reads what our own step left, or what came after it. Both continue the release sequences of the
+        // announcements, since all changes of the word are read-modify-writes.
+        self.load();
         let mut deferred = Deferred::new();
         self.waiters.fire().settle(&mut deferred);
         deferred

@@ -158,7 +158,7 @@ fn a_look_sees_what_came_before_the_claim() {
 ///
 /// Edges: B, C, W.
 ///
-/// Mutants: `fire-without-a-fence`, `signal-fire-before-publishing`, `signal-fire-by-the-claim`,
+/// Mutants: `signal-publish-does-not-acquire`, `signal-fire-before-publishing`, `signal-fire-by-the-claim`,
 /// `signal-no-fire`.
 #[test]
 fn a_wait_is_not_over_before_the_value_is_there() {

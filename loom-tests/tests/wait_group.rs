@@ -40,7 +40,7 @@ fn abandon_a_wait(group: &WaitGroup) {
 ///
 /// Edges: A, B, C, L, P, S.
 ///
-/// Mutants: `fire-without-a-fence`, `group-announce-once`, `group-announce-relaxed`,
+/// Mutants: `group-end-of-round-does-not-acquire`, `group-announce-once`, `group-announce-relaxed`,
 /// `group-fire-before-the-step`, `group-load-relaxed`, `group-no-fire`,
 /// `wait-announce-before-registering`, `word-announce-without-a-look`, `word-waiters-not-set`.
 fn a_wait_sees_the_work_of_the_last_guard(crowded: bool) {

@@ -16,7 +16,7 @@ use crate::cancel::token::{CancelToken, WaitCancelled};
 use crate::combine::Tracked;
 use crate::error::{ChildError, Refused, Unlimited};
 use crate::park::deferred::{Deferred, and_then_run};
-use crate::sync::{Arc, Ordering, fence};
+use crate::sync::{Arc, Ordering};
 
 /// The tasks of a service: counts them, refuses late ones, tells them to stop, and waits until the last one has
 /// left.
@@ -772,9 +772,9 @@ impl Clone for TaskGroup {
 
 impl Drop for TaskGroup {
     fn drop(&mut self) {
-        // Release, and then acquire: what was done with any handle comes before the close.
-        if self.shared.handles.fetch_sub(1, Ordering::Release) == 1 {
-            fence(Ordering::Acquire);
+        // Publishes what was done with this handle; the last one acquires what was done with all others, so that it
+        // comes before the close.
+        if self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             let mut deferred = Deferred::new();
             Shared::close(&self.shared, &mut deferred);
             deferred.run_in_drop();

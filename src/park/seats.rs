@@ -62,7 +62,7 @@ use core::ptr;
 use core::task::Waker;
 
 use crate::park::deferred::{Deferred, drop_in_drop};
-use crate::sync::{Arc, LazyArc, Ordering, const_unless_loom, fence};
+use crate::sync::{Arc, LazyArc, const_unless_loom};
 use block::{Block, ClaimedSeat};
 
 pub(crate) use block::{Seat, Seats};
@@ -143,21 +143,17 @@ impl<T: Target<Home = List<T>>> Waiters<T> {
         self.list.get_or_make_ptr(|| List::new(fires))
     }
 
-    /// Fires all that announced itself in the word.
+    /// Fires all that announced itself in the word. Requires that the caller has acquired the announcements (C).
     #[cold]
     pub(crate) fn fire(&self) -> FiredBlocks<T> {
-        // C: the caller's step has read the announcements; this acquires what they registered.
-        fence(Ordering::Acquire);
         let list = self.list.as_ptr();
         // SAFETY: the list lives as long as `self`.
         if list.is_null() { FiredBlocks::new() } else { unsafe { List::fire(list, &mut false) } }
     }
 
     /// Fires what was registered first among all that announced itself, if there is something. Gives what other
-    /// threads fire meanwhile, too; or they take this one. For an ordered list.
+    /// threads fire meanwhile, too; or they take this one. For an ordered list. Requires what `fire` requires.
     pub(crate) fn fire_one(&self) -> FiredBlocks<T> {
-        // C: as in `fire`.
-        fence(Ordering::Acquire);
         let list = self.list.as_ptr();
         // SAFETY: as in `fire`.
         if list.is_null() { FiredBlocks::new() } else { unsafe { List::fire_one(list) } }

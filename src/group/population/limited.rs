@@ -33,7 +33,7 @@ use super::Exit;
 use crate::error::Refused;
 use crate::park::deferred::Deferred;
 use crate::park::seats::{FiredBlocks, Fires, Parked, Waiters};
-use crate::sync::{Arc, AtomicUsize, AtomicWord, Ordering, fence, step};
+use crate::sync::{Arc, AtomicUsize, AtomicWord, Ordering, step};
 use waiter::{InQueue, Waiter};
 use word::{CLOSED, FRESH, ONE, Step, Word};
 
@@ -132,10 +132,10 @@ impl Limited {
         let word = unsafe { &raw const (*this).word };
         // SAFETY: as above.
         let now = unsafe { &*word }.load(Ordering::Relaxed);
-        // A: publishes what was done inside. B: a wait announced itself before this step, or after
-        // it, and finds the room.
+        // A: publishes what was done inside; the last step acquires what all others did. B: a wait announced itself
+        // before this step, or after it, and finds the room.
         // SAFETY: as above; nothing is touched after it.
-        let left = step(unsafe { &*word }, now, Ordering::Release, Ordering::Relaxed, |now| {
+        let left = step(unsafe { &*word }, now, Ordering::AcqRel, Ordering::Relaxed, |now| {
             let next = Word(now).leave().ok_or(())?;
             Ok::<_, ()>((next.0, next))
         });
@@ -264,13 +264,9 @@ impl Limited {
     }
 }
 
+/// What follows from a step that left `now` in the word, and acquired.
 fn last_if(now: Word) -> Exit {
-    if !now.is_over() {
-        return Exit::NotLast;
-    }
-    // A: acquires what all tasks did that left before.
-    fence(Ordering::Acquire);
-    Exit::Last
+    if now.is_over() { Exit::Last } else { Exit::NotLast }
 }
 
 #[cfg(all(test, not(loom)))]
