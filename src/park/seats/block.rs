@@ -304,8 +304,9 @@ impl<T: Target> Block<T> {
     /// Takes a block of one, whose wait goes, out of the list: false if it was fired. By the owner of the seat,
     /// which has the listener from then on.
     fn leave(self) -> bool {
-        // V: as for a free; acquires the listener. S: nobody fires the seat after this.
-        self.step(Ordering::AcqRel, |now| Some((now.leave()?, ()))).is_some()
+        // Relaxed: a notifier that comes after this fires nothing here, and only `left` gives the block to the next
+        // opener. The listener is this wait's own: it has opened the block.
+        self.step(Ordering::Relaxed, |now| Some((now.leave()?, ()))).is_some()
     }
 
     /// Says that a notifier that used the listener up is still to come, or that it has been there.
@@ -315,8 +316,8 @@ impl<T: Target> Block<T> {
             let state = if is_expected { ABANDONED } else { SPENT };
             Some((now.with_state(state), ()))
         };
-        // V: publishes that we are done with the listener.
-        let _ = self.step(Ordering::AcqRel, next);
+        // V: publishes that we are done with the seat and the listener.
+        let _ = self.step(Ordering::Release, next);
     }
 
     /// Drops what is left in the seats by waits that were forgotten.
