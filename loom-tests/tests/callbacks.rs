@@ -156,12 +156,9 @@ fn one_comes_and_one_goes_while_the_scope_is_cancelled() {
         let (going, coming) = (Run::new(), Run::new());
         let registration = unexplored(|| going.register(&pair.leaf));
         let canceller = thread::spawn(move || pair.cancel());
-        let other = thread::spawn({
+        let other = pair.turns.spawn({
             let coming = Arc::clone(&coming);
-            move || {
-                pair.turns.take();
-                coming.register(&pair.leaf).detach();
-            }
+            move || coming.register(&pair.leaf).detach()
         });
         pair.turns.take();
         let in_time = registration.deregister();

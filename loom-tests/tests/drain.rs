@@ -28,10 +28,7 @@ fn the_finaliser_comes_before_every_wait() {
         let turns = unsafe { lend(&turns) };
         let guard = group.guard().unwrap();
         group.close();
-        let worker = thread::spawn(move || {
-            turns.take();
-            drop(guard);
-        });
+        let worker = turns.spawn(move || drop(guard));
         turns.take();
         if group.is_drained() {
             finale.assert_over();
@@ -153,12 +150,9 @@ fn a_link_that_meets_a_drain_is_kept_or_over() {
 fn tasks_and_a_link_end_at_once() {
     check(|| {
         let works = Arc::new([(); 2].map(|()| Work::default()));
-        let (other, finale) = (TaskGroup::new(), Arc::new(Finale::default()));
-        let group = {
-            let works = Arc::clone(&works);
-            let builder = finale.builder(move || works.iter().for_each(Work::assert_finished));
-            builder.link(&other).build()
-        };
+        let other = TaskGroup::new();
+        let (finale, builder) = Finale::after(&works);
+        let group = builder.link(&other).build();
         let guards = [other.guard().unwrap(), group.guard().unwrap()];
         other.close();
         group.close();

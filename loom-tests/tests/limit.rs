@@ -95,10 +95,7 @@ fn a_place_goes_to_the_first_who_waits() {
         // SAFETY: as above.
         let turns = unsafe { lend(&turns) };
         let [first, mut second] = unexplored(|| [(); 2].map(|()| queued(group)));
-        let leaver = thread::spawn(move || {
-            turns.take();
-            drop(guard);
-        });
+        let leaver = turns.spawn(move || drop(guard));
         turns.take();
         assert_eq!(group.guard().err(), Some(Refused::Full));
         assert!(poll(&mut second, Waker::noop()).is_pending());

@@ -254,8 +254,7 @@ fn who_is_let_in_sees_what_came_before(by_a_raise: bool) {
         let (group, work, turns) = unsafe { lend(&lent) };
         let guard = group.guard().unwrap();
         let mut wait = unexplored(|| queued(group));
-        let other = thread::spawn(move || {
-            turns.take();
+        let other = turns.spawn(move || {
             work.finish();
             if by_a_raise {
                 group.set_limit(nonzero(2)).unwrap();

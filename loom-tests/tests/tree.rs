@@ -293,12 +293,8 @@ fn an_error_lives_as_long_as_who_can_read_it() {
         let turns = Turns::default();
         // SAFETY: the threads are joined below.
         let turns = unsafe { lend(&turns) };
-        let canceller = thread::spawn(move || {
-            turns.take();
-            root.cancel_with(Failure::new()).unwrap();
-        });
-        let reader = thread::spawn(move || {
-            turns.take();
+        let canceller = turns.spawn(move || root.cancel_with(Failure::new()).unwrap());
+        let reader = turns.spawn(move || {
             if let Some(reason) = leaf.reason() {
                 read(reason);
             }
