@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use winddown::{ChildError, Reason, Signal, TaskGroup, TaskGuard};
 
-use crate::say;
+use crate::program::say;
 
 /// Owns the actors.
 pub(crate) struct Hub {

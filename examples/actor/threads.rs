@@ -10,13 +10,14 @@ use winddown::CancelToken;
 
 use crate::hub::{Actor, End, Hub, Seat};
 use crate::orders::{Order, parse};
+use crate::runtime::cannot_listen;
 use crate::{LIMIT, serving};
 
 type Shared = Arc<Actor<TcpStream>>;
 
 /// Serves until the hub is told to stop; then tells how many are left when there is no more time.
 pub(crate) fn serve(hub: &Arc<Hub>, addr: SocketAddr) -> io::Result<usize> {
-    let listener = TcpListener::bind(addr)?;
+    let listener = TcpListener::bind(addr).map_err(cannot_listen(addr))?;
     let addr = listener.local_addr()?;
     let guard = hub.all.guard().map_err(io::Error::other)?.label("accept loop");
     let accepting = Arc::clone(hub);

@@ -4,11 +4,14 @@
 //! has the story; `batch.rs` has the controller and its jobs.
 
 mod batch;
+#[path = "../common/program.rs"]
+mod program;
+#[path = "../common/runtime.rs"]
 mod runtime;
 
 use std::error::Error;
 use std::fmt::{self, Display};
-use std::io::{self, Write as _};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,14 +20,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::signal_name;
-use winddown::{CancelScope, Canceller, FutureUntil as _, Reason, WaitGroup};
+use clap::Parser;
+use winddown::{CancelScope, FutureUntil as _, Reason, WaitGroup};
 
 use batch::{Batch, Failure, Job};
-use runtime::{Runtime, Smol, Tokio};
+use program::{complain, on_signals, say, seconds};
+use runtime::{Runtime, Smol, Tokio, Which};
 
 /// Counts the lines of files. The last line is for scripts. The exit code is 0
 /// if the batch came to its end, 1 if a file could not be read, 3 if there was no time left, and 130
@@ -55,17 +56,6 @@ struct Args {
     runtime: Which,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Which {
-    Tokio,
-    Smol,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 /// What the jobs share.
 struct Tally {
     rounds: u64,
@@ -80,7 +70,10 @@ struct Tally {
 
 /// Why the root is cancelled.
 #[derive(Debug)]
-struct Signalled(i32);
+struct Signalled {
+    number: i32,
+    name: &'static str,
+}
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -96,7 +89,9 @@ fn main() -> ExitCode {
 
 fn run<R: Runtime>(args: &Args) -> io::Result<ExitCode> {
     let root = CancelScope::new();
-    cancel_on_signals(root.canceller())?;
+    let canceller = root.canceller();
+    // A second signal changes nothing: the first reason stands.
+    on_signals(move |number, name| drop(canceller.cancel_with(Signalled { number, name })))?;
     let batch = Batch::new(root.token(), args.jobs, || say("the last job is out"));
     let tally = Arc::new(Tally::new(args));
 
@@ -120,7 +115,7 @@ fn run<R: Runtime>(args: &Args) -> io::Result<ExitCode> {
     };
     tally.print(outcome);
     Ok(match batch.why_stopped().and_then(Reason::downcast_ref) {
-        Some(Signalled(signal)) => ExitCode::from(128 + u8::try_from(*signal).unwrap_or(0)),
+        Some(Signalled { number, .. }) => ExitCode::from(128 + u8::try_from(*number).unwrap_or(0)),
         None if timed_out => ExitCode::from(3),
         None if tally.failed.load(Relaxed) > 0 => ExitCode::FAILURE,
         None => ExitCode::SUCCESS,
@@ -225,31 +220,10 @@ impl Tally {
     }
 }
 
-/// From a plain thread.
-fn cancel_on_signals(root: Canceller) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            // The second one changes nothing: the first reason stands.
-            let _ = root.cancel_with(Signalled(signal));
-        }
-    });
-    Ok(())
-}
-
 impl Display for Signalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(signal_name(self.0).unwrap_or("a signal"))
+        f.write_str(self.name)
     }
 }
 
 impl Error for Signalled {}
-
-/// Writes a line. Whoever closed our output reads no more: that is no error.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr(), "batch_controller: {line}");
-}

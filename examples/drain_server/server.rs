@@ -33,8 +33,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
 use winddown::{FutureUntil as _, Signal, TaskGroup, TaskGuard, WaitGroup};
 
-use crate::runtime::Runtime;
-use crate::screen::complain;
+use crate::hyper_runtime::HyperRuntime;
+use crate::program::complain;
 
 /// How long a client may take to send the head of a request.
 const HEADER_LIMIT: Duration = Duration::from_secs(2);
@@ -98,13 +98,13 @@ impl Server {
     }
 
     /// Starts the accept loop.
-    pub(crate) fn start<R: Runtime>(&'static self, listener: R::Listener) {
+    pub(crate) fn start<R: HyperRuntime>(&'static self, listener: R::Listener) {
         // The guard is taken here, before the task exists: who waits from now on waits for it.
         let guard = self.tasks.guard().expect("closed by the drain alone").label("accept loop");
         R::spawn(guard.track(self.accept::<R>(listener)));
     }
 
-    async fn accept<R: Runtime>(&'static self, listener: R::Listener) {
+    async fn accept<R: HyperRuntime>(&'static self, listener: R::Listener) {
         // One wait serves the whole loop: it is fused, and ready again after it was ready.
         let mut closed = self.tasks.closed();
         loop {
@@ -128,7 +128,7 @@ impl Server {
         }
     }
 
-    async fn connection<R: Runtime>(&'static self, guard: TaskGuard, stream: R::Stream) {
+    async fn connection<R: HyperRuntime>(&'static self, guard: TaskGuard, stream: R::Stream) {
         let service = service_fn(|request| {
             // Counted in before it starts, and out when it is answered, abandoned or panics.
             self.requests.guard().track(self.request::<R>(&guard, request))
@@ -136,7 +136,7 @@ impl Server {
         let mut http = http1::Builder::new();
         // Else a client that sends half a request, and then nothing, holds up the drain.
         http.timer(R::timer()).header_read_timeout(HEADER_LIMIT);
-        let mut connection = pin!(http.serve_connection(stream, service));
+        let mut connection = pin!(http.serve_connection(R::stream(stream), service));
         select_biased! {
             // First, so that a request that is here already gets an answer, if only a refusal.
             // An error is a client that hung up, and no concern of ours.
@@ -148,7 +148,7 @@ impl Server {
         let _ = connection.await;
     }
 
-    async fn request<R: Runtime>(
+    async fn request<R: HyperRuntime>(
         &self,
         guard: &TaskGuard,
         request: Request<Incoming>,
@@ -180,7 +180,7 @@ impl Server {
     }
 }
 
-async fn respond<R: Runtime>(guard: &TaskGuard, uri: &Uri) -> (StatusCode, String) {
+async fn respond<R: HyperRuntime>(guard: &TaskGuard, uri: &Uri) -> (StatusCode, String) {
     let number = |key| uri.query()?.strip_prefix(key)?.strip_prefix('=')?.parse::<u64>().ok();
     match (uri.path(), number("id"), number("ms")) {
         ("/work", Some(id), _) => {
@@ -208,7 +208,7 @@ async fn respond<R: Runtime>(guard: &TaskGuard, uri: &Uri) -> (StatusCode, Strin
 
 /// Does what must be done once it has begun, whether or not anybody waits for the answer: in a task
 /// of its own. Whoever is inside may bring it in, even when the door is closed.
-async fn commit<R: Runtime>(guard: &TaskGuard, time: Duration) {
+async fn commit<R: HyperRuntime>(guard: &TaskGuard, time: Duration) {
     let committed = Arc::new(Signal::new());
     let commit = Arc::clone(&committed);
     let guard = guard.clone().label("commit");

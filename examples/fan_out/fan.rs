@@ -20,7 +20,7 @@ use hyper::{StatusCode, Uri};
 use winddown::{CancelToken, Cancelled, Canceller, FutureUntil as _, Reason, Signal};
 
 use crate::http::{Answer, AnyError, Tally, get, number};
-use crate::runtime::Runtime;
+use crate::hyper_runtime::HyperRuntime;
 
 /// The connections of the clients.
 pub(crate) static FRONT: Tally = Tally::new();
@@ -69,7 +69,11 @@ impl Error for UpstreamFailed {
     }
 }
 
-pub(crate) async fn handle<R: Runtime>(server: CancelToken, setup: Arc<Setup>, uri: Uri) -> Answer {
+pub(crate) async fn handle<R: HyperRuntime>(
+    server: CancelToken,
+    setup: Arc<Setup>,
+    uri: Uri,
+) -> Answer {
     match uri.path() {
         "/fan" => {
             COUNTS.requests.fetch_add(1, Relaxed);
@@ -83,7 +87,7 @@ pub(crate) async fn handle<R: Runtime>(server: CancelToken, setup: Arc<Setup>, u
     }
 }
 
-async fn fan<R: Runtime>(server: &CancelToken, setup: &Setup, uri: &Uri) -> Answer {
+async fn fan<R: HyperRuntime>(server: &CancelToken, setup: &Setup, uri: &Uri) -> Answer {
     // The request's scope. This future owns it: dropped halfway, it cancels the calls.
     let at = Instant::now() + setup.deadline;
     let (request, expiry) = server.child_until(at, R::sleep(setup.deadline));
@@ -108,7 +112,7 @@ fn apology(reason: &Reason) -> Answer {
 
 /// Starts all calls, then collects their answers. The first `fail` upstreams are told to fail, and
 /// the last `slow` ones never to answer.
-async fn ask_all<R: Runtime>(
+async fn ask_all<R: HyperRuntime>(
     token: &CancelToken,
     canceller: Canceller,
     setup: &Setup,
@@ -157,7 +161,7 @@ async fn ask_all<R: Runtime>(
     page
 }
 
-async fn call<R: Runtime>(
+async fn call<R: HyperRuntime>(
     token: &CancelToken,
     upstream: usize,
     addr: SocketAddr,

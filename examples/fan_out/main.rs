@@ -9,28 +9,29 @@
 
 mod fan;
 mod http;
+#[path = "../common/hyper_runtime.rs"]
+mod hyper_runtime;
 mod peers;
-#[path = "../drain_server/runtime.rs"]
+#[path = "../common/program.rs"]
+mod program;
+#[path = "../common/runtime.rs"]
 mod runtime;
 
-use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum, value_parser};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::signal_name;
+use clap::{Parser, value_parser};
 use winddown::{CancelScope, CancelToken, Canceller, FutureUntil as _, Reason, WaitGroup};
 
 use fan::{CALLS, COUNTS, FRONT, Setup};
+use hyper_runtime::HyperRuntime;
 use peers::{ANSWERED, ASKED, Kind, LOAD, Orders, UPSTREAMS};
-use runtime::{Runtime, Smol, Tokio};
+use program::{complain, exit_code, on_signals, say};
+use runtime::{Runtime as _, Smol, Tokio, Which};
 
 /// How long a client may take to send the head of a request: else half a request would hold up the
 /// end.
@@ -69,30 +70,17 @@ struct Args {
     runtime: Which,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Which {
-    Tokio,
-    Smol,
-}
-
 fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.runtime {
         Which::Tokio => Tokio::block_on(run::<Tokio>(&args)),
         Which::Smol => Smol::block_on(run::<Smol>(&args)),
     };
-    match outcome.and_then(|outcome| outcome) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            complain(error);
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(outcome.and_then(|outcome| outcome))
 }
 
 /// Serves, stops and tells what happened; true if all is well.
-async fn run<R: Runtime>(args: &Args) -> io::Result<bool> {
+async fn run<R: HyperRuntime>(args: &Args) -> io::Result<bool> {
     // Everything that serves is below this scope, and everybody gets a token of it, or of a child.
     let root = CancelScope::new();
     // The upstreams are another world, which goes on when the server stops.
@@ -130,7 +118,7 @@ async fn run<R: Runtime>(args: &Args) -> io::Result<bool> {
 
 /// Serves until told to stop, or until all requests are done: then it tells how many calls went on
 /// for nobody.
-async fn serve<R: Runtime>(args: &Args, addr: SocketAddr, root: &CancelScope) -> Option<u64> {
+async fn serve<R: HyperRuntime>(args: &Args, addr: SocketAddr, root: &CancelScope) -> Option<u64> {
     let limit = Duration::from_millis(args.deadline_ms);
     let upstreams = args.upstreams;
     say(format_args!(
@@ -152,22 +140,17 @@ async fn serve<R: Runtime>(args: &Args, addr: SocketAddr, root: &CancelScope) ->
     Some(for_nobody)
 }
 
-/// Ctrl-C and SIGTERM cancel the root, from a plain thread. The second one does not wait.
+/// The first signal cancels the root. The second one ends the process.
 fn stop_on_signals(root: Canceller) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let reason = Reason::Message(signal_name(signal).unwrap_or("a signal"));
-            if root.cancel_with(reason).is_err() {
-                complain("told to stop again");
-                process::exit(128 + signal);
-            }
+    on_signals(move |signal, name| {
+        if root.cancel_with(Reason::Message(name)).is_err() {
+            complain("told to stop again");
+            process::exit(128 + signal);
         }
-    });
-    Ok(())
+    })
 }
 
-async fn start_upstream<R: Runtime>(token: &CancelToken, n: usize) -> io::Result<SocketAddr> {
+async fn start_upstream<R: HyperRuntime>(token: &CancelToken, n: usize) -> io::Result<SocketAddr> {
     let (listener, addr) = R::listen((Ipv4Addr::LOCALHOST, 0).into()).await?;
     let handler = move |_, uri| peers::upstream::<R>(n, uri);
     // No limit: whoever stays connected stays, and is seen in the end.
@@ -175,15 +158,13 @@ async fn start_upstream<R: Runtime>(token: &CancelToken, n: usize) -> io::Result
     Ok(addr)
 }
 
-async fn start_front<R: Runtime>(
+async fn start_front<R: HyperRuntime>(
     token: &CancelToken,
     listen: Option<SocketAddr>,
     setup: Setup,
 ) -> io::Result<SocketAddr> {
     let addr = listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
-    let (listener, addr) = R::listen(addr).await.map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
-    })?;
+    let (listener, addr) = R::listen(addr).await?;
     let setup = Arc::new(setup);
     let handler = move |token, uri| fan::handle::<R>(token, Arc::clone(&setup), uri);
     // The accept loop is counted with its connections: the count cannot be zero while it may go up.
@@ -194,7 +175,7 @@ async fn start_front<R: Runtime>(
 }
 
 /// Waits for a group, and tells how many did not leave in time.
-async fn left_in<R: Runtime>(group: &WaitGroup) -> u64 {
+async fn left_in<R: HyperRuntime>(group: &WaitGroup) -> u64 {
     match group.wait().until(R::sleep(LIMIT)).await {
         Ok(()) => 0,
         Err(unfinished) => unfinished.left as u64,
@@ -203,7 +184,7 @@ async fn left_in<R: Runtime>(group: &WaitGroup) -> u64 {
 
 /// How many connections of our calls the upstreams did not see, or did not see end. The callers end
 /// them, and nobody else: the upstreams are serving on.
-async fn not_seen_to_end<R: Runtime>() -> u64 {
+async fn not_seen_to_end<R: HyperRuntime>() -> u64 {
     let opened = CALLS.connections.load(Relaxed);
     let unseen = || opened.saturating_sub(UPSTREAMS.connections.load(Relaxed));
     let all_accepted = async {
@@ -292,13 +273,4 @@ fn print_calls() {
         asked - answered,
         UPSTREAMS.connections.load(Relaxed),
     ));
-}
-
-/// Writes a line. Whoever closed our output reads no more: that is no error.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr(), "fan_out: {line}");
 }

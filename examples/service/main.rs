@@ -6,12 +6,13 @@
 
 #[path = "../actor/lines.rs"]
 mod lines;
-#[path = "../actor/runtime.rs"]
+#[path = "../common/program.rs"]
+mod program;
+#[path = "../common/runtime.rs"]
 mod runtime;
 mod service;
 
 use std::error::Error;
-use std::fmt::Display;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::process::ExitCode;
@@ -19,13 +20,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::signal_name;
+use clap::Parser;
 use winddown::{CancelScope, CancelToken, Canceller, FutureUntil as _, Reason};
 
-use runtime::{Runtime, Smol, Tokio};
+use program::{exit_code, on_signals, say, seconds};
+use runtime::{Runtime, Smol, Tokio, Which};
 use service::Service;
 
 /// What the service's own clients ask for: numbers, except for one.
@@ -47,37 +46,21 @@ struct Args {
     runtime: Which,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Which {
-    Tokio,
-    Smol,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.runtime {
         Which::Tokio => Tokio::block_on(run::<Tokio>(&args)),
         Which::Smol => Smol::block_on(run::<Smol>(&args)),
     };
-    match outcome.map_err(Into::into).and_then(|outcome| outcome) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "service: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(outcome.map_err(Into::into).and_then(|outcome| outcome))
 }
 
 /// Serves, and closes the service; true if that was done in time.
 async fn run<R: Runtime>(args: &Args) -> Result<bool, Box<dyn Error>> {
     let stop = CancelScope::new();
-    cancel_on_signals(stop.canceller())?;
+    let stopper = stop.canceller();
+    // A second signal changes nothing: the first reason stands.
+    on_signals(move |_, name| drop(stopper.cancel_with(Reason::Message(name))))?;
     let service = Service::new();
     let addr = args.listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
     let addr = service.start::<R>(addr).await?;
@@ -107,18 +90,6 @@ async fn run<R: Runtime>(args: &Args) -> Result<bool, Box<dyn Error>> {
     Ok(errors.is_ok())
 }
 
-/// From a plain thread. The second signal changes nothing: the first reason stands.
-fn cancel_on_signals(stop: Canceller) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let name = signal_name(signal).unwrap_or("a signal");
-            let _ = stop.cancel_with(Reason::Message(name));
-        }
-    });
-    Ok(())
-}
-
 /// The service's own clients; when they have their answers, it is told to stop.
 fn play(addr: SocketAddr, stop: &Canceller) {
     let clients = REQUESTS.map(|requests| thread::spawn(move || client(addr, requests)));
@@ -136,9 +107,4 @@ fn client(addr: SocketAddr, requests: &str) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     stream.read_to_end(&mut Vec::new())?;
     Ok(())
-}
-
-/// Writes a line. Whoever closed our output reads no more: that is no error.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
 }

@@ -19,8 +19,8 @@ use std::time::Duration;
 use winddown::{CancelScope, CancelToken, ErrGroup, FutureUntil as _, Reason, TaskGroup};
 
 use crate::lines::Lines;
+use crate::program::say;
 use crate::runtime::Runtime;
-use crate::say;
 
 pub(crate) struct Service {
     /// All of it: drained when the listener is closed and the connections are drained.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::program::{Ended, Running};
+use crate::program::{Ended, Running, assert_refuses};
 
 /// A job that reads its file so often is not done before it is stopped.
 const FOR_EVER: &str = "1000000000000";
@@ -165,14 +165,13 @@ fn a_wait_that_is_given_up_is_told_apart_on_smol() {
 
 #[test]
 fn senseless_options_are_refused() {
-    for (args, word) in [
-        ([].as_slice(), "<PATHS>"),
-        (&["--jobs", "0", "."], "--jobs"),
-        (&["--limit", "-1", "."], "-1"),
-        (&["--runtime", "none", "."], "tokio, smol"),
-    ] {
-        let ended = start(args).end();
-        assert_eq!(ended.code, Some(2), "{args:?}");
-        assert!(ended.stderr.contains(word), "{args:?}: {}", ended.stderr);
-    }
+    assert_refuses(
+        "batch_controller",
+        &[
+            (&[], "<PATHS>"),
+            (&["--jobs", "0", "."], "--jobs"),
+            (&["--limit", "-1", "."], "-1"),
+            (&["--runtime", "none", "."], "tokio, smol"),
+        ],
+    );
 }

@@ -3,9 +3,9 @@
 use core::net::SocketAddr;
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
-use crate::program::{Ended, Running, on_each};
+use crate::program::{Ended, Running, assert_names_the_address_in_use, assert_refuses, on_each};
 
 /// Longer than any test: a request that is never answered.
 const FOR_EVER_MS: u64 = 1_000_000;
@@ -241,29 +241,20 @@ fn half_a_request_does_not_hold_up_the_drain() {
 
 #[test]
 fn an_address_in_use_is_an_error_that_names_it() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap().to_string();
-    for runtime in ["tokio", "smol"] {
-        let ended = start(&["--listen", &addr, "--runtime", runtime]).end();
-        assert_eq!(ended.code, Some(1));
-        let error = format!("drain_server: cannot listen on {addr}: ");
-        assert!(ended.stderr.starts_with(&error), "{}", ended.stderr);
-        assert_eq!(ended.stdout, "");
-    }
+    assert_names_the_address_in_use("drain_server", &["tokio", "smol"]);
 }
 
 #[test]
 fn senseless_options_are_refused() {
-    for (args, word) in [
-        (["--connections", "0"].as_slice(), "--connections"),
-        (&["--seconds", "-1"], "-1"),
-        (&["--seconds", "soon"], "not a number of seconds"),
-        (&["--listen", "here"], "--listen"),
-        (&["--listen", "127.0.0.1:0", "--seconds", "1"], "cannot be used with"),
-        (&["--runtime", "none"], "tokio, smol"),
-    ] {
-        let ended = start(args).end();
-        assert_eq!(ended.code, Some(2), "{args:?}");
-        assert!(ended.stderr.contains(word), "{args:?}: {}", ended.stderr);
-    }
+    assert_refuses(
+        "drain_server",
+        &[
+            (&["--connections", "0"], "--connections"),
+            (&["--seconds", "-1"], "-1"),
+            (&["--seconds", "soon"], "not a number of seconds"),
+            (&["--listen", "here"], "--listen"),
+            (&["--listen", "127.0.0.1:0", "--seconds", "1"], "cannot be used with"),
+            (&["--runtime", "none"], "tokio, smol"),
+        ],
+    );
 }
