@@ -9,10 +9,9 @@
 mod common;
 
 use core::future::{Future, pending};
-use core::num::NonZeroUsize;
 use std::sync::Arc;
 
-use common::{Drops, Fault, abandon, on_a_small_stack};
+use common::{Drops, Fault, abandon, limited, on_a_small_stack};
 use winddown::{CancelScope, ErrGroup, TaskGroup, TaskGuard, WaitGroup};
 
 const TASKS: usize = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
@@ -158,17 +157,14 @@ fn tasks_that_wait_for_each_others_errors_are_freed() {
 /// A place is granted to a task that nobody runs. It comes back with the task.
 #[test]
 fn tasks_that_wait_for_each_others_places_are_freed() {
-    fn limited() -> (TaskGroup, TaskGuard) {
-        entered(TaskGroup::builder().limit(NonZeroUsize::MIN).build())
-    }
     on_a_small_stack(|| {
         for closes in [false, true] {
-            let (first, guard) = limited();
+            let (first, guard) = entered(limited(1));
             let handle = first.clone();
             assert_freed(
                 first,
                 |group, fault| {
-                    let (next, guard) = limited();
+                    let (next, guard) = entered(limited(1));
                     let task = async move {
                         let _held = (guard, fault);
                         drop(group.guard_when_room().await);

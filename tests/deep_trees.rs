@@ -13,39 +13,11 @@ use core::task::Waker;
 use std::sync::Arc;
 use std::thread;
 
-use common::{Bell, SMALL_STACK, look, on_a_small_stack, poll};
+use common::{Bell, ORDERS, Order, SMALL_STACK, look, on_a_small_stack, poll};
 use winddown::future::WaitCancelled;
 use winddown::{CancelScope, CancelToken, Canceller, Registration};
 
 const NODES: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
-
-/// In which order the nodes of a tree are dropped. The root is the first, the leaf the last.
-#[derive(Clone, Copy, Debug)]
-enum Order {
-    ParentsFirst,
-    LeavesFirst,
-    MiddleFirst,
-    Random,
-}
-
-const ORDERS: [Order; 4] =
-    [Order::ParentsFirst, Order::LeavesFirst, Order::MiddleFirst, Order::Random];
-
-impl Order {
-    /// All nodes, put into this order.
-    fn sort<T>(self, nodes: Vec<T>) -> impl Iterator<Item = T> {
-        let count = nodes.len();
-        let mut nodes: Vec<_> = nodes.into_iter().map(Some).collect();
-        let place = move |at: usize| match self {
-            Self::ParentsFirst => at,
-            Self::LeavesFirst => count - 1 - at,
-            Self::MiddleFirst => (count / 2 + at) % count,
-            // A step that is coprime to the count reaches each once.
-            Self::Random => (at as u64 * 514_229 % count as u64) as usize,
-        };
-        (0..count).map(move |at| nodes[place(at)].take().expect("each place once"))
-    }
-}
 
 /// The shape of a tree below its root.
 #[derive(Clone, Copy, Debug)]

@@ -5,14 +5,13 @@
 mod common;
 
 use core::future::{pending, ready};
-use core::num::NonZeroUsize;
 use core::task::Poll;
 use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use common::{Bell, look, panic_quietly, poll};
+use common::{Bell, limited, look, panic_quietly, poll};
 use winddown::{CancelScope, ChildError, FutureUntil as _, Reason, Refused, TaskGroup, Unfinished};
 
 const SHORT: Duration = Duration::from_millis(1);
@@ -128,7 +127,7 @@ mod door {
     /// Rule 4: waits that own the last handle keep the door open, and close it when they go.
     #[test]
     fn a_wait_that_owns_the_last_handle_holds_the_door() {
-        let limited = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+        let limited = limited(1);
         for group in [TaskGroup::new(), limited] {
             let guard = group.guard().unwrap();
             let (mut room, mut drained) = (None, None);

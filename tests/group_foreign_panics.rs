@@ -10,7 +10,7 @@ use core::future::{IntoFuture, Ready, ready};
 use core::num::NonZeroUsize;
 use core::task::Waker;
 
-use common::{Foreign, look, panic_of, panic_quietly, poll};
+use common::{Foreign, limited, look, panic_of, panic_quietly, poll};
 use winddown::{ErrGroup, Reason, Refused, TaskGroup};
 
 fn bad_waker() -> Waker {
@@ -130,7 +130,7 @@ fn assert_foreign(ways: &[Way], traps: &[Trap]) {
     for ((way, enter), (name, trap)) in
         ways.iter().flat_map(|way| traps.iter().map(move |it| (way, it)))
     {
-        let above = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+        let above = limited(1);
         let group = above.child_err().unwrap();
         let leave = enter(&group);
         assert_eq!(trap(&above, &group, leave), "somebody else", "{way}, {name}");

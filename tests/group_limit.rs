@@ -12,25 +12,13 @@ use core::time::Duration;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use common::{Bell, Foreign, look, panic_of, poll};
+use common::{Bell, Foreign, limited, look, panic_of, poll, seated};
 use futures_util::future::FusedFuture as _;
-use winddown::future::WaitRoom;
-use winddown::{CancelScope, Refused, TaskGroup, TaskGuard, Unfinished};
+use winddown::{CancelScope, Refused, TaskGroup, Unfinished};
 
 const ROUNDS: usize = if cfg!(debug_assertions) { 300 } else { 3000 };
 /// Comes only if a place is lost.
 const LONG: Duration = Duration::from_secs(60);
-
-fn limited(limit: usize) -> TaskGroup {
-    TaskGroup::builder().limit(NonZeroUsize::new(limit).unwrap()).build()
-}
-
-fn seated(wait: &mut WaitRoom<&TaskGroup>) -> TaskGuard {
-    match look(wait) {
-        Poll::Ready(Ok(guard)) => guard,
-        other => panic!("no place: {other:?}"),
-    }
-}
 
 /// As many as the limit, and no more; nothing is counted for who is refused.
 #[test]

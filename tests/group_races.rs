@@ -9,31 +9,15 @@ use core::future::{pending, ready};
 use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use common::{Bell, look, poll};
+use common::{Act, Bell, at_once, look, poll};
 use winddown::{CancelScope, ErrGroup, Refused, Stopped, TaskGroup, TaskGroupBuilder};
 
 const ROUNDS: usize = if cfg!(debug_assertions) { 300 } else { 5000 };
 /// Comes only if somebody is lost.
 const LONG: Duration = Duration::from_secs(60);
-
-type Act<'a> = Box<dyn FnOnce() + Send + 'a>;
-
-/// Runs all of it at once, each on a thread of its own.
-fn at_once<'a>(acts: impl IntoIterator<Item = Act<'a>>) {
-    let acts: Vec<_> = acts.into_iter().collect();
-    let start = Barrier::new(acts.len());
-    thread::scope(|threads| {
-        for act in acts {
-            threads.spawn(|| {
-                start.wait();
-                act();
-            });
-        }
-    });
-}
 
 /// What ended, and who was inside.
 #[derive(Clone, Debug, Default)]
