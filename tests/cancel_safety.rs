@@ -1,4 +1,4 @@
-//! Every future is dropped at every point, or forgotten; the others never notice.
+//! Every future is dropped at every point, or forgotten; the other futures are not affected.
 
 #![cfg(not(loom))]
 

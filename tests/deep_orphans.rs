@@ -1,4 +1,4 @@
-//! Rule 9: no recursion over tasks that nobody owns but the wakers which their own waits registered. Each holds
+//! Rule 9: no recursion over tasks that only the wakers own which their own waits registered. Each holds
 //! what the next one waits for; so one end frees the first, which ends the wait of the second, and so on.
 //!
 //! Each test runs on a thread with a stack of 64 KiB, where a call for each task would overflow after some
@@ -154,7 +154,7 @@ fn tasks_that_wait_for_each_others_errors_are_freed() {
     });
 }
 
-/// A place is granted to a task that nobody runs. It comes back with the task.
+/// A place is granted to a task that no executor runs. It comes back with the task.
 #[test]
 fn tasks_that_wait_for_each_others_places_are_freed() {
     on_a_small_stack(|| {

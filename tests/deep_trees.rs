@@ -102,7 +102,7 @@ fn a_tree_is_dropped_around_those_who_wait() {
     });
 }
 
-/// Rules 8, 9: cancelled at the root, with and without those who wait, and dropped afterwards.
+/// Rules 8, 9: cancelled at the root, with and without waits, and dropped afterwards.
 #[test]
 fn a_tree_is_cancelled_at_its_root() {
     on_a_small_stack(|| {
@@ -157,8 +157,7 @@ fn scopes_are_dropped_in_any_order() {
         for order in [Order::ParentsFirst, Order::MiddleFirst, Order::Random] {
             let bell = Bell::new();
             let mut scopes = vec![CancelScope::new()];
-            // Whoever is cancelled looks at those above first: so the chain is shorter here, and the
-            // fan is not.
+            // A cancel looks at all scopes above first: so the chain is shorter here, and the fan is not.
             for at in 1..NODES {
                 let above = if at < 1000 { at - 1 } else { 999 };
                 let scope = scopes[above].token().child();
@@ -263,7 +262,7 @@ fn a_chain_is_dropped_by_several_threads() {
 }
 
 /// Rule 9: scopes that cancel when they are dropped, from any end, in a time that grows with their
-/// number alone; whether or not somebody waited once.
+/// number alone; with and without a wait that was there before.
 #[test]
 fn a_chain_of_scopes_is_dropped_in_each_order() {
     on_a_small_stack(|| {

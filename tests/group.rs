@@ -63,7 +63,7 @@ mod door {
         }
     }
 
-    /// Rule 4: who is inside brings others in until the last one has gone.
+    /// Rule 4: a task that is inside brings others in until the last one has gone.
     #[test]
     fn entry_from_inside_stays_possible() {
         let group = TaskGroup::new();
@@ -107,7 +107,7 @@ mod door {
         assert_eq!(token.reason().unwrap().to_string(), "its owner was dropped");
     }
 
-    /// Rule 4, API 5.9: a handle that is made by one who is inside, when all others are gone.
+    /// Rule 4, API 5.9: a task that is inside makes a handle when all other handles are gone.
     #[test]
     fn a_handle_from_inside_may_be_one_of_a_closed_group() {
         let group = TaskGroup::new();

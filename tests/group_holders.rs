@@ -1,4 +1,4 @@
-//! Who holds a group up: feature `holders`. Without it the same calls cost nothing.
+//! Which tasks hold a group up: feature `holders`. Without it the same calls cost nothing.
 
 #![cfg(all(feature = "std", not(loom)))]
 

@@ -1,5 +1,5 @@
 //! Rules 11, 12, 18: the queue of a group with a limit, and wakers that panic in each of their functions. No
-//! place is lost, nobody keeps two, and the wait itself may go on or go.
+//! place is lost, no wait keeps two, and the wait itself may go on or be dropped.
 
 #![cfg(not(loom))]
 
@@ -171,7 +171,7 @@ fn a_wait_whose_waker_cannot_be_cloned_is_not_in_the_queue() {
         assert_eq!(panic_of(|| poll(&mut first, &bad.waker())), "a clone");
         assert_eq!(bad.alive(), 0, "no copy is kept");
         if leaves {
-            assert!(group.is_empty(), "the place is free for everybody");
+            assert!(group.is_empty(), "the place is free");
             drop(group.guard().unwrap());
             drop(seated(&mut first));
             continue;

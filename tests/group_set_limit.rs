@@ -37,7 +37,7 @@ fn assert_let_in(bells: &[Arc<Bell>], count: usize) {
     assert_eq!(rings, expected);
 }
 
-/// How many a group lets in beside those who are inside.
+/// How many more tasks a group lets in.
 fn room_of(group: &TaskGroup) -> usize {
     let guards: Vec<_> = core::iter::from_fn(|| group.guard().ok()).take(100).collect();
     guards.len()

@@ -18,7 +18,7 @@ use common::look;
 use winddown::{ErrGroup, Refused, Stopped, TaskGroup, TaskGuard};
 
 const ROUNDS: usize = if cfg!(debug_assertions) { 100 } else { 2000 };
-/// Comes only if somebody is lost.
+/// Runs out only if a wake-up or a count is lost.
 const LONG: Duration = Duration::from_secs(60);
 
 /// A group whose threads have contended.
@@ -213,7 +213,7 @@ fn the_fold_meets_everybody() {
     }
 }
 
-/// Rule 5: what was written inside, on any thread, is there for who waits.
+/// Rule 5: a waiter sees what was written inside, on any thread.
 #[test]
 fn what_was_written_inside_is_seen_by_who_waits() {
     let group = sharded();

@@ -69,7 +69,7 @@ fn a_cancellation_frees_the_tasks_that_only_it_would_wake() {
     assert_freed_by(&orphans, || assert!(scope.cancel()));
 }
 
-/// Rule 12. The guards of tracked tasks go with them: the group drains though nobody runs a task.
+/// Rule 12. The guards of tracked tasks go with them: the group drains though no executor runs a task.
 #[test]
 fn a_cancelled_group_frees_its_tasks_and_who_waits_for_it() {
     let group = TaskGroup::new();
@@ -109,7 +109,7 @@ fn a_close_frees_the_tasks_that_wait_for_a_place() {
     assert!(group.is_drained());
 }
 
-/// Rule 12. A place that goes to a task that nobody runs comes back with it, and goes to the next.
+/// Rule 12. A place that goes to a task that no executor runs comes back with it, and goes to the next.
 #[test]
 fn a_place_frees_the_task_that_it_is_for_and_goes_to_the_next() {
     let group = limited(1);

@@ -303,7 +303,7 @@ mod shutdowns {
         assert!(look(&mut told).is_ready());
     }
 
-    /// Only a limit does: not the drop of the wait, and not a slice of time.
+    /// Only a limit cancels the group: neither the drop of the wait nor the end of a slice does.
     #[test]
     fn a_shutdown_that_is_given_up_without_a_limit_tells_nobody() {
         let group = TaskGroup::new();
@@ -314,7 +314,7 @@ mod shutdowns {
         assert!(guard.is_closed() && !guard.token().is_cancelled());
     }
 
-    /// One that is over is not forced by what its user does with it later.
+    /// A limit that comes after the drain does not force the group.
     #[test]
     fn a_limit_after_the_end_forces_nobody() {
         let group = TaskGroup::new();

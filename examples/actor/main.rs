@@ -1,5 +1,5 @@
-//! A TCP server of actors: each connection has a reader, a worker and a heartbeat, and whatever ends
-//! one of them ends all three.
+//! A TCP server of actors: each connection has a reader, a worker and a heartbeat, and the end of one
+//! of them ends all three.
 //!
 //! Its own clients make that happen in every way; with `--listen` it serves others, until Ctrl-C.
 //! `hub.rs` has the actors: read it first. Their workers are tasks (`tasks.rs`) or threads
@@ -103,7 +103,7 @@ fn play(hub: &Hub) {
     let addr = *hub.addr.value().block();
     let clients = SCRIPTS.map(|script| thread::spawn(move || client(addr, script)));
     for client in clients {
-        if let Err(error) = client.join().expect("a client panics never") {
+        if let Err(error) = client.join().expect("a client never panics") {
             say(format_args!("a client: {error}"));
         }
     }

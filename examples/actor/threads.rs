@@ -25,7 +25,7 @@ pub(crate) fn serve(hub: &Arc<Hub>, addr: SocketAddr) -> io::Result<usize> {
         accept(&accepting, &listener);
         drop(guard);
     });
-    // A blocked `accept` has no other end than a client.
+    // Only a client ends an `accept` that blocks.
     hub.all.token().on_cancel(move || drop(TcpStream::connect(addr))).detach();
     serving(addr, "threads", hub);
     hub.all.token().cancelled().block();
@@ -72,13 +72,13 @@ fn read(actor: &Actor<TcpStream>, orders: &Sender<String>) -> Result<(), End> {
     for line in BufReader::new(&actor.socket).lines() {
         let Ok(line) = line else { break };
         actor.reader.set(actor.hub().idle);
-        // Who does not listen any more has ended the actor.
+        // An error means that the worker is gone, and that has ended the actor.
         let _ = orders.send(line);
     }
     Err(End::HungUp)
 }
 
-/// Needs no look at the token: the end of the reader ends the queue.
+/// Does not look at the token: the queue ends when the reader does.
 fn work(
     actor: &Actor<TcpStream>,
     token: &CancelToken,

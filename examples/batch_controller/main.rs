@@ -1,4 +1,4 @@
-//! A batch of jobs over real files: stopped by Ctrl-C, by itself, or given up after a time.
+//! A batch of jobs over real files, which Ctrl-C, the batch itself or a time limit may stop.
 //!
 //! Counts the lines of each file in some folders: a job for each file, so many at a time. This file
 //! has the story; `batch.rs` has the controller and its jobs.
@@ -100,7 +100,7 @@ fn run<R: Runtime>(args: &Args) -> io::Result<ExitCode> {
         move || batch.watch(every, |left| say(format_args!("jobs inside: {left}")))
     });
     let timed_out = R::block_on(count::<R>(args, &batch, &tally))?;
-    watcher.join().expect("the watcher panics never");
+    watcher.join().expect("the watcher never panics");
 
     if let Some(reason) = batch.why_stopped() {
         say(format_args!("stopped: {reason}"));
@@ -134,13 +134,13 @@ async fn count<R: Runtime>(args: &Args, batch: &Batch, tally: &Arc<Tally>) -> bo
         });
     }
     let all_out = || async {
-        // First those who may register a job. Then the door is closed behind the last one.
+        // First the threads that may register a job. Then the door is closed behind the last one.
         readers.wait().await;
         batch.jobs.join().await;
     };
     let timed_out = all_out().until(R::sleep(args.limit)).await.is_err();
     if timed_out {
-        // This wait is over and the jobs are not: it remains to stop them, and to wait again.
+        // The wait is over and the jobs are not: stop them, and wait again.
         say(format_args!("out of time, jobs inside: {}", batch.jobs.len()));
         batch.stop("out of time");
         all_out().await;
@@ -150,9 +150,9 @@ async fn count<R: Runtime>(args: &Args, batch: &Batch, tally: &Arc<Tally>) -> bo
 
 /// Registers a job for each file, and starts it.
 fn register_all<R: Runtime>(path: &Path, batch: &Batch, tally: &Arc<Tally>) {
-    // What is no folder is tried as a file.
+    // A path that is not a folder is tried as a file.
     for file in files_in(path).unwrap_or_else(|_| vec![path.into()]) {
-        // Counted in before it is started, so nobody can overlook it; or refused, and not started.
+        // Counted in before it is started, so no wait can overlook it; or refused, and not started.
         match batch.register(file) {
             Ok(job) => {
                 let tally = Arc::clone(tally);

@@ -25,7 +25,7 @@ impl Live {
         let finished = Arc::new(Signal::new());
         let finish = Arc::clone(&finished);
         let thread = thread::spawn(move || {
-            // The same signal type in a plain thread: sleeps until it is time to draw, or to go.
+            // The same signal type in a plain thread: it sleeps until it is time to draw, or to end.
             while finish.closed().block_for(every).is_err() {
                 let mut out = io::stdout().lock();
                 let _ = if terminal {

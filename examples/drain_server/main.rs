@@ -111,7 +111,7 @@ async fn serve<R: HyperRuntime>(args: &Args) -> io::Result<Summary> {
         LOAD.start::<R>(clients, addr, &SERVER);
         R::spawn(async move {
             R::sleep(time).await;
-            // If somebody was faster, their reason stands.
+            // If the server was told to stop before, that reason stands.
             SERVER.stop(Why::TimeUp);
         });
     }
@@ -119,7 +119,7 @@ async fn serve<R: HyperRuntime>(args: &Args) -> io::Result<Summary> {
     let stop = SERVER.stop.value().await;
     let in_flight = SERVER.requests.count();
     say(format_args!("stopping: {}; {in_flight} in flight", stop.why));
-    // The grace is over when its time is, or when somebody says so.
+    // The grace is over when its time is, or at the second signal.
     let grace = SERVER.force.closed().until(R::sleep(args.grace));
     let drained = SERVER.tasks.shutdown(grace).until(R::sleep(args.drain_limit)).await;
     let took = stop.at.elapsed();
@@ -146,7 +146,7 @@ async fn serve<R: HyperRuntime>(args: &Args) -> io::Result<Summary> {
     Ok(Summary::new(drained.is_ok(), took, completed, of_clients))
 }
 
-/// Who holds up the drain.
+/// Lists the tasks that hold up the drain.
 #[cfg(feature = "holders")]
 fn complain_of_holders() {
     complain(SERVER.tasks.holders());
@@ -154,7 +154,7 @@ fn complain_of_holders() {
 
 #[cfg(not(feature = "holders"))]
 fn complain_of_holders() {
-    complain("to know who, run it with `--features holders`");
+    complain("to see their names, run it with `--features holders`");
 }
 
 fn live_line(start: Instant) -> impl Fn() -> String {

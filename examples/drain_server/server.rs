@@ -5,7 +5,7 @@
 //! The group counts the accept loop and every connection. The loop is counted in before it is
 //! started, and out when it has ended. A connection is counted in by the loop, which is itself
 //! still counted then, and out when hyper has written the last answer and closed it. So the group
-//! is not drained while anybody is left who could take a request in, or owes an answer.
+//! is not drained while a task is left that could take a request in, or owes an answer.
 //!
 //! So it does not matter that a request may arrive at the very moment when the door is closed. It
 //! sees that or it does not, and is refused or accepted; its connection is counted, and the drain
@@ -39,9 +39,9 @@ use crate::program::complain;
 /// How long a client may take to send the head of a request.
 const HEADER_LIMIT: Duration = Duration::from_secs(2);
 
-/// What everybody who serves shares.
+/// What all tasks of the server share.
 pub(crate) struct Server {
-    /// Closed once, by whoever is first; tells why the server is to stop.
+    /// Closed once, by the first of several reasons to stop; tells which one that was.
     pub(crate) stop: Signal<Stop>,
     /// Ends the grace early.
     pub(crate) force: Signal,
@@ -92,14 +92,14 @@ impl Server {
         }
     }
 
-    /// Asks for the stop. False if somebody else did so before.
+    /// Asks for the stop. False if that was done before.
     pub(crate) fn stop(&self, why: Why) -> bool {
         self.stop.close_with(Stop { why, at: Instant::now() }).is_ok()
     }
 
     /// Starts the accept loop.
     pub(crate) fn start<R: HyperRuntime>(&'static self, listener: R::Listener) {
-        // The guard is taken here, before the task exists: who waits from now on waits for it.
+        // The guard is taken here, before the task exists: a wait from now on waits for it.
         let guard = self.tasks.guard().expect("closed by the drain alone").label("accept loop");
         R::spawn(guard.track(self.accept::<R>(listener)));
     }
@@ -116,7 +116,7 @@ impl Server {
                     (Ok(stream), Ok(guard)) => {
                         R::spawn(self.connection::<R>(guard.label("connection"), stream));
                     }
-                    // Nobody gets in any more: the next turn is the last.
+                    // The door is closed: the next turn is the last.
                     (Ok(_), Err(_refused)) => {}
                     (Err(error), _) => {
                         complain(format_args!("cannot accept: {error}"));
@@ -158,7 +158,7 @@ impl Server {
             (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".into())
         } else {
             self.accepted.fetch_add(1, Relaxed);
-            // A handle of its own for each who waits.
+            // A handle of its own for each wait.
             let token = guard.token().clone();
             match respond::<R>(guard, request.uri()).until(token).await {
                 Ok(answer) => {
@@ -206,8 +206,8 @@ async fn respond<R: HyperRuntime>(guard: &TaskGuard, uri: &Uri) -> (StatusCode, 
     }
 }
 
-/// Does what must be done once it has begun, whether or not anybody waits for the answer: in a task
-/// of its own. Whoever is inside may bring it in, even when the door is closed.
+/// Does what must be done once it has begun, even if nothing waits for the answer any more: in a task
+/// of its own. A task that is inside may bring it in, even when the door is closed.
 async fn commit<R: HyperRuntime>(guard: &TaskGuard, time: Duration) {
     let committed = Arc::new(Signal::new());
     let commit = Arc::clone(&committed);

@@ -92,7 +92,7 @@ async fn fan<R: HyperRuntime>(server: &CancelToken, setup: &Setup, uri: &Uri) ->
     let at = Instant::now() + setup.deadline;
     let (request, expiry) = server.child_until(at, R::sleep(setup.deadline));
     let page = ask_all::<R>(request.token(), request.canceller(), setup, uri);
-    // The expiry drives the deadline, and is ready as soon as the scope is cancelled by anybody.
+    // The expiry drives the deadline, and is ready as soon as anything cancels the scope.
     match page.until(expiry).await {
         Ok(page) => (StatusCode::OK, page),
         Err(cancelled) => apology(cancelled.reason()),
@@ -132,7 +132,7 @@ async fn ask_all<R: HyperRuntime>(
         let answer = Arc::new(Signal::typed());
         answers.push(Arc::clone(&answer));
         COUNTS.calls.fetch_add(1, Relaxed);
-        // Counted in before the task exists: nobody can overlook it.
+        // Counted in before the task exists: no wait can overlook it.
         let guard = CALLS.tasks.guard();
         let (token, canceller) = (token.clone(), canceller.clone());
         R::spawn(guard.track(async move {
@@ -204,7 +204,7 @@ impl Counts {
     fn stopped(&self, why: &Cancelled) -> &AtomicU64 {
         match why.reason() {
             Reason::Deadline => &self.by_deadline,
-            // Nobody asks any more: the owner of the request's scope is gone.
+            // The client has gone away, and with it the owner of the request's scope.
             Reason::Dropped => &self.by_client,
             reason if reason.downcast_ref::<UpstreamFailed>().is_some() => &self.by_sibling,
             _ => &self.by_stop,

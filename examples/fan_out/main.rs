@@ -40,8 +40,8 @@ const HEAD_LIMIT: Duration = Duration::from_secs(2);
 /// How long the end of everything may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// An HTTP/1.1 server whose every request asks several upstreams under one deadline; its own clients
-/// make it happen that upstreams fail, are too slow, and that nobody waits for the answer any more.
+/// An HTTP/1.1 server whose every request asks several upstreams under one deadline. Its own clients
+/// make upstreams fail or be too slow, and go away before the answer.
 /// The last line it prints is for scripts, and the exit code is 0 only if every request got the
 /// answer that it must get, and nothing was left behind.
 #[derive(Parser)]
@@ -81,9 +81,9 @@ fn main() -> ExitCode {
 
 /// Serves, stops and tells what happened; true if all is well.
 async fn run<R: HyperRuntime>(args: &Args) -> io::Result<bool> {
-    // Everything that serves is below this scope, and everybody gets a token of it, or of a child.
+    // Everything that serves is below this scope: it gets a token of the scope, or of a child.
     let root = CancelScope::new();
-    // The upstreams are another world, which goes on when the server stops.
+    // The upstreams are not part of the server: they go on when it stops.
     let elsewhere = CancelScope::new();
 
     stop_on_signals(root.canceller())?;
@@ -106,7 +106,7 @@ async fn run<R: HyperRuntime>(args: &Args) -> io::Result<bool> {
     let served = serve::<R>(args, addr, &root).await;
     say(format_args!("stopping: {}", root.token().reason().expect("just cancelled")));
 
-    // Nothing more to tell anybody: the tokens have. It remains to wait.
+    // The tokens have told everything to stop. It remains to wait.
     let mut left_behind = served.unwrap_or(0);
     for group in [&FRONT.tasks, &LOAD.tally.tasks, &CALLS.tasks] {
         left_behind += left_in::<R>(group).await;
@@ -116,8 +116,8 @@ async fn run<R: HyperRuntime>(args: &Args) -> io::Result<bool> {
     Ok(Summary::new(left_behind, served.map(|_| args.requests)).print(args.listen.is_some()))
 }
 
-/// Serves until told to stop, or until all requests are done: then it tells how many calls went on
-/// for nobody.
+/// Serves until told to stop, or until all requests are done: then it returns how many calls went on
+/// after their requests.
 async fn serve<R: HyperRuntime>(args: &Args, addr: SocketAddr, root: &CancelScope) -> Option<u64> {
     let limit = Duration::from_millis(args.deadline_ms);
     let upstreams = args.upstreams;
@@ -134,10 +134,10 @@ async fn serve<R: HyperRuntime>(args: &Args, addr: SocketAddr, root: &CancelScop
     LOAD.start::<R>(args.clients, &Orders { requests, upstreams, addr, server });
     LOAD.tally.tasks.wait().until(root.token()).await.ok()?;
     // The server is not stopped yet: it is each request that has stopped its calls.
-    let for_nobody = left_in::<R>(&CALLS.tasks).await;
-    // If a stop was faster, its reason stands; the clients may have ended by that.
+    let left_over = left_in::<R>(&CALLS.tasks).await;
+    // If the server was told to stop before, that reason stands, and may be why the clients ended.
     root.cancel_with(Reason::Message("all requests are done")).ok()?;
-    Some(for_nobody)
+    Some(left_over)
 }
 
 /// The first signal cancels the root. The second one ends the process.
@@ -153,7 +153,7 @@ fn stop_on_signals(root: Canceller) -> io::Result<()> {
 async fn start_upstream<R: HyperRuntime>(token: &CancelToken, n: usize) -> io::Result<SocketAddr> {
     let (listener, addr) = R::listen((Ipv4Addr::LOCALHOST, 0).into()).await?;
     let handler = move |_, uri| peers::upstream::<R>(n, uri);
-    // No limit: whoever stays connected stays, and is seen in the end.
+    // No limit: a connection that stays open is found in the end.
     R::spawn(http::serve::<R, _, _>(token.clone(), &UPSTREAMS, listener, None, handler));
     Ok(addr)
 }

@@ -98,7 +98,7 @@ impl Kind {
             Self::Fails => {
                 (StatusCode::BAD_GATEWAY, "upstream 0 failed: 500 Internal Server Error\n".into())
             }
-            // Who goes away too late gets that answer, too.
+            // A client that goes away too late gets that answer, too.
             Self::TooSlow | Self::GoesAway => {
                 (StatusCode::GATEWAY_TIMEOUT, "deadline exceeded\n".into())
             }
@@ -159,7 +159,7 @@ impl Load {
             impatient(|map| map.insert(id, Arc::clone(&enough)));
         }
         let start = Instant::now();
-        // Nobody but the client itself stops the client: by dropping the request in the middle.
+        // Only the client itself stops the client, by dropping the request in the middle.
         let never = CancelToken::never();
         let path = kind.path(id);
         let request = get::<R>(&never, &self.tally, orders.addr, &path);

@@ -31,7 +31,7 @@ use service::Service;
 const REQUESTS: [&str; 4] = ["1\n2\n3\n", "40\nforty\n", "80\n", "5\n"];
 
 /// A service that answers each number after as many milliseconds. The last line is for scripts, and
-/// the exit code is 0 only if it was drained in time; a client that errs is no reason to fail.
+/// the exit code is 0 only if it was drained in time; an error of a client does not count.
 #[derive(Parser)]
 #[command(name = "service")]
 struct Args {
@@ -70,7 +70,7 @@ async fn run<R: Runtime>(args: &Args) -> Result<bool, Box<dyn Error>> {
         thread::spawn(move || play(addr, &stop));
     }
 
-    // Whichever comes first: it is told to stop, or fails by itself.
+    // The service is told to stop, or it fails by itself.
     let why = CancelToken::any([stop.token(), service.failed()]).await;
     say(format_args!("closing: {}", why.reason()));
     let ended = async {
@@ -94,7 +94,7 @@ async fn run<R: Runtime>(args: &Args) -> Result<bool, Box<dyn Error>> {
 fn play(addr: SocketAddr, stop: &Canceller) {
     let clients = REQUESTS.map(|requests| thread::spawn(move || client(addr, requests)));
     for client in clients {
-        if let Err(error) = client.join().expect("a client panics never") {
+        if let Err(error) = client.join().expect("a client never panics") {
             say(format_args!("a client: {error}"));
         }
     }

@@ -1,4 +1,4 @@
-//! Groups: with a limit and its queue, and with a finaliser that is asked whether it ran.
+//! Groups with a limit and its queue, and groups with a finaliser that knows whether it ran.
 
 use alloc::sync::Arc;
 use core::task::{Poll, Waker};
@@ -21,12 +21,12 @@ pub fn queued(group: &TaskGroup) -> WaitRoom<&TaskGroup> {
     wait
 }
 
-/// Has a wait come to the queue of a full group and give up, which leaves its mark in the word.
+/// Makes a wait that comes to the queue of a full group and gives up, which leaves its mark in the word.
 pub fn leave_a_mark(group: &TaskGroup) {
     unexplored(|| drop(queued(group)));
 }
 
-/// Makes the queue of a group in which nobody is, with a block for the first wait, and leaves no mark.
+/// Makes the queue of an empty group, with a block for the first wait, and leaves no mark.
 pub fn make_queue(group: &TaskGroup) {
     unexplored(|| {
         let guards = Vec::from_iter(core::iter::from_fn(|| group.guard().ok()));
@@ -55,7 +55,7 @@ impl<'a> Arrival<'a> {
         Self { wait, wakes, early }
     }
 
-    /// What came of it, at once or by a wake. To be called when no call is on its way any more.
+    /// The outcome, which came at once or by a wake. To be called when every other call has returned.
     pub fn outcome(self) -> Result<TaskGuard, Refused> {
         let Self { mut wait, wakes, early } = self;
         if let Some(entered) = early {
@@ -68,7 +68,7 @@ impl<'a> Arrival<'a> {
         }
     }
 
-    /// Whether it has been decided by now. Also while calls are on their way.
+    /// Whether the wait has been decided by now. Also while other calls run.
     pub fn looks(&mut self) -> bool {
         if self.early.is_none()
             && let Poll::Ready(entered) = poll(&mut self.wait, &self.wakes.waker())
@@ -78,7 +78,7 @@ impl<'a> Arrival<'a> {
         self.early.is_some()
     }
 
-    /// Whether it is in the queue still, undecided. To be called when no call is on its way any more.
+    /// Whether the wait is still in the queue, undecided. To be called when every other call has returned.
     pub fn is_queued(&mut self) -> bool {
         if self.early.is_some() {
             return false;
@@ -93,13 +93,14 @@ impl<'a> Arrival<'a> {
 }
 
 /// Asserts that the group refuses as full if, and only if, its limit is reached or waits are in its queue. To
-/// be called when no call is on its way any more; `waiting` is how many waits there are.
+/// be called when every other call has returned; `waiting` is how many waits there are.
 pub fn assert_full_or_free(group: &TaskGroup, limit: usize, waiting: usize) {
     let is_full = group.len() >= limit || waiting > 0;
     assert_eq!(group.guard().err(), is_full.then_some(Refused::Full));
 }
 
-/// The finaliser of a group: runs once, after the work of all, and is seen by whoever hears of the end.
+/// The finaliser of a group: it runs once, after the work of all tasks, and a thread that hears of the end sees that it
+/// ran.
 #[derive(Debug, Default)]
 pub struct Finale {
     runs: AtomicUsize,
@@ -114,7 +115,7 @@ impl Finale {
         (this, builder)
     }
 
-    /// A builder whose group ends with the finale, which `check`s first what is to come before it.
+    /// A builder whose group ends with the finale, which calls `check` first.
     pub fn builder(self: &Arc<Self>, check: impl FnOnce() + Send + 'static) -> TaskGroupBuilder {
         let this = Arc::clone(self);
         TaskGroup::builder().finally(move || {
@@ -125,7 +126,7 @@ impl Finale {
         })
     }
 
-    /// Asserts that it ran, before this.
+    /// Asserts that it ran, and that this thread sees that.
     pub fn assert_over(&self) {
         self.seen.assert_finished();
     }

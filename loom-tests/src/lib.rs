@@ -47,7 +47,7 @@ pub fn check_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static
     builder.check(model);
 }
 
-/// Runs `setup` in one way only, where its interleavings with the other threads do not matter. Not in
+/// Runs `setup` in one interleaving only, where its interleavings with the other threads do not matter. Not in
 /// two threads at once.
 pub fn unexplored<R>(setup: impl FnOnce() -> R) -> R {
     std::thread_local! {
@@ -69,16 +69,16 @@ pub fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output>
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// Parks two waits with wakers that do nothing: the first takes the only seat of the front, and the second
-/// opens a further block, whose other seat is free: whoever comes after them sits there.
+/// Parks two waits with wakers that do nothing. The first takes the only seat of the front, and the second
+/// opens a further block, whose other seat is free: the next wait takes it.
 pub fn crowd<F: Future + Unpin>(wait: impl Fn() -> F) -> [F; 2] {
     unexplored(|| [(), ()].map(|()| parked(wait(), Waker::noop())))
 }
 
-/// A wait that was polled once, in one way only.
+/// A wait that was polled once, in one interleaving only.
 pub fn parked<F: Future + Unpin>(mut wait: F, waker: &Waker) -> F {
     let poll = unexplored(|| poll(&mut wait, waker));
-    assert!(poll.is_pending(), "what is waited for is over already");
+    assert!(poll.is_pending(), "the wait is over already");
     wait
 }
 
@@ -134,7 +134,7 @@ pub fn numbered<T, const N: usize>(items: [T; N]) -> [(usize, T); N] {
     items.map(|item| (position.next().unwrap(), item))
 }
 
-/// What the threads of a model share, without a count of references and its interleavings.
+/// Lends `shared` to the threads of a model, without a count of references and its interleavings.
 ///
 /// # Safety
 ///
@@ -144,7 +144,7 @@ pub unsafe fn lend<T>(shared: &T) -> &'static T {
     unsafe { &*core::ptr::from_ref(shared) }
 }
 
-/// Two threads that both take a turn are tried in both orders, and nothing else: it orders no memory.
+/// Two threads that both take a turn are tried in both orders. A turn has no other effect: it orders no memory.
 ///
 /// loom tries another order only where it saw two threads meet at a word, and remembers just the last
 /// access: a thread's own load before its compare-and-swap hides a load of another thread from it.
@@ -158,7 +158,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Takes the next turn, and gives how many were taken before.
+    /// Takes the next turn, and returns how many were taken before.
     pub fn take(&self) -> usize {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
@@ -199,6 +199,6 @@ impl Work {
     /// Reads, and asserts that [`finish`](Self::finish) came before.
     pub fn assert_finished(&self) {
         // SAFETY: loom checks that no write is concurrent.
-        assert!(self.0.with(|done| unsafe { *done }), "it was over before the work was");
+        assert!(self.0.with(|done| unsafe { *done }), "the work is not finished");
     }
 }

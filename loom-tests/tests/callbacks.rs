@@ -94,7 +94,7 @@ fn a_callback_runs_once_or_is_taken_back(crowded: bool) {
 alone_and_in_a_crowd!(a_callback_runs_once_or_is_taken_back);
 
 /// Rule 10: a callback that is registered while its scope, or the one above, is cancelled runs exactly
-/// once; it sees what came before its registration, whoever runs it, and what came before the cancel.
+/// once. On any thread, it sees what came before its registration and what came before the cancel.
 ///
 /// Edges: B, C, D, G, R.
 ///
@@ -200,7 +200,7 @@ fn callbacks_that_stay_run_once() {
 }
 
 /// Rule 10: a scope that is dropped runs the callback that another thread has left behind, whether or
-/// not that thread's token went first, and with it the last sign that somebody else could tell.
+/// not that thread's token was dropped first, after which nothing else shows that there is a callback.
 ///
 /// Edges: B, C, D, R.
 ///

@@ -1,5 +1,5 @@
-//! Models of a group's door: who enters, who is refused, and who ends the group. Groups that are below others
-//! are in `levels.rs`.
+//! Models of a group's door: which entries are let in, which are refused, and which thread ends the group. Groups
+//! that are below others are in `levels.rs`.
 
 #![cfg(loom)]
 
@@ -20,7 +20,7 @@ fn group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<Finale>
     (builder.build(), finale)
 }
 
-/// Rule 4: once a close has returned, to either of two closers, nobody enters; who entered before is
+/// Rule 4: once a close has returned, to either of two closers, nobody enters. A task that entered before is
 /// waited for, and the group drains once.
 ///
 /// Edges: A, D.
@@ -48,8 +48,8 @@ fn nobody_enters_once_a_close_has_returned() {
     });
 }
 
-/// Rule 5: who is refused sees what came before the close; also who was refused by the word of the
-/// population alone.
+/// Rule 5: an entry that is refused sees what came before the close, also if only the word of the population
+/// refused it.
 ///
 /// Edges: D.
 ///

@@ -1,4 +1,4 @@
-//! Models of a group's end: its finaliser, its waits, and those who are held up by it.
+//! Models of a group's end: its finaliser, its waits, and the groups that it holds up.
 
 #![cfg(loom)]
 
@@ -13,7 +13,7 @@ use loom::thread;
 use winddown::{CancelScope, Stopped, TaskGroup};
 use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend, parked};
 
-/// Rule 16: whoever waits or looks hears of the drain when the finaliser has run, not before.
+/// Rule 16: a wait or a look hears of the drain when the finaliser has run, not before.
 ///
 /// Edges: A, D.
 ///
@@ -172,7 +172,7 @@ fn tasks_and_a_link_end_at_once() {
     });
 }
 
-/// Rule 4: two who close a group that nobody is in and a link holds up end it once, and not before the
+/// Rule 4: two threads close a group that is empty and that a link holds up. They end it once, and not before the
 /// link.
 ///
 /// Edges: E.
@@ -195,8 +195,8 @@ fn two_closes_do_not_end_a_link() {
     });
 }
 
-/// Rule 16: from inside and from outside at once: one leaves and joins, the other closes and shuts down.
-/// Both come back, after the one finale.
+/// Rule 16: two threads end a group at once, from inside and from outside: one leaves and joins, the other closes
+/// and shuts down. Both return, after the one finale.
 ///
 /// Edges: A, B, C, D.
 ///
@@ -221,7 +221,7 @@ fn close_join_leave_and_shutdown_at_once() {
     });
 }
 
-/// Rule 16: a third joins beside them.
+/// Rule 16: as above, with a third thread that joins.
 ///
 /// Edges: A, B, C, D.
 ///
@@ -250,8 +250,8 @@ fn two_joins_and_a_leave_at_once() {
     });
 }
 
-/// Two who shut down, one with a grace that is over and one with a grace without end, hear the same of
-/// how the group came to its end.
+/// Two shutdowns, one with a grace that is over and one with a grace without end, give the same answer about
+/// the end of the group.
 ///
 /// Edges: A, D.
 ///

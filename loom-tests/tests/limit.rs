@@ -57,7 +57,7 @@ fn who_sits_down_late_is_found() {
     });
 }
 
-/// Two sit down at once while a third leaves: both get in, one after the other.
+/// Two waits register at once while a task leaves: both get in, one after the other.
 ///
 /// Edges: B, C, N.
 ///
@@ -79,8 +79,8 @@ fn two_who_sit_down_at_once_get_in() {
     });
 }
 
-/// First come, first served: a place that gets free goes to the first who waits, and neither to the one
-/// behind him nor to a newcomer.
+/// First come, first served: a place that gets free goes to the first wait, and neither to the one
+/// behind it nor to a newcomer.
 ///
 /// Edges: C.
 ///
@@ -160,7 +160,7 @@ fn a_wait_that_gives_up_keeps_no_place() {
     });
 }
 
-/// Rule 12: as above, where the one who gives up is the last: the place is free again.
+/// Rule 12: as above, where the wait that gives up is the last: the place is free again.
 ///
 /// Edges: B, C.
 ///
@@ -240,8 +240,8 @@ fn a_newcomer_does_not_get_an_old_place_in_the_line() {
     });
 }
 
-/// A wait gives up and another one comes while a task leaves: the one that came gets in. When no call is on its
-/// way any more, `Full` means that the limit is reached.
+/// A wait gives up and another one comes while a task leaves: the one that came gets in. When all calls have
+/// returned, `Full` means that the limit is reached.
 ///
 /// Edges: B, C, N.
 ///

@@ -59,7 +59,7 @@ fn a_close_beside_a_grant_ends_the_group() {
     a_close_meets_a_grant(false);
 }
 
-/// Rule 7: a close wakes those who wait for room, and they are refused.
+/// Rule 7: a close wakes the waits for room, and they are refused.
 ///
 /// Edges: B, C, D.
 ///
@@ -78,7 +78,7 @@ fn a_close_wakes_who_waits_for_room() {
     });
 }
 
-/// Rule 7: so does a close from above.
+/// Rule 7: a close from above wakes them, too.
 ///
 /// Edges: B, C, D.
 ///
@@ -128,7 +128,7 @@ fn a_close_and_a_grant_share_the_queue() {
         for wait in &mut waits {
             match poll(wait, Waker::noop()) {
                 Poll::Ready(outcome) => assert_eq!(outcome.err(), Some(Refused::Closed)),
-                Poll::Pending => panic!("a wait was passed by"),
+                Poll::Pending => panic!("the wait was not decided"),
             }
         }
         assert!(group.is_drained() && group.is_empty());
@@ -221,7 +221,7 @@ fn a_waker_is_replaced_while_the_wait_is_decided(by_a_close: bool) {
         }
         match polled {
             Poll::Ready(entered) => assert_eq!(entered.is_err(), by_a_close),
-            Poll::Pending => panic!("a wait was passed by"),
+            Poll::Pending => panic!("the wait was not decided"),
         }
     });
 }

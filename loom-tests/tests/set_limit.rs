@@ -47,7 +47,7 @@ fn a_later_limit_wins() {
     });
 }
 
-/// A limit that is raised while somebody leaves and somebody sits down leaves nobody behind.
+/// A limit is raised while a task leaves and a wait registers: the wait gets in.
 ///
 /// Edges: B, C, N.
 ///

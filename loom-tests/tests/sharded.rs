@@ -26,7 +26,7 @@ fn spread_group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<
 }
 
 /// Rule 4: once a close has returned, to either of two closers, nobody enters on any shard, though the
-/// other closer still folds; who entered before is waited for, and the group drains once.
+/// other closer still folds. A task that entered before is waited for, and the group drains once.
 ///
 /// Edges: A, D.
 ///
@@ -77,8 +77,8 @@ fn a_guard_may_leave_on_another_shard() {
     });
 }
 
-/// Rules 4, 5 and 16: two leave on two shards while both are folded: the group does not end before the
-/// last, who sees the work of both.
+/// Rules 4, 5 and 16: two tasks leave on two shards while both are folded. The group does not end before the
+/// last one has left, and its end sees the work of both.
 ///
 /// Edges: A.
 ///

@@ -14,7 +14,7 @@ use winddown::{CancelScope, Reason};
 use winddown_loom_tests::line::{LEAF, Line, MIDDLE, ROOT, told};
 use winddown_loom_tests::{Turns, Wakes, Work, check, from_each_height, lend, poll, unexplored};
 
-/// Rule 5: whoever finds a leaf cancelled, by whichever question, sees what came before the cancel.
+/// Rule 5: a thread that finds a leaf cancelled, by any question, sees what came before the cancel.
 ///
 /// Edges: D.
 ///
@@ -212,8 +212,8 @@ mod two_cancels_at_once_wake_a_wait_below {
     }
 }
 
-/// Rules 7 and 8: a question fixes the reason of a leaf before the delivery comes; who waits there is
-/// still woken by it.
+/// Rules 7 and 8: a question fixes the reason of a leaf before the delivery comes. A wait
+/// there is still woken by it.
 ///
 /// Edges: B, C, D.
 ///
@@ -336,7 +336,7 @@ fn of_two_errors_the_first_stays_and_the_second_goes_back() {
 }
 
 /// Rule 9: the last handles of a line go in two threads, one of which cancels it; each scope goes
-/// once, and who still waits is woken.
+/// once, and a wait that is still there is woken.
 ///
 /// Edges: B, C, D, G.
 ///

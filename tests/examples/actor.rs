@@ -49,7 +49,7 @@ fn hung_up_on(mut client: BufReader<TcpStream>) {
 /// the shutdown returns to any of its workers.
 #[test]
 fn however_an_actor_ends_it_is_finalised_once() {
-    // The limits are long enough for whoever is not to pass them.
+    // The clients and workers that are in time keep well within these limits.
     let limits = ["--idle-ms", "3000", "--patience-ms", "2000", "--runtime"];
     let start = |runtime| Running::start("actor", &[&limits[..], &[runtime]].concat());
     for ended in RUNTIMES.map(start).map(Running::end) {

@@ -94,8 +94,8 @@ fn a_batch_without_jobs_is_completed_at_once() {
     }
 }
 
-/// S1.1, S1.4, S1.6, S1.7, S1.14: the parent's cancel reaches jobs in a hot loop, which tell who they
-/// are and why they stop; what would be registered afterwards is refused.
+/// S1.1, S1.4, S1.6, S1.7, S1.14: the parent's cancel reaches jobs in a hot loop, which tell their file
+/// and why they stop. A job that comes afterwards is refused.
 fn stops_by_signal(runtime: &str, name: &str, code: i32) {
     let folder = Folder::new(&format!("signal-{runtime}"), &[("a", 1), ("b", 1), ("c", 1)]);
     let args = ["--jobs", "2", "--rounds", FOR_EVER, "--every", "0.01", "--runtime", runtime];

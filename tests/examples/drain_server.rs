@@ -136,10 +136,10 @@ fn the_end_of_the_grace_cuts_short_what_is_in_hand() {
     force("smol", "0.1", false);
 }
 
-/// The report of who is inside, if the examples are built with the feature.
+/// The report of the tasks that are inside, if the examples are built with the feature.
 fn assert_names_the_commit(report: &str) {
     let named = report.contains("commit, from examples/drain_server/server.rs:");
-    let hint = report.contains("to know who, run it with `--features holders`");
+    let hint = report.contains("to see their names, run it with `--features holders`");
     assert!(named || (hint && !cfg!(feature = "holders")), "{report}");
 }
 
@@ -180,7 +180,7 @@ fn a_commit_outlives_the_grace() {
     });
 }
 
-/// The hard limit: it gives up, and says how many are left, and who.
+/// The hard limit: the server gives up, and says how many tasks are left, and which ones.
 fn limit(runtime: &str) {
     let args = ["--grace", "0.05", "--drain-limit", "0.5"];
     let (mut running, addr) = listening(runtime, &args);

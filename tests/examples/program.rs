@@ -25,7 +25,7 @@ const EXAMPLES: [&str; 8] = [
     "tokio_service",
 ];
 
-/// No test takes as long; who hangs is killed, and fails by that.
+/// No test takes as long. A program that hangs is killed, and its test fails by that.
 const HANGS: Duration = Duration::from_secs(100);
 
 /// The folder of the examples' programs, which cargo puts beside that of the tests' programs.
