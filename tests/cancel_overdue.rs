@@ -132,7 +132,7 @@ fn the_highest_scope_whose_time_is_up_is_over() {
 
 /// Rule 8: a child that is past from birth ends itself alone, whatever is above.
 #[test]
-fn a_child_whose_own_time_is_up_ends_nobody_else() {
+fn a_child_whose_own_time_is_up_ends_no_other_scope() {
     let root = CancelScope::new();
     let [(above, _expiry)] = chain(root.token(), [false]);
     let heard = Heard::at(above.token());
@@ -143,7 +143,7 @@ fn a_child_whose_own_time_is_up_ends_nobody_else() {
 
 /// Rule 8: a shield cuts off the time above it, too, and nobody below it decides about that.
 #[test]
-fn nobody_below_a_shield_ends_what_is_above_it() {
+fn a_scope_below_a_shield_ends_nothing_above_it() {
     let root = CancelScope::new();
     let [(above, _expiry)] = chain(root.token(), [true]);
     pass(above.token().deadline().unwrap());

@@ -735,7 +735,7 @@ mod instant {
 
     /// Rule 8: two cancellers and two observers; each node has one reason, the same to all.
     #[test]
-    fn the_reason_of_a_node_is_the_same_to_everybody() {
+    fn the_reason_of_a_node_is_the_same_to_all() {
         for round in 0..ROUNDS {
             let root = CancelScope::new();
             let middle = root.token().child();

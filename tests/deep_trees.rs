@@ -86,7 +86,7 @@ fn a_tree_that_was_waited_on_is_dropped_in_any_order() {
 
 /// Rule 9: the waits go last, or first.
 #[test]
-fn a_tree_is_dropped_around_those_who_wait() {
+fn a_tree_is_dropped_around_its_waits() {
     on_a_small_stack(|| {
         for shape in SHAPES {
             for order in ORDERS {

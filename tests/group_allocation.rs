@@ -60,7 +60,7 @@ fn handles_and_guards_are_small() {
 /// or not; nor do looks, closes and cancels without waits.
 #[cfg(not(feature = "holders"))]
 #[test]
-fn nothing_is_paid_where_nobody_waits() {
+fn nothing_is_allocated_without_waits() {
     use core::task::Poll;
 
     use futures_util::stream::{self, StreamExt as _};

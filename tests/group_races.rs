@@ -117,7 +117,7 @@ fn the_last_guard_meets_the_last_handle() {
 /// Rule 16, S3.1, S3.2, S3.3: close, cancel, join, leave and shutdown, from inside and outside at
 /// once; each wait returns after the finaliser has run.
 #[test]
-fn everybody_ends_the_group_at_once() {
+fn many_threads_end_the_group_at_once() {
     for round in 0..ROUNDS {
         let watch = Watch::default();
         let group = &watch.builder().build();

@@ -112,7 +112,7 @@ fn the_last_limit_counts() {
 
 /// Rule 12: waits that gave up take no part.
 #[test]
-fn a_new_limit_passes_by_those_who_gave_up() {
+fn a_new_limit_passes_by_waits_that_gave_up() {
     for gone in 0..16_usize {
         let group = limited(1);
         let guard = group.guard().unwrap();

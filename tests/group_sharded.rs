@@ -162,7 +162,7 @@ fn everything_else_is_as_without_contention() {
 /// Rules 4, 16: entries, exits and clones of several threads meet the first spread or the fold, and a second
 /// closer; the group drains once, and not before the last one has left.
 #[test]
-fn the_fold_meets_everybody() {
+fn the_fold_meets_entries_clones_and_leaves() {
     for round in 0..ROUNDS {
         let (group, ran) = counted();
         let group = if round % 8 == 0 { contended(group) } else { group };
@@ -215,7 +215,7 @@ fn the_fold_meets_everybody() {
 
 /// Rule 5: a waiter sees what was written inside, on any thread.
 #[test]
-fn what_was_written_inside_is_seen_by_who_waits() {
+fn a_waiter_sees_what_was_written_inside() {
     let group = sharded();
     let written = Arc::new(AtomicUsize::new(0));
     for _ in 0..8 {

@@ -107,7 +107,7 @@ mod shutdown {
 
     /// A cancel after the last one left, or of a group that was empty, has forced no task.
     #[test]
-    fn a_cancel_over_nobody_does_not_count() {
+    fn a_cancel_of_an_empty_group_does_not_count() {
         let group = TaskGroup::new();
         drop(group.guard().unwrap());
         let mut stop = group.shutdown(pending::<()>());

@@ -71,7 +71,7 @@ fn a_cancellation_frees_the_tasks_that_only_it_would_wake() {
 
 /// Rule 12. The guards of tracked tasks go with them: the group drains though no executor runs a task.
 #[test]
-fn a_cancelled_group_frees_its_tasks_and_who_waits_for_it() {
+fn a_cancelled_group_frees_its_tasks_and_the_tasks_that_wait_for_it() {
     let group = TaskGroup::new();
     let mut orphans = three(|| {
         let token = group.token().clone();

@@ -279,7 +279,7 @@ fn a_value_is_aligned() {
 
 /// Rule 18: a panic in the drop of a value does no harm.
 #[test]
-fn a_panic_in_the_drop_of_a_value_harms_nobody() {
+fn a_panic_in_the_drop_of_a_value_does_no_harm() {
     struct Bad;
     impl Drop for Bad {
         fn drop(&mut self) {

@@ -98,7 +98,7 @@ fn an_unbalanced_done_changes_nothing() {
 
 /// Rule 1: a `done` beyond the adds takes the count of a guard, and the drop of that guard then changes nothing.
 #[test]
-fn a_guard_that_was_counted_out_by_somebody_changes_nothing() {
+fn a_guard_that_was_counted_out_before_changes_nothing() {
     let group = WaitGroup::new();
     let guard = group.guard();
     assert_eq!(group.done(), Ok(()));
@@ -774,7 +774,7 @@ mod blocking {
 
     /// The time is past, and the wake-up is stuck behind another waiter's waker; but the zero came.
     #[test]
-    fn a_wait_that_ended_in_time_is_over_although_nobody_has_said_so() {
+    fn a_wait_that_ended_in_time_is_over_although_it_was_not_woken() {
         let group = WaitGroup::new();
         let mut guard = Some(group.guard());
         let (tell, delivering) = mpsc::channel();

@@ -305,7 +305,7 @@ mod shutdowns {
 
     /// Only a limit cancels the group: neither the drop of the wait nor the end of a slice does.
     #[test]
-    fn a_shutdown_that_is_given_up_without_a_limit_tells_nobody() {
+    fn a_shutdown_that_is_given_up_without_a_limit_cancels_nothing() {
         let group = TaskGroup::new();
         let guard = group.guard().unwrap();
         let mut shutdown = group.shutdown(pending::<()>());
@@ -316,7 +316,7 @@ mod shutdowns {
 
     /// A limit that comes after the drain does not force the group.
     #[test]
-    fn a_limit_after_the_end_forces_nobody() {
+    fn a_limit_after_the_end_forces_nothing() {
         let group = TaskGroup::new();
         let shutdown = group.shutdown(pending::<()>()).until(ready(()));
         assert_eq!(shutdown.block().unwrap(), Stopped::Gracefully);

@@ -148,7 +148,7 @@ mod a_callback_that_races_with_the_cancel_runs_once {
 ///
 /// Mutants: `node-step-does-not-release`.
 #[test]
-fn one_comes_and_one_goes_while_the_scope_is_cancelled() {
+fn callbacks_come_and_go_while_the_scope_is_cancelled() {
     check_within(1, || {
         let pair = Pair::new();
         // SAFETY: the threads are joined below.
@@ -297,7 +297,7 @@ fn callbacks_of_a_scope_come_before_those_below() {
 ///
 /// Mutants: `node-question-delivers`.
 #[test]
-fn a_question_runs_nobodys_code() {
+fn a_question_runs_no_callback() {
     check(|| {
         let pair = Pair::new();
         // SAFETY: the thread is joined below.

@@ -56,7 +56,7 @@ fn nobody_enters_once_a_close_has_returned() {
 /// Mutants: `population-close-does-not-publish`, `population-enter-failure-relaxed`,
 /// `population-load-relaxed`.
 #[test]
-fn who_is_refused_sees_what_came_before_the_close() {
+fn a_refused_entry_sees_what_came_before_the_close() {
     check(|| {
         assert_refusal_sees_the_close(TaskGroup::new(), |group| group.guard().is_err());
     });
@@ -120,7 +120,7 @@ fn the_last_guard_sees_the_work_of_all() {
 ///
 /// Mutants: `population-joins-in-by-the-door`, `population-joins-in-in-two-steps`.
 #[test]
-fn who_is_inside_brings_others_in_while_the_door_closes() {
+fn a_task_inside_brings_others_in_while_the_door_closes() {
     check(|| {
         let works = Arc::new([Work::default()]);
         let (group, finale) = group_with(&works);

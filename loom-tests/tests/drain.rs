@@ -257,7 +257,7 @@ fn two_joins_and_a_leave_at_once() {
 ///
 /// Mutants: `stopped-asked-late`.
 #[test]
-fn two_who_shut_down_hear_the_same() {
+fn two_shutdowns_give_the_same_answer() {
     check(|| {
         let group = TaskGroup::new();
         // SAFETY: the thread is joined below.
@@ -274,7 +274,7 @@ fn two_who_shut_down_hear_the_same() {
 /// token above.
 ///
 /// Edges: A, D.
-fn who_heard_of_the_cancel_was_forced(from_above: bool) {
+fn a_task_that_heard_of_the_cancel_was_forced(from_above: bool) {
     check(move || {
         let scope = CancelScope::new().detach();
         let group = TaskGroup::builder().parent(scope.token()).build();
@@ -295,12 +295,12 @@ fn who_heard_of_the_cancel_was_forced(from_above: bool) {
 
 /// Mutants: `forced-not-noted`.
 #[test]
-fn who_heard_of_the_groups_cancel_was_forced() {
-    who_heard_of_the_cancel_was_forced(false);
+fn a_task_that_heard_of_the_groups_cancel_was_forced() {
+    a_task_that_heard_of_the_cancel_was_forced(false);
 }
 
 /// Mutants: `cancel-above-not-asked`.
 #[test]
-fn who_heard_of_a_cancel_above_was_forced() {
-    who_heard_of_the_cancel_was_forced(true);
+fn a_task_that_heard_of_a_cancel_above_was_forced() {
+    a_task_that_heard_of_the_cancel_was_forced(true);
 }

@@ -114,7 +114,7 @@ fn a_group_is_drained() {
 ///
 /// Mutants: `node-cancel-does-not-look-up`.
 #[test]
-fn of_two_who_close_a_child_one_at_most_is_the_first() {
+fn of_two_closers_of_a_child_at_most_one_is_the_first() {
     check_within(2, || {
         let parent = TaskGroup::new();
         let lent = (parent.child().unwrap(), parent, Turns::default());
@@ -204,7 +204,7 @@ fn a_close_above_may_leave_its_delivery_to_one_in_between() {
 ///
 /// Mutants: `cancel-before-the-close`, `token-not-below-the-parents`.
 #[test]
-fn who_sees_a_group_cancelled_does_not_enter() {
+fn a_thread_that_sees_a_group_cancelled_does_not_enter() {
     check(|| {
         let (group, turns) = (TaskGroup::new(), Turns::default());
         let child = group.child().unwrap();

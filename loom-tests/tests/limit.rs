@@ -20,7 +20,7 @@ use winddown_loom_tests::{
 /// Mutants: `limit-announce-without-a-look`, `limit-queued-not-set`,
 /// `limit-serve-does-not-acquire`, `limit-step-does-not-release`.
 #[test]
-fn who_leaves_lets_one_in() {
+fn a_task_that_leaves_lets_a_wait_in() {
     check(|| {
         let group = limited(1);
         // SAFETY: the thread is joined below.
@@ -43,7 +43,7 @@ fn who_leaves_lets_one_in() {
 /// Mutants: `limit-fresh-cleared-late`, `limit-fresh-not-set`, `limit-queued-cleared-early`,
 /// `limit-queued-not-cleared`.
 #[test]
-fn who_sits_down_late_is_found() {
+fn a_wait_that_registers_late_is_found() {
     check(|| {
         let group = limited(1);
         // SAFETY: the thread is joined below.
@@ -63,7 +63,7 @@ fn who_sits_down_late_is_found() {
 ///
 /// Mutants: `limit-step-does-not-release`.
 #[test]
-fn two_who_sit_down_at_once_get_in() {
+fn two_waits_that_register_at_once_get_in() {
     check_within(1, || {
         let group = limited(1);
         // SAFETY: the thread is joined below.
@@ -86,7 +86,7 @@ fn two_who_sit_down_at_once_get_in() {
 ///
 /// Mutants: `fire-one-fires-two`, `limit-newcomer-overtakes`.
 #[test]
-fn a_place_goes_to_the_first_who_waits() {
+fn a_place_goes_to_the_first_wait() {
     check(|| {
         let group = limited(1);
         // SAFETY: the thread is joined below.
@@ -189,7 +189,7 @@ fn a_place_that_nobody_wants_is_free_again() {
 /// Mutants: `limit-no-server`, `limit-place-left-relaxed`, `limit-place-taken-over-relaxed`,
 /// `limit-places-not-handed-over`, `limit-two-serve-at-once`.
 #[test]
-fn two_who_leave_at_once_let_two_in() {
+fn two_tasks_that_leave_at_once_let_two_waits_in() {
     check_within(2, || {
         let lent = (limited(2), [(); 2].map(|()| Work::default()));
         // SAFETY: the threads are joined below.

@@ -114,7 +114,7 @@ fn a_place_that_was_taken_for_the_queue_may_be_the_last() {
 ///
 /// Mutants: `limit-last-does-not-acquire`, `limit-place-left-relaxed`.
 #[test]
-fn who_ends_the_group_sees_the_work_of_all_whose_places_were_passed_on() {
+fn the_end_sees_the_work_of_all_whose_places_were_passed_on() {
     check_within(2, || {
         let works = Arc::new([(); 2].map(|()| Work::default()));
         let (finale, builder) = Finale::after(&works);
@@ -195,7 +195,7 @@ fn a_raise_that_finds_nobody_may_end_the_group() {
 ///
 /// Mutants: `limit-close-does-not-publish`, `limit-load-relaxed`, `limit-step-failure-relaxed`.
 #[test]
-fn who_is_refused_sees_what_came_before_the_close() {
+fn a_refused_entry_sees_what_came_before_the_close() {
     check(|| {
         let enter = |group: &TaskGroup| matches!(group.guard(), Err(Refused::Closed));
         assert_refusal_sees_the_close(limited(1), enter);

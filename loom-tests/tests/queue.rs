@@ -66,7 +66,7 @@ fn a_close_beside_a_grant_ends_the_group() {
 /// Mutants: `limit-close-dismisses-nobody`, `limit-close-ends-no-wait`,
 /// `limit-dismissed-before-closed`.
 #[test]
-fn a_close_wakes_who_waits_for_room() {
+fn a_close_wakes_the_waits_for_room() {
     check_within(2, || {
         let group = limited(1);
         // SAFETY: the thread is joined below.
@@ -84,7 +84,7 @@ fn a_close_wakes_who_waits_for_room() {
 ///
 /// Mutants: `follow-does-not-close`, `limit-close-dismisses-nobody`.
 #[test]
-fn a_close_above_wakes_who_waits_for_room() {
+fn a_close_above_wakes_the_waits_for_room() {
     check_within(2, || {
         let above = TaskGroup::new();
         let full = TaskGroup::builder().limit(nonzero(1));
@@ -246,7 +246,7 @@ fn a_waker_is_replaced_beside_a_dismissal() {
 /// it looks before it is woken.
 ///
 /// Edges: O.
-fn who_is_let_in_sees_what_came_before(by_a_raise: bool) {
+fn a_wait_that_is_let_in_sees_what_came_before(by_a_raise: bool) {
     check(move || {
         let (group, work, turns) = (limited(1), Work::default(), Turns::default());
         let lent = (group, work, turns);
@@ -272,12 +272,12 @@ fn who_is_let_in_sees_what_came_before(by_a_raise: bool) {
 
 /// Mutants: `waiter-decide-does-not-release`, `waiter-outcome-relaxed`.
 #[test]
-fn who_is_let_in_sees_what_a_task_did() {
-    who_is_let_in_sees_what_came_before(false);
+fn a_wait_that_is_let_in_sees_what_a_task_did() {
+    a_wait_that_is_let_in_sees_what_came_before(false);
 }
 
 /// Mutants: `waiter-decide-does-not-release`, `waiter-outcome-relaxed`.
 #[test]
-fn who_is_let_in_sees_what_came_before_a_raise() {
-    who_is_let_in_sees_what_came_before(true);
+fn a_wait_that_is_let_in_sees_what_came_before_a_raise() {
+    a_wait_that_is_let_in_sees_what_came_before(true);
 }

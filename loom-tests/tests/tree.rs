@@ -220,7 +220,7 @@ mod two_cancels_at_once_wake_a_wait_below {
 /// Mutants: `hook-up-one-step-only`, `node-fix-drops-waiters`, `node-question-settles`,
 /// `node-settle-leaves-a-fixed-one`.
 #[test]
-fn a_question_takes_nobodys_wake() {
+fn a_question_takes_no_wake_away() {
     check(|| {
         let line = Line::new();
         // SAFETY: the threads are joined below.
@@ -285,7 +285,7 @@ fn read(reason: &Reason) {
 ///
 /// Mutants: `node-load-relaxed`.
 #[test]
-fn an_error_lives_as_long_as_who_can_read_it() {
+fn an_error_lives_as_long_as_its_readers() {
     check(|| {
         let root = CancelScope::new().detach();
         let leaf = root.token().child().detach().token().child().detach().token().clone();

@@ -151,7 +151,7 @@ fn waits_at_two_heights_are_both_woken() {
 /// Edges: B, C, D, L, S.
 ///
 /// Mutants: `child-not-settled`.
-fn a_child_that_goes_takes_nobodys_wake(crowded: bool) {
+fn a_child_that_goes_takes_no_wake_away(crowded: bool) {
     check(move || {
         let root = CancelScope::new().detach();
         // SAFETY: the thread is joined below.
@@ -174,7 +174,7 @@ fn a_child_that_goes_takes_nobodys_wake(crowded: bool) {
     });
 }
 
-alone_and_in_a_crowd!(a_child_that_goes_takes_nobodys_wake);
+alone_and_in_a_crowd!(a_child_that_goes_takes_no_wake_away);
 
 /// Rule 12: a wait that is dropped in the slot of a node while the node is cancelled takes no other
 /// wait's wake, and its waker is dropped.

@@ -198,12 +198,12 @@ fn limit(runtime: &str) {
 }
 
 #[test]
-fn who_is_not_done_by_the_limit_is_named_and_fails_the_drain_on_tokio() {
+fn a_task_that_outlives_the_limit_is_named_and_fails_the_drain_on_tokio() {
     limit("tokio");
 }
 
 #[test]
-fn who_is_not_done_by_the_limit_is_named_and_fails_the_drain_on_smol() {
+fn a_task_that_outlives_the_limit_is_named_and_fails_the_drain_on_smol() {
     limit("smol");
 }
 
