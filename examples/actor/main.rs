@@ -6,6 +6,7 @@
 //! (`threads.rs`).
 
 mod hub;
+#[path = "../common/lines.rs"]
 mod lines;
 mod orders;
 #[path = "../common/program.rs"]

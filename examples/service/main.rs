@@ -4,7 +4,7 @@
 //! listener is closed, then all is over; and whatever went wrong anywhere is told in the end. It has
 //! clients of its own; with `--listen` it serves others, until Ctrl-C. `service.rs` has the service.
 
-#[path = "../actor/lines.rs"]
+#[path = "../common/lines.rs"]
 mod lines;
 #[path = "../common/program.rs"]
 mod program;
