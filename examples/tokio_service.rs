@@ -1,4 +1,5 @@
-//! A service on tokio. Ctrl-C closes the door: who is idle leaves, who works has five seconds to end.
+//! A service on tokio. Ctrl-C closes the door: idle tasks leave, and busy tasks have five seconds to
+//! finish.
 //!
 //! `cargo run --example tokio_service`, and Ctrl-C.
 
@@ -36,7 +37,7 @@ async fn take_requests(guard: TaskGuard) {
     }
 }
 
-/// Goes on behind the closed door, until it is done or the grace is over.
+/// Goes on after the door is closed, until it is done or the grace is over.
 async fn handle(id: u32, token: CancelToken) {
     let work = sleep(Duration::from_millis(500));
     match token.run_until_cancelled(work).await {

@@ -40,7 +40,7 @@ fn abandon<F: Future + Unpin>(mut wait: impl FnMut() -> F) {
     assert!(Heap::now().allocations > after.allocations, "the counter was at work");
 }
 
-/// Rule 12, where nobody else waits.
+/// Rule 12, without other waits.
 #[test]
 fn lone_waits_on_a_group_leave_nothing_behind() {
     let group = WaitGroup::new();
@@ -50,7 +50,7 @@ fn lone_waits_on_a_group_leave_nothing_behind() {
     assert!(look(&mut group.wait()).is_ready());
 }
 
-/// Rule 12, behind and between others, who are woken in the end.
+/// Rule 12, behind and between other waits, which are woken in the end.
 #[test]
 fn waits_on_a_group_among_others_leave_nothing_behind() {
     let group = Arc::new(WaitGroup::new());

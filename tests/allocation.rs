@@ -1,4 +1,4 @@
-//! Nobody waits, nothing is paid: what allocates, and that all of it is freed.
+//! What allocates (without waits nothing does), and that all of it is freed.
 
 #![cfg(all(feature = "std", not(loom)))]
 

@@ -158,7 +158,7 @@ same!(WaitCancelled, WaitCancelled<CancelToken>);
 same!(WaitReason, WaitReason<CancelToken>, <CancelToken as IntoFuture>::IntoFuture);
 same!(WaitReason<&'static CancelToken>, <&'static CancelToken as IntoFuture>::IntoFuture);
 
-// What holds a future or a stream of somebody else follows it.
+// A type that holds a foreign future or stream has the auto traits of that.
 yes!(Expiry<Ready<()>>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
 yes!(Expiry<Immovable>: Send, Sync, FusedFuture, Debug);
 no!(Expiry<Immovable>: Unpin);
@@ -175,7 +175,7 @@ no!(UntilStream<Items<Neither>, WaitReason>: Send, Sync);
 yes!(WaitUntil<WaitCancelled, Ready<()>>: Send, Sync, Unpin, FusedFuture, Debug);
 yes!(WaitUntil<WaitAny<'static, 2>, WaitReason>: Send, Sync, Unpin, FusedFuture, Debug);
 
-// Why.
+// Reasons.
 yes!(Reason: Send, Sync, Unpin, Debug, core::fmt::Display);
 yes!(Reason: From<&'static str>, From<String>, From<core::fmt::Error>, From<Cancelled>);
 yes!(Reason: From<Box<dyn Error + Send + Sync>>);
@@ -228,7 +228,7 @@ yes!(TrackedErr<Pending<Result<(), u8>>, u8>: Send, Sync, Unpin, FusedFuture, De
 no!(TrackedErr<Ready<Neither>, u8>: Send, Sync);
 no!(TrackedErr<Immovable, u8>: Unpin);
 
-// What they say.
+// Their answers and errors.
 yes!(Refused: Send, Sync, Unpin, UnwindSafe, Debug, Clone, Copy, PartialEq, Eq, Hash, Error);
 yes!(ChildError: Send, Sync, Unpin, UnwindSafe, Debug, Clone, Copy, PartialEq, Eq, Hash, Error);
 yes!(ChildError: From<Refused>);

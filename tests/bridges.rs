@@ -1,4 +1,4 @@
-//! What a cancellation can reach beyond this crate: blocking sockets, C, and the tokens of others.
+//! What a cancellation can reach beyond this crate: blocking sockets, C, and the tokens of other crates.
 
 #![cfg(all(feature = "std", not(loom)))]
 
@@ -60,7 +60,7 @@ mod a_blocking_socket {
         }
     }
 
-    /// Nobody is unblocked for nothing: the registration goes with the connection.
+    /// The registration goes with the connection, so a later cancel unblocks nothing.
     #[test]
     fn a_connection_that_ends_by_itself_takes_its_callback_back() {
         let scope = CancelScope::new();
@@ -94,7 +94,7 @@ mod a_callback_of_c {
         context: *mut c_void,
     }
 
-    // SAFETY: whoever makes one promises that the pair may be used from any thread.
+    // SAFETY: the code that makes one promises that the pair may be used from any thread.
     unsafe impl Send for CCallback {}
 
     impl CCallback {
@@ -187,7 +187,7 @@ mod the_token_of_tokio_util {
         assert!(theirs(scope.token()).is_cancelled());
     }
 
-    /// Nobody can cancel ours any more: theirs, whose guard was captured, is told.
+    /// Nothing can cancel our scope any more: their scope, whose guard was captured, is cancelled.
     #[test]
     fn theirs_ends_with_ours() {
         let scope = CancelScope::new().detach();

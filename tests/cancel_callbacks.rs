@@ -1,4 +1,4 @@
-//! Callbacks of `on_cancel`: once, in order, on the thread that delivers, in no lock.
+//! Callbacks of `on_cancel`: they run once, in order, on the thread that delivers, and under no lock.
 
 #![cfg(not(loom))]
 
@@ -295,7 +295,7 @@ mod taking_back {
         assert!(thread.join().unwrap());
     }
 
-    /// Rule 10: the answer is exact, whoever is faster.
+    /// Rule 10: the answer is exact, whichever call comes first.
     #[test]
     fn against_a_cancel_it_says_what_happened() {
         for round in 0..500 {
@@ -365,7 +365,7 @@ mod captured {
         drop(kept);
     }
 
-    /// By nobody any more: the last handle and descendant of its node is gone.
+    /// No call can run it any more: the last handle and descendant of its node is gone.
     #[test]
     fn values_of_a_detached_callback_are_freed_with_its_node() {
         let (root, log) = (CancelScope::new(), Log::default());

@@ -219,7 +219,7 @@ mod along_the_chain {
         assert!(look(&mut childs).is_ready() && !inner.is_alive());
     }
 
-    /// S2.6: cancelled at birth, whoever drives it or not; the timer is never asked.
+    /// S2.6: cancelled at birth, with or without a driver; the timer is never asked.
     #[test]
     fn a_past_deadline_is_cancelled_at_birth() {
         let now = Instant::now();
@@ -353,7 +353,7 @@ mod blocking {
         });
     }
 
-    /// Everybody below hears of it, not only the thread that fired.
+    /// All waits below hear of it, not only the one that fired it.
     #[test]
     fn a_fired_deadline_wakes_the_others() {
         let root = CancelScope::new();
@@ -494,7 +494,7 @@ mod with_timers_of {
     }
 }
 
-/// Polled by nobody but itself: the wake-up of its own cancel comes during its own poll.
+/// The wake-up of its own cancel comes during its own poll.
 #[test]
 fn an_expiry_may_be_woken_while_it_is_polled() {
     struct Once(bool);

@@ -55,7 +55,7 @@ impl Chain {
     }
 }
 
-/// Rule 19: the callbacks of one scope, which nobody can take back and nobody runs.
+/// Rule 19: the callbacks of one scope, which are detached and never run.
 #[test]
 fn the_values_of_all_detached_callbacks_are_dropped_though_one_panics() {
     for bad in 0..4 {
@@ -136,9 +136,9 @@ fn a_chain_that_is_unwound_drops_everything_and_does_not_abort() {
         let chain = Chain::new(&drops, &(0..FAULTS));
         let text = panic_of(move || {
             let _unwound = Unwound(chain, cancels);
-            common::panic_quietly("somebody else")
+            common::panic_quietly("foreign code")
         });
-        assert_eq!(text, "somebody else");
+        assert_eq!(text, "foreign code");
         drops.assert_all_gone(FAULTS);
     }
 }

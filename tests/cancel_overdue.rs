@@ -1,5 +1,5 @@
-//! Rule 8: a decision by the clock is made at the scope whose time it is, and nowhere below it. Whoever finds that
-//! a deadline has passed (a child that is born, a thread that blocks) cancels that scope, with all below.
+//! Rule 8: a decision by the clock is made at the scope that has the deadline, and nowhere below it. A call that finds
+//! that a deadline has passed (one that makes a child, one that blocks) cancels that scope, with all below.
 
 #![cfg(all(feature = "std", not(loom)))]
 
@@ -60,7 +60,7 @@ fn pass_all(scopes: &[Until]) {
     near.filter(|at| *at < far() - LONG / 2).for_each(pass);
 }
 
-/// Who hears of a scope's cancellation beside those who ask.
+/// A wait and a callback, which hear of a scope's cancellation without asking.
 struct Heard {
     bell: Arc<Bell>,
     ran: Arc<AtomicUsize>,
@@ -132,7 +132,7 @@ fn the_highest_scope_whose_time_is_up_is_over() {
 
 /// Rule 8: a child that is past from birth ends itself alone, whatever is above.
 #[test]
-fn a_child_whose_own_time_is_up_ends_nobody_else() {
+fn a_child_whose_own_time_is_up_ends_no_other_scope() {
     let root = CancelScope::new();
     let [(above, _expiry)] = chain(root.token(), [false]);
     let heard = Heard::at(above.token());
@@ -143,7 +143,7 @@ fn a_child_whose_own_time_is_up_ends_nobody_else() {
 
 /// Rule 8: a shield cuts off the time above it, too, and nobody below it decides about that.
 #[test]
-fn nobody_below_a_shield_ends_what_is_above_it() {
+fn a_scope_below_a_shield_ends_nothing_above_it() {
     let root = CancelScope::new();
     let [(above, _expiry)] = chain(root.token(), [true]);
     pass(above.token().deadline().unwrap());
@@ -190,7 +190,7 @@ fn sleep_until(at: Instant) -> impl Future<Output = ()> + Unpin {
     })
 }
 
-/// One try with a limit of its own. It asks its caller's token whose time is up.
+/// One try with a limit of its own. Its caller's token says which of the two deadlines has passed.
 async fn next_value(caller: &CancelToken, patience: Duration) -> Result<Option<u32>, Cancelled> {
     let at = Instant::now() + patience;
     let (_own, expiry) = caller.child_until(at, sleep_until(at));

@@ -7,10 +7,10 @@ mod common;
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use common::{Bell, Foreign, look, poll};
+use common::{Act, Bell, Foreign, at_once, look, poll};
 use winddown::{CancelScope, CancelToken, Canceller};
 
 const ROUNDS: usize = if cfg!(debug_assertions) { 300 } else { 3000 };
@@ -31,22 +31,6 @@ impl Line {
         let leaf = middle.token().with_value("between").child().detach();
         Self { root, middle, leaf }
     }
-}
-
-type Act<'a> = Box<dyn FnOnce() + Send + 'a>;
-
-/// Runs all of it at once, each on a thread of its own.
-fn at_once<'a>(acts: impl IntoIterator<Item = Act<'a>>) {
-    let acts: Vec<_> = acts.into_iter().collect();
-    let start = Barrier::new(acts.len());
-    thread::scope(|threads| {
-        for act in acts {
-            threads.spawn(|| {
-                start.wait();
-                act();
-            });
-        }
-    });
 }
 
 fn waits<'a>(token: &'a CancelToken) -> Act<'a> {

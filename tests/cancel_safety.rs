@@ -1,4 +1,4 @@
-//! Every future is dropped at every point, or forgotten; the others never notice.
+//! Every future is dropped at every point, or forgotten; the other futures are not affected.
 
 #![cfg(not(loom))]
 
@@ -365,7 +365,7 @@ impl<T> Deref for Fickle<'_, T> {
 
 /// Rule 1: such a pointer unbalances what it points to, no count wraps, and nothing is left behind.
 #[test]
-fn a_pointer_that_changes_its_mind_does_no_harm_to_others() {
+fn a_pointer_that_leads_elsewhere_at_each_look_does_no_harm_to_others() {
     let both = [WaitGroup::new(), WaitGroup::new()];
     let looks = Cell::new(0);
     let fickle = || Fickle { both: &both, looks: &looks };

@@ -1,4 +1,4 @@
-//! Who may cancel, whom a cancellation reaches, and why it says that it happened.
+//! Which handles may cancel, which scopes a cancellation reaches, and which reason it gives.
 
 #![cfg(not(loom))]
 
@@ -184,7 +184,7 @@ mod authority {
 
     impl OnlyIfTheTypeHasNone for CancelToken {}
 
-    /// S2.9: who observes has nothing to cancel with, and whatever it makes or drops cancels
+    /// S2.9: an observer has nothing to cancel with, and whatever it makes or drops cancels
     /// neither what it observes nor anything beside it.
     #[test]
     fn a_token_cannot_cancel() {
@@ -428,7 +428,7 @@ mod reach {
         assert_eq!(outer.value(), Some(&Id(1)), "a child's value stays below");
         assert_eq!(root.token().value::<Id>(), None);
         assert_eq!(leaf.token().value::<u32>(), None, "a type is not what it consists of");
-        // The same kind of value as a type of its own, or of somebody else.
+        // The same kind of value as a type of its own, or of another crate.
         let token = root.token().with_value("a").with_value(String::from("b"));
         assert_eq!(
             (token.value::<&str>(), token.value::<String>()),
@@ -680,7 +680,7 @@ mod instant {
         for round in 0..ROUNDS {
             let (root, owners, line) = tree();
             let cancelled = round % owners.len();
-            // The highest that somebody has seen cancelled; the length if none.
+            // The highest that a reader has seen cancelled; the length if none.
             let seen = AtomicUsize::new(line.len());
             let done = AtomicBool::new(false);
             let start = Barrier::new(4);
@@ -733,9 +733,9 @@ mod instant {
         }
     }
 
-    /// Rule 8: two cancellers and two observers; each node has one reason, the same to everybody.
+    /// Rule 8: two cancellers and two observers; each node has one reason, the same to all.
     #[test]
-    fn the_reason_of_a_node_is_the_same_to_everybody() {
+    fn the_reason_of_a_node_is_the_same_to_all() {
         for round in 0..ROUNDS {
             let root = CancelScope::new();
             let middle = root.token().child();
@@ -781,7 +781,7 @@ mod instant {
         }
     }
 
-    /// Rule 5: what was written before a cancel is seen by whoever observes it.
+    /// Rule 5: a thread that observes a cancel sees what was written before it.
     #[test]
     fn what_came_before_a_cancel_is_seen_below() {
         for _ in 0..ROUNDS {

@@ -36,7 +36,7 @@ impl Slot {
     }
 }
 
-/// A root, a middle and a leaf, and who may cancel them.
+/// A root, a middle and a leaf, and the handles that may cancel them.
 #[derive(Debug)]
 struct Tree {
     root: CancelScope,

@@ -128,7 +128,7 @@ impl Line {
         let _ = self.scopes[at].cancel_with(Reason::Message("cancelled"));
     }
 
-    /// When all is over: nobody was forgotten, and nothing that was said has changed.
+    /// At the end: each wait was woken, and no answer has changed.
     fn check(&self, context: &str) {
         self.cancel(ROOT);
         for (wait, bell) in self.waits.lock().unwrap().iter_mut() {

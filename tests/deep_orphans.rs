@@ -1,4 +1,4 @@
-//! Rule 9: no recursion over tasks that nobody owns but the wakers which their own waits registered. Each holds
+//! Rule 9: no recursion over tasks that only the wakers own which their own waits registered. Each holds
 //! what the next one waits for; so one end frees the first, which ends the wait of the second, and so on.
 //!
 //! Each test runs on a thread with a stack of 64 KiB, where a call for each task would overflow after some
@@ -9,10 +9,9 @@
 mod common;
 
 use core::future::{Future, pending};
-use core::num::NonZeroUsize;
 use std::sync::Arc;
 
-use common::{Drops, Fault, abandon, on_a_small_stack};
+use common::{Drops, Fault, abandon, limited, on_a_small_stack};
 use winddown::{CancelScope, ErrGroup, TaskGroup, TaskGuard, WaitGroup};
 
 const TASKS: usize = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
@@ -155,20 +154,17 @@ fn tasks_that_wait_for_each_others_errors_are_freed() {
     });
 }
 
-/// A place is granted to a task that nobody runs. It comes back with the task.
+/// A place is granted to a task that no executor runs. It comes back with the task.
 #[test]
 fn tasks_that_wait_for_each_others_places_are_freed() {
-    fn limited() -> (TaskGroup, TaskGuard) {
-        entered(TaskGroup::builder().limit(NonZeroUsize::MIN).build())
-    }
     on_a_small_stack(|| {
         for closes in [false, true] {
-            let (first, guard) = limited();
+            let (first, guard) = entered(limited(1));
             let handle = first.clone();
             assert_freed(
                 first,
                 |group, fault| {
-                    let (next, guard) = limited();
+                    let (next, guard) = entered(limited(1));
                     let task = async move {
                         let _held = (guard, fault);
                         drop(group.guard_when_room().await);

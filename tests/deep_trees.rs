@@ -13,39 +13,11 @@ use core::task::Waker;
 use std::sync::Arc;
 use std::thread;
 
-use common::{Bell, SMALL_STACK, look, on_a_small_stack, poll};
+use common::{Bell, ORDERS, Order, SMALL_STACK, look, on_a_small_stack, poll};
 use winddown::future::WaitCancelled;
 use winddown::{CancelScope, CancelToken, Canceller, Registration};
 
 const NODES: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
-
-/// In which order the nodes of a tree are dropped. The root is the first, the leaf the last.
-#[derive(Clone, Copy, Debug)]
-enum Order {
-    ParentsFirst,
-    LeavesFirst,
-    MiddleFirst,
-    Random,
-}
-
-const ORDERS: [Order; 4] =
-    [Order::ParentsFirst, Order::LeavesFirst, Order::MiddleFirst, Order::Random];
-
-impl Order {
-    /// All nodes, put into this order.
-    fn sort<T>(self, nodes: Vec<T>) -> impl Iterator<Item = T> {
-        let count = nodes.len();
-        let mut nodes: Vec<_> = nodes.into_iter().map(Some).collect();
-        let place = move |at: usize| match self {
-            Self::ParentsFirst => at,
-            Self::LeavesFirst => count - 1 - at,
-            Self::MiddleFirst => (count / 2 + at) % count,
-            // A step that is coprime to the count reaches each once.
-            Self::Random => (at as u64 * 514_229 % count as u64) as usize,
-        };
-        (0..count).map(move |at| nodes[place(at)].take().expect("each place once"))
-    }
-}
 
 /// The shape of a tree below its root.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +86,7 @@ fn a_tree_that_was_waited_on_is_dropped_in_any_order() {
 
 /// Rule 9: the waits go last, or first.
 #[test]
-fn a_tree_is_dropped_around_those_who_wait() {
+fn a_tree_is_dropped_around_its_waits() {
     on_a_small_stack(|| {
         for shape in SHAPES {
             for order in ORDERS {
@@ -130,7 +102,7 @@ fn a_tree_is_dropped_around_those_who_wait() {
     });
 }
 
-/// Rules 8, 9: cancelled at the root, with and without those who wait, and dropped afterwards.
+/// Rules 8, 9: cancelled at the root, with and without waits, and dropped afterwards.
 #[test]
 fn a_tree_is_cancelled_at_its_root() {
     on_a_small_stack(|| {
@@ -185,8 +157,7 @@ fn scopes_are_dropped_in_any_order() {
         for order in [Order::ParentsFirst, Order::MiddleFirst, Order::Random] {
             let bell = Bell::new();
             let mut scopes = vec![CancelScope::new()];
-            // Whoever is cancelled looks at those above first: so the chain is shorter here, and the
-            // fan is not.
+            // A cancel looks at all scopes above first: so the chain is shorter here, and the fan is not.
             for at in 1..NODES {
                 let above = if at < 1000 { at - 1 } else { 999 };
                 let scope = scopes[above].token().child();
@@ -291,7 +262,7 @@ fn a_chain_is_dropped_by_several_threads() {
 }
 
 /// Rule 9: scopes that cancel when they are dropped, from any end, in a time that grows with their
-/// number alone; whether or not somebody waited once.
+/// number alone; with and without a wait that was there before.
 #[test]
 fn a_chain_of_scopes_is_dropped_in_each_order() {
     on_a_small_stack(|| {

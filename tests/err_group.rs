@@ -1,4 +1,4 @@
-//! `ErrGroup`: what its tasks failed with, for everybody the same.
+//! `ErrGroup`: the errors of its tasks, which are the same for all that join.
 
 #![cfg(all(feature = "std", not(loom)))]
 
@@ -217,7 +217,7 @@ fn a_panic_may_be_carried_as_an_error() {
     assert_eq!((errors.first().unwrap().as_str(), errors.panics()), ("carried", 0));
 }
 
-/// Rule 5: whoever joins finds nothing of the task left, and its error there.
+/// Rule 5: when a join returns, nothing of the task is left, and its error is there.
 #[test]
 fn a_task_is_gone_before_its_error_is_recorded() {
     struct Told(ErrGroup<Fault>);
@@ -241,7 +241,7 @@ fn a_task_is_gone_before_its_error_is_recorded() {
     assert!(group.join().block().is_err());
 }
 
-/// The errors by value, for the last copy when no handle is left: whoever joined can rely on it.
+/// The errors by value, for the last copy when no handle is left: a caller that has joined can rely on it.
 #[test]
 fn errors_can_be_had_by_value() {
     let group = ErrGroup::new();
@@ -373,7 +373,7 @@ fn errors_are_an_error() {
     assert!(format!("{errors:?}").contains("Fault(2)"));
 }
 
-/// A record of somebody who holds a plain guard, after the door was closed.
+/// A record by a task that holds a plain guard, after the door was closed.
 fn run_late(group: &ErrGroup<Fault>) {
     assert!(group.try_track(ready(Ok(()))).is_err());
     group.record(Fault(2)).unwrap();

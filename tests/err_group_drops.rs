@@ -94,7 +94,7 @@ fn a_task_is_counted_out_before_the_panic_of_its_error_goes_on() {
     drops.assert_all_gone(1);
 }
 
-/// Rule 15: nor has a task panicked whose error cancels the group, if a waker of somebody else panics.
+/// Rule 15: a task whose error cancels the group has not panicked either, if a foreign waker panics.
 #[test]
 fn a_wakers_panic_is_not_that_of_the_task_that_failed() {
     let (drops, group) = (Drops::default(), keeps_one());

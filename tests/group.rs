@@ -5,14 +5,13 @@
 mod common;
 
 use core::future::{pending, ready};
-use core::num::NonZeroUsize;
 use core::task::Poll;
 use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use common::{Bell, look, panic_quietly, poll};
+use common::{Bell, limited, look, panic_quietly, poll};
 use winddown::{CancelScope, ChildError, FutureUntil as _, Reason, Refused, TaskGroup, Unfinished};
 
 const SHORT: Duration = Duration::from_millis(1);
@@ -64,7 +63,7 @@ mod door {
         }
     }
 
-    /// Rule 4: who is inside brings others in until the last one has gone.
+    /// Rule 4: a task that is inside brings others in until the last one has gone.
     #[test]
     fn entry_from_inside_stays_possible() {
         let group = TaskGroup::new();
@@ -108,7 +107,7 @@ mod door {
         assert_eq!(token.reason().unwrap().to_string(), "its owner was dropped");
     }
 
-    /// Rule 4, API 5.9: a handle that is made by one who is inside, when all others are gone.
+    /// Rule 4, API 5.9: a task that is inside makes a handle when all other handles are gone.
     #[test]
     fn a_handle_from_inside_may_be_one_of_a_closed_group() {
         let group = TaskGroup::new();
@@ -128,7 +127,7 @@ mod door {
     /// Rule 4: waits that own the last handle keep the door open, and close it when they go.
     #[test]
     fn a_wait_that_owns_the_last_handle_holds_the_door() {
-        let limited = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+        let limited = limited(1);
         for group in [TaskGroup::new(), limited] {
             let guard = group.guard().unwrap();
             let (mut room, mut drained) = (None, None);

@@ -57,10 +57,10 @@ fn handles_and_guards_are_small() {
 }
 
 /// Rule 13: entering and leaving allocate nothing, in each form, below a parent and a token, refused
-/// or not; nor do looks, closes and cancels that nobody waits for.
+/// or not; nor do looks, closes and cancels without waits.
 #[cfg(not(feature = "holders"))]
 #[test]
-fn nothing_is_paid_where_nobody_waits() {
+fn nothing_is_allocated_without_waits() {
     use core::task::Poll;
 
     use futures_util::stream::{self, StreamExt as _};
@@ -195,7 +195,7 @@ fn every_way_of_ending_frees_the_group() {
     let parent = TaskGroup::new();
     for end in ends {
         for form in forms {
-            // Once for what is made once, such as the list of those who wait on the scope.
+            // Once for what is made once, such as the list of the waits on the scope.
             end(form().build());
             assert_eq!(leaked(|| end(form().build())), (0, 0));
         }
@@ -212,7 +212,7 @@ fn every_way_of_ending_frees_the_group() {
     assert_eq!(leaked(|| drop(limited().finally(|| {}).link(&parent))), (0, 0));
 }
 
-/// Rule 12, Limits: queues are freed, whoever left them and how.
+/// Rule 12, Limits: queues are freed, on each way of leaving them.
 #[test]
 fn a_queue_is_freed() {
     let queue = || {
@@ -230,7 +230,7 @@ fn a_queue_is_freed() {
     assert_eq!(leaked(queue), (0, 0));
 }
 
-/// Errors are freed with the last of those who have them.
+/// Errors are freed with the last of their copies.
 #[test]
 fn errors_are_freed() {
     let errors = || {

@@ -129,9 +129,9 @@ fn a_dismissed_queue_is_woken_whole_while_a_panic_unwinds() {
         let (mut held, host) = Held::new();
         let text = dismiss(name, &host, 0, || {
             let _on_the_way_out = OnTheWayOut(&mut held, path);
-            panic_quietly("somebody else")
+            panic_quietly("foreign code")
         });
-        assert_eq!(text, "somebody else", "{name}");
+        assert_eq!(text, "foreign code", "{name}");
     }
 }
 

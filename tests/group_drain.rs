@@ -62,7 +62,7 @@ fn a_guard_that_is_dropped_deep_inside_has_drained_its_group() {
 mod finaliser {
     use super::*;
 
-    /// Rule 16: on the thread that made the group closed and empty, even if nobody waits.
+    /// Rule 16: on the thread that made the group closed and empty, even without a wait.
     #[test]
     fn it_runs_on_the_thread_that_ends_the_group() {
         for closes_last in [true, false] {
@@ -117,7 +117,7 @@ mod finaliser {
         assert_eq!(log.read(), ["finaliser", "waiter"]);
     }
 
-    /// Rule 16: once, whoever closes, joins, leaves and goes.
+    /// Rule 16: it runs once, whichever of a close, a join, a leave and a drop comes last.
     #[test]
     fn it_runs_once() {
         let log = Log::default();
@@ -146,7 +146,7 @@ mod finaliser {
     }
 
     /// Rules 4, 16: `drained_owned` of the last handle closes the door when it is dropped, and
-    /// is ready when somebody above has closed it.
+    /// is ready when a group above has closed it.
     #[test]
     fn the_last_handle_may_be_in_a_wait() {
         let log = Log::default();
@@ -233,7 +233,7 @@ mod links {
         assert_eq!(log.read(), ["other", "group", "other", "group"]);
     }
 
-    /// Rule 18: a panic on the way does not stop those who wait behind it.
+    /// Rule 18: a panic on the way does not stop the waits behind it.
     #[test]
     fn a_link_is_released_by_a_finaliser_that_panics() {
         let log = Log::default();

@@ -1,6 +1,6 @@
-//! Rule 15: whose panic it is. A task that leaves may run somebody else's waker, callback or finaliser, and that
-//! may panic: then the panic comes out of the task's last step, but the task has not panicked. What its own code
-//! does counts, from the moment at which it has its guard.
+//! Rule 15: which panics count as the panic of a task. A task that leaves may run a foreign waker, callback or
+//! finaliser. If that panics, the panic comes out of the task's last step, but the task has not panicked. A panic of
+//! the task's own code counts from the moment at which the task has its guard.
 
 #![cfg(all(feature = "std", not(loom)))]
 
@@ -10,11 +10,11 @@ use core::future::{IntoFuture, Ready, ready};
 use core::num::NonZeroUsize;
 use core::task::Waker;
 
-use common::{Foreign, look, panic_of, panic_quietly, poll};
+use common::{Foreign, limited, look, panic_of, panic_quietly, poll};
 use winddown::{ErrGroup, Reason, Refused, TaskGroup};
 
 fn bad_waker() -> Waker {
-    Foreign::new().on_wake(|| panic_quietly("somebody else")).into_waker()
+    Foreign::new().on_wake(|| panic_quietly("foreign code")).into_waker()
 }
 
 /// The only task of a group leaves.
@@ -82,7 +82,7 @@ const TRAPS: [Trap; 6] = [
         panic_of(leave)
     }),
     ("a finaliser behind a link", |_, group, leave| {
-        let finaliser = || panic_quietly("somebody else");
+        let finaliser = || panic_quietly("foreign code");
         let linked = TaskGroup::builder().link(group.group()).finally(finaliser).build();
         assert!(linked.close() && group.group().close());
         panic_of(leave)
@@ -115,13 +115,13 @@ const CANCEL_TRAPS: [Trap; 3] = [
         panic_of(leave)
     }),
     ("a callback", |_, group, leave| {
-        let callback = || panic_quietly("somebody else");
+        let callback = || panic_quietly("foreign code");
         let _registration = group.group().token().on_cancel(callback);
         panic_of(leave)
     }),
     ("a callback below", |_, group, leave| {
         let below = group.group().token().child();
-        let _registration = below.token().on_cancel(|| panic_quietly("somebody else"));
+        let _registration = below.token().on_cancel(|| panic_quietly("foreign code"));
         panic_of(leave)
     }),
 ];
@@ -130,10 +130,10 @@ fn assert_foreign(ways: &[Way], traps: &[Trap]) {
     for ((way, enter), (name, trap)) in
         ways.iter().flat_map(|way| traps.iter().map(move |it| (way, it)))
     {
-        let above = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+        let above = limited(1);
         let group = above.child_err().unwrap();
         let leave = enter(&group);
-        assert_eq!(trap(&above, &group, leave), "somebody else", "{way}, {name}");
+        assert_eq!(trap(&above, &group, leave), "foreign code", "{way}, {name}");
         assert!(group.group().is_empty(), "{way}, {name}: it has left");
         assert_eq!((group.group().panics(), above.panics()), (0, 0), "{way}, {name}");
         let why = group.group().token().reason();
@@ -163,7 +163,7 @@ fn a_foreign_panic_in_the_queue_is_not_the_tasks() {
         let leave = enter(&group);
         let mut wait = group.group().guard_when_room();
         assert!(poll(&mut wait, &bad_waker()).is_pending());
-        assert_eq!(panic_of(leave), "somebody else", "{name}");
+        assert_eq!(panic_of(leave), "foreign code", "{name}");
         assert_eq!(group.group().panics(), 0, "{name}");
         drop(wait);
         assert!(group.group().is_empty());

@@ -90,7 +90,7 @@ impl Run {
             0 => self.guards.lock().unwrap().push(guard),
             1 => drop(guard.leave()),
             2 => {
-                // Some of them panic; nobody else notices.
+                // Some of them panic, which does not affect the others.
                 let work = AssertUnwindSafe(move || {
                     let _guard = guard;
                     resume_unwind(Box::new("oops"))

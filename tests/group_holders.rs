@@ -1,4 +1,4 @@
-//! Who holds a group up: feature `holders`. Without it the same calls cost nothing.
+//! Which tasks hold a group up: feature `holders`. Without it the same calls cost nothing.
 
 #![cfg(all(feature = "std", not(loom)))]
 
@@ -71,7 +71,7 @@ mod with_the_feature {
 
     /// Label, place of the caller, number and time, oldest first.
     #[test]
-    fn a_holder_says_who_and_where_and_since_when() {
+    fn a_holder_has_a_label_a_place_and_a_time() {
         let group = TaskGroup::new();
         let before = Instant::now();
         let (here, first) = (Location::caller().line(), group.guard().unwrap().label("reader"));
@@ -199,7 +199,7 @@ mod with_the_feature {
 
     /// A wait for room is no holder before it is in; one that gives up leaves nothing in the list.
     #[test]
-    fn who_waits_for_room_is_not_inside() {
+    fn a_task_that_waits_for_room_is_not_inside() {
         let group = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
         let guard = group.guard().unwrap().label("inside");
         let mut waits = [group.guard_when_room(), group.guard_when_room()];

@@ -1,4 +1,4 @@
-//! Groups with a limit: who is refused, who waits, and who is next.
+//! Groups with a limit: which tasks are refused, which wait, and which is next.
 
 #![cfg(all(feature = "std", not(loom)))]
 
@@ -12,27 +12,15 @@ use core::time::Duration;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use common::{Bell, Foreign, look, panic_of, poll};
+use common::{Bell, Foreign, limited, look, panic_of, poll, seated};
 use futures_util::future::FusedFuture as _;
-use winddown::future::WaitRoom;
-use winddown::{CancelScope, Refused, TaskGroup, TaskGuard, Unfinished};
+use winddown::{CancelScope, Refused, TaskGroup, Unfinished};
 
 const ROUNDS: usize = if cfg!(debug_assertions) { 300 } else { 3000 };
 /// Comes only if a place is lost.
 const LONG: Duration = Duration::from_secs(60);
 
-fn limited(limit: usize) -> TaskGroup {
-    TaskGroup::builder().limit(NonZeroUsize::new(limit).unwrap()).build()
-}
-
-fn seated(wait: &mut WaitRoom<&TaskGroup>) -> TaskGuard {
-    match look(wait) {
-        Poll::Ready(Ok(guard)) => guard,
-        other => panic!("no place: {other:?}"),
-    }
-}
-
-/// As many as the limit, and no more; nothing is counted for who is refused.
+/// As many as the limit, and no more; a task that is refused is not counted.
 #[test]
 fn a_full_group_says_so() {
     let group = limited(2);
@@ -50,7 +38,7 @@ fn a_full_group_says_so() {
     assert!(group.is_empty());
 }
 
-/// Who is inside brings others in, past the limit; they leave as all do.
+/// A task that is inside brings others in, past the limit; they leave as all do.
 #[test]
 fn a_clone_is_not_held_up() {
     let group = limited(1);
@@ -83,7 +71,9 @@ fn places_are_given_in_the_order_of_arrival() {
         .collect();
     for (at, wait) in waits.iter_mut().enumerate() {
         drop(inside.remove(0));
-        assert!(bells.iter().enumerate().all(|(who, bell)| bell.rings() == usize::from(who <= at)));
+        assert!(
+            bells.iter().enumerate().all(|(turn, bell)| bell.rings() == usize::from(turn <= at))
+        );
         assert_eq!(group.guard().unwrap_err(), Refused::Full, "the place is taken");
         assert!(look(&mut group.guard_when_room()).is_pending());
         inside.push(seated(wait));
@@ -106,10 +96,10 @@ fn a_wait_that_gives_up_passes_its_place_on() {
             Some(wait)
         });
         // Some before there is a place, some after it was granted to them.
-        let early = |who: usize| gives_up & 1 << who != 0;
-        (0..5).filter(|who| early(*who)).for_each(|who| waits[who] = None);
+        let early = |turn: usize| gives_up & 1 << turn != 0;
+        (0..5).filter(|turn| early(*turn)).for_each(|turn| waits[turn] = None);
         drop(guard);
-        let stay: Vec<_> = (0..5).filter(|who| !early(*who)).collect();
+        let stay: Vec<_> = (0..5).filter(|turn| !early(*turn)).collect();
         for pair in stay.windows(2) {
             assert_eq!((bells[pair[0]].rings(), bells[pair[1]].rings()), (1, 0));
             waits[pair[0]] = None;
@@ -235,7 +225,7 @@ fn wakers_of_the_queue_may_do_anything() {
     }
 }
 
-/// Limits, on threads: never more inside than the limit, and no place is lost by those who give up.
+/// Limits, on threads: never more inside than the limit, and no place is lost by waits that give up.
 #[test]
 fn no_place_is_lost_among_threads_that_give_up() {
     for round in 0..ROUNDS {
@@ -266,7 +256,7 @@ fn no_place_is_lost_among_threads_that_give_up() {
     }
 }
 
-/// Limits, on threads: a close meets those who wait, leave and give up, and the group still drains.
+/// Limits, on threads: a close meets tasks that wait, leave and give up, and the group still drains.
 #[test]
 fn a_close_among_threads_that_wait_leaves_nobody_behind() {
     for round in 0..ROUNDS {

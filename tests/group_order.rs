@@ -242,7 +242,7 @@ mod a_join_in_a_callback {
 
     type Canceller<'a> = dyn Fn() -> bool + 'a;
 
-    /// Rule 18: it does not matter whether somebody is inside.
+    /// Rule 18: it does not matter whether a task is inside.
     #[test]
     fn of_a_scope_ends_whether_the_groups_below_are_busy_or_idle() {
         for (name, shape) in TREES.into_iter().chain(LINKS) {

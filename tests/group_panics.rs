@@ -67,7 +67,7 @@ fn cleaning_up_after_a_panic_is_none() {
     assert!(!group.token().is_cancelled() && group.is_empty());
 }
 
-/// Rule 16: a finaliser that panics counts as run; every wait is over, the panic goes to whoever
+/// Rule 16: a finaliser that panics counts as run. Every wait is over, and the panic goes to the caller that
 /// ended the group, on each way of ending it.
 #[test]
 fn a_finaliser_that_panics_has_run() {
@@ -111,13 +111,13 @@ fn a_finaliser_that_panics_has_run() {
         let callback = Arc::clone(&bell);
         token.on_cancel(move || callback.waker().wake()).detach();
         assert_eq!(panic_of(|| end(group, guard)), "at the end");
-        assert!(observer.is_drained(), "who waits behind it goes on");
+        assert!(observer.is_drained(), "a wait behind it goes on");
         assert!(token.is_cancelled());
         assert_eq!(bell.rings(), 1);
     }
 }
 
-/// Rule 16: those who wait for the drain are woken, and find it over again and again.
+/// Rule 16: the waits for the drain are woken, and later waits are over at once.
 #[test]
 fn waits_end_although_the_finaliser_panicked() {
     let group = panicking("at the end");
@@ -184,7 +184,7 @@ fn panics_on_the_way_up_do_not_stop_a_drain() {
 }
 
 /// Rule 18: groups below each other, and one that is linked to the first, come to their end by one guard. One
-/// finaliser panics, or one waker of those who wait.
+/// finaliser panics, or the waker of one wait.
 #[test]
 fn a_panic_in_one_drain_leaves_no_group_undrained() {
     for (bad, in_finaliser) in (0..5).flat_map(|bad| [(bad, false), (bad, true)]) {
@@ -219,7 +219,7 @@ fn a_panic_in_one_drain_leaves_no_group_undrained() {
     }
 }
 
-/// Rule 11: a waker that panics keeps nobody else from hearing, at the door, the stop and the end.
+/// Rule 11: a waker that panics does not keep other waits from being woken, at the close, the cancel and the drain.
 #[test]
 fn a_waker_that_panics_keeps_nobody_from_running() {
     let group = TaskGroup::new();

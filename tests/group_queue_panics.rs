@@ -1,36 +1,36 @@
 //! Rules 11, 12, 18: the queue of a group with a limit, and wakers that panic in each of their functions. No
-//! place is lost, nobody keeps two, and the wait itself may go on or go.
+//! place is lost, no wait keeps two, and the wait itself may go on or be dropped.
 
 #![cfg(not(loom))]
 
 mod common;
 
-use core::num::NonZeroUsize;
 use core::task::{Poll, Waker};
 use std::sync::{Arc, Mutex};
 
-use common::{Bell, Foreign, look, panic_of, panic_quietly, poll};
+use common::{Bell, Foreign, limited, look, panic_of, panic_quietly, poll, queued, seated};
 use winddown::future::WaitRoom;
 use winddown::{Refused, TaskGroup, TaskGuard};
 
 fn with_one_place() -> (TaskGroup, TaskGuard) {
-    let group = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+    let group = limited(1);
     let guard = group.guard().unwrap();
     (group, guard)
 }
 
-/// A wait at the end of the queue, with a waker that counts.
-fn queued(group: &TaskGroup) -> (WaitRoom<&TaskGroup>, Arc<Bell>) {
-    let (mut wait, bell) = (group.guard_when_room(), Bell::new());
-    assert!(poll(&mut wait, &bell.waker()).is_pending());
-    (wait, bell)
-}
+/// A guard that a waker may drop.
+type Inside = Arc<Mutex<Option<TaskGuard>>>;
 
-fn seated(wait: &mut WaitRoom<&TaskGroup>) -> TaskGuard {
-    match look(wait) {
-        Poll::Ready(Ok(guard)) => guard,
-        other => panic!("no place: {other:?}"),
-    }
+/// A waker whose clone panics, and drops the guard before that if it `leaves`.
+fn bad_clone(guard: TaskGuard, leaves: bool) -> (Inside, Arc<Foreign>) {
+    let inside = Arc::new(Mutex::new(Some(guard)));
+    let leaver = Arc::clone(&inside);
+    let bad = Foreign::new().on_clone(move || {
+        let guard = leaver.lock().unwrap().take_if(|_| leaves);
+        drop(guard);
+        panic_quietly("a clone")
+    });
+    (inside, bad.share())
 }
 
 /// A waker whose drop panics, once it is told to: the test's own copies may go quietly.
@@ -166,19 +166,12 @@ fn a_place_that_comes_in_a_poll_that_panics_is_not_lost() {
 fn a_wait_whose_waker_cannot_be_cloned_is_not_in_the_queue() {
     for leaves in [false, true] {
         let (group, guard) = with_one_place();
-        let inside = Arc::new(Mutex::new(Some(guard)));
-        let leaver = Arc::clone(&inside);
-        let bad = Foreign::new().on_clone(move || {
-            let guard = leaver.lock().unwrap().take_if(|_| leaves);
-            drop(guard);
-            panic_quietly("a clone")
-        });
-        let bad = bad.share();
+        let (inside, bad) = bad_clone(guard, leaves);
         let mut first = group.guard_when_room();
         assert_eq!(panic_of(|| poll(&mut first, &bad.waker())), "a clone");
         assert_eq!(bad.alive(), 0, "no copy is kept");
         if leaves {
-            assert!(group.is_empty(), "the place is free for everybody");
+            assert!(group.is_empty(), "the place is free");
             drop(group.guard().unwrap());
             drop(seated(&mut first));
             continue;
@@ -203,14 +196,7 @@ fn a_wait_keeps_the_waker_that_it_has_if_another_cannot_be_cloned() {
         let (group, guard) = with_one_place();
         let (mut first, bell) = queued(&group);
         let (mut next, next_bell) = queued(&group);
-        let inside = Arc::new(Mutex::new(Some(guard)));
-        let leaver = Arc::clone(&inside);
-        let bad = Foreign::new().on_clone(move || {
-            let guard = leaver.lock().unwrap().take_if(|_| leaves);
-            drop(guard);
-            panic_quietly("a clone")
-        });
-        let bad = bad.share();
+        let (inside, bad) = bad_clone(guard, leaves);
         assert_eq!(panic_of(|| poll(&mut first, &bad.waker())), "a clone");
         assert_eq!(bad.alive(), 0);
         drop(inside.lock().unwrap().take());
@@ -239,7 +225,7 @@ fn a_wait_at_a_closed_door_keeps_nothing_though_its_waker_panics() {
 /// Rule 12: as many places as there were before, after panics in all functions of many wakers.
 #[test]
 fn no_place_is_lost_by_any_panic() {
-    let group = TaskGroup::builder().limit(NonZeroUsize::new(3).unwrap()).build();
+    let group = limited(3);
     for round in 0..50 {
         let mut guards = [(); 3].map(|()| Some(group.guard().unwrap()));
         let bad = BadDrop::default();

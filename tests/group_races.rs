@@ -1,5 +1,5 @@
 //! Closes, guards, handles, children, links and waits of one group meet on several threads: it ends
-//! once, after the last one has left, and everybody hears of it.
+//! once, after the last task has left, and every wait is over then.
 
 #![cfg(all(feature = "std", not(loom)))]
 
@@ -9,33 +9,17 @@ use core::future::{pending, ready};
 use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use common::{Bell, look, poll};
+use common::{Act, Bell, at_once, look, poll};
 use winddown::{CancelScope, ErrGroup, Refused, Stopped, TaskGroup, TaskGroupBuilder};
 
 const ROUNDS: usize = if cfg!(debug_assertions) { 300 } else { 5000 };
-/// Comes only if somebody is lost.
+/// Runs out only if a wake-up or a count is lost.
 const LONG: Duration = Duration::from_secs(60);
 
-type Act<'a> = Box<dyn FnOnce() + Send + 'a>;
-
-/// Runs all of it at once, each on a thread of its own.
-fn at_once<'a>(acts: impl IntoIterator<Item = Act<'a>>) {
-    let acts: Vec<_> = acts.into_iter().collect();
-    let start = Barrier::new(acts.len());
-    thread::scope(|threads| {
-        for act in acts {
-            threads.spawn(|| {
-                start.wait();
-                act();
-            });
-        }
-    });
-}
-
-/// What ended, and who was inside.
+/// Counts the ends, and the tasks that are inside.
 #[derive(Clone, Debug, Default)]
 struct Watch {
     ends: Arc<AtomicUsize>,
@@ -46,7 +30,7 @@ impl Watch {
     fn builder(&self) -> TaskGroupBuilder {
         let watch = self.clone();
         TaskGroup::builder().finally(move || {
-            assert_eq!(watch.inside.load(Ordering::Relaxed), 0, "somebody was inside");
+            assert_eq!(watch.inside.load(Ordering::Relaxed), 0, "a task was inside");
             watch.ends.fetch_add(1, Ordering::Relaxed);
         })
     }
@@ -80,7 +64,7 @@ fn waits(group: &TaskGroup, watch: &Watch) -> Act<'static> {
     })
 }
 
-/// Rules 4, 16: entries against a close, which is over the door for all once it has returned.
+/// Rules 4, 16: entries meet a close. Once that has returned, nothing gets in.
 #[test]
 fn entries_meet_a_close() {
     for _ in 0..ROUNDS {
@@ -104,7 +88,7 @@ fn entries_meet_a_close() {
     }
 }
 
-/// Rules 4, 16: the last guard, the last handle, and a close from the side.
+/// Rules 4, 16: the last guard, the last handle, and the handle of another thread.
 #[test]
 fn the_last_guard_meets_the_last_handle() {
     for round in 0..ROUNDS {
@@ -131,9 +115,9 @@ fn the_last_guard_meets_the_last_handle() {
 }
 
 /// Rule 16, S3.1, S3.2, S3.3: close, cancel, join, leave and shutdown, from inside and outside at
-/// once; each who waits returns after the finaliser has run.
+/// once; each wait returns after the finaliser has run.
 #[test]
-fn everybody_ends_the_group_at_once() {
+fn many_threads_end_the_group_at_once() {
     for round in 0..ROUNDS {
         let watch = Watch::default();
         let group = &watch.builder().build();
@@ -168,7 +152,7 @@ fn everybody_ends_the_group_at_once() {
                     drop(guard);
                 }),
                 _ => Box::new(move || {
-                    guard.token().cancelled().block_for(LONG).expect("somebody cancels");
+                    guard.token().cancelled().block_for(LONG).expect("another task cancels");
                     drop(guard);
                 }),
             });

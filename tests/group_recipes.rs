@@ -38,7 +38,7 @@ fn phases_are_shut_down_in_order_under_one_limit() {
                 .iter()
                 .map(|group| {
                     if Some(group.len()) == stuck.as_ref().map(|_| 2) {
-                        // Whoever drives the limit finds that the time is up.
+                        // As the driver of the limit does when the time is up.
                         overall.cancel_with(Reason::Deadline).unwrap();
                         while group.len() > 1 {
                             group.close();

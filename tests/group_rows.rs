@@ -71,8 +71,8 @@ impl Actor {
     }
 }
 
-/// S3.1, S3.2, S3.3, S3.8, S3.9, S3.12: once, whoever calls first; later callers return only after
-/// the finaliser; a worker calls it while leaving.
+/// S3.1, S3.2, S3.3, S3.8, S3.9, S3.12: the finaliser runs once, whichever call comes first; later callers
+/// return only after it; a worker calls the shutdown while it leaves.
 #[test]
 fn an_actor_is_shut_down_once_from_inside_and_outside() {
     let registry = Arc::default();

@@ -1,5 +1,5 @@
-//! Rule 12: every wait of a group is dropped at every point, forgotten, moved, polled by others; the
-//! rest never notices. API 5.4: what is fused, and what is ready again.
+//! Rule 12: every wait of a group is dropped at every point, forgotten, moved, polled by other tasks.
+//! The other waits are not affected. API 5.4: what is fused, and what is ready again.
 
 #![cfg(all(feature = "std", not(loom)))]
 

@@ -8,16 +8,12 @@ use core::num::NonZeroUsize;
 use core::task::Poll;
 use std::sync::Arc;
 
-use common::{Bell, Foreign, look, panic_of, panic_quietly, poll};
+use common::{Bell, Foreign, limited, look, panic_of, panic_quietly, poll, queued, seated};
 use winddown::future::WaitRoom;
 use winddown::{Refused, TaskGroup, TaskGuard};
 
 fn limit(most: usize) -> NonZeroUsize {
     NonZeroUsize::new(most).unwrap()
-}
-
-fn limited(most: usize) -> TaskGroup {
-    TaskGroup::builder().limit(limit(most)).build()
 }
 
 /// As many tasks inside, the first by the door and the others by its side, past any limit.
@@ -30,13 +26,7 @@ fn inside(group: &TaskGroup, tasks: usize) -> Vec<TaskGuard> {
 
 /// As many waits in the queue, and their bells.
 fn queue(group: &TaskGroup, waits: usize) -> (Vec<WaitRoom<&TaskGroup>>, Vec<Arc<Bell>>) {
-    let bells: Vec<_> = (0..waits).map(|_| Bell::new()).collect();
-    let queued = bells.iter().map(|bell| {
-        let mut wait = group.guard_when_room();
-        assert!(poll(&mut wait, &bell.waker()).is_pending());
-        wait
-    });
-    (queued.collect(), bells)
+    (0..waits).map(|_| queued(group)).unzip()
 }
 
 /// That the first `count` of them were let in, and the others are not.
@@ -47,14 +37,7 @@ fn assert_let_in(bells: &[Arc<Bell>], count: usize) {
     assert_eq!(rings, expected);
 }
 
-fn seated(wait: &mut WaitRoom<&TaskGroup>) -> TaskGuard {
-    match look(wait) {
-        Poll::Ready(Ok(guard)) => guard,
-        other => panic!("no place: {other:?}"),
-    }
-}
-
-/// How many a group lets in beside those who are inside.
+/// How many more tasks a group lets in.
 fn room_of(group: &TaskGroup) -> usize {
     let guards: Vec<_> = core::iter::from_fn(|| group.guard().ok()).take(100).collect();
     guards.len()
@@ -129,7 +112,7 @@ fn the_last_limit_counts() {
 
 /// Rule 12: waits that gave up take no part.
 #[test]
-fn a_new_limit_passes_by_those_who_gave_up() {
+fn a_new_limit_passes_by_waits_that_gave_up() {
     for gone in 0..16_usize {
         let group = limited(1);
         let guard = group.guard().unwrap();

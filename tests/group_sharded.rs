@@ -18,7 +18,7 @@ use common::look;
 use winddown::{ErrGroup, Refused, Stopped, TaskGroup, TaskGuard};
 
 const ROUNDS: usize = if cfg!(debug_assertions) { 100 } else { 2000 };
-/// Comes only if somebody is lost.
+/// Runs out only if a wake-up or a count is lost.
 const LONG: Duration = Duration::from_secs(60);
 
 /// A group whose threads have contended.
@@ -162,7 +162,7 @@ fn everything_else_is_as_without_contention() {
 /// Rules 4, 16: entries, exits and clones of several threads meet the first spread or the fold, and a second
 /// closer; the group drains once, and not before the last one has left.
 #[test]
-fn the_fold_meets_everybody() {
+fn the_fold_meets_entries_clones_and_leaves() {
     for round in 0..ROUNDS {
         let (group, ran) = counted();
         let group = if round % 8 == 0 { contended(group) } else { group };
@@ -213,9 +213,9 @@ fn the_fold_meets_everybody() {
     }
 }
 
-/// Rule 5: what was written inside, on any thread, is there for who waits.
+/// Rule 5: a waiter sees what was written inside, on any thread.
 #[test]
-fn what_was_written_inside_is_seen_by_who_waits() {
+fn a_waiter_sees_what_was_written_inside() {
     let group = sharded();
     let written = Arc::new(AtomicUsize::new(0));
     for _ in 0..8 {

@@ -25,7 +25,7 @@ fn reason_of(group: &TaskGroup) -> String {
 mod shutdown {
     use super::*;
 
-    /// Whoever leaves in time leaves gracefully, and the grace is not looked at once all have.
+    /// A task that leaves in time leaves gracefully. The grace is not polled once all have left.
     #[test]
     fn a_shutdown_is_graceful_if_all_leave_in_time() {
         let group = TaskGroup::new();
@@ -46,7 +46,7 @@ mod shutdown {
         assert_eq!(group.shutdown(ready(())).block(), Stopped::Gracefully);
     }
 
-    /// The end of the grace cancels; who obeys ends the shutdown.
+    /// The end of the grace cancels. The shutdown is over when the tasks have left.
     #[test]
     fn a_shutdown_is_forced_when_the_grace_is_over() {
         let group = TaskGroup::new();
@@ -105,9 +105,9 @@ mod shutdown {
         assert_eq!(look(&mut hasty), Poll::Ready(Stopped::Forced));
     }
 
-    /// A cancel after the last one left, or of a group that was empty, has forced nobody.
+    /// A cancel after the last one left, or of a group that was empty, has forced no task.
     #[test]
-    fn a_cancel_over_nobody_does_not_count() {
+    fn a_cancel_of_an_empty_group_does_not_count() {
         let group = TaskGroup::new();
         drop(group.guard().unwrap());
         let mut stop = group.shutdown(pending::<()>());
@@ -121,7 +121,7 @@ mod shutdown {
     }
 
     /// A cancel from above closes a group that is open, and the cancel comes before that close. A group cannot
-    /// tell whether somebody left in between, and says that it was forced.
+    /// tell whether a task left in between, and says that it was forced.
     #[test]
     fn a_cancel_from_above_forces_a_group_that_was_open() {
         for was_closed in [false, true] {
@@ -140,7 +140,7 @@ mod shutdown {
         }
     }
 
-    /// Rule 16: what a finaliser does is no task's doing: all had left by themselves.
+    /// Rule 16: a finaliser that cancels forces no task: all had left by themselves.
     #[test]
     fn a_finaliser_that_cancels_has_not_forced_the_group() {
         let seen = Arc::new(OnceLock::<TaskGroup>::new());

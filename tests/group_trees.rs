@@ -10,9 +10,8 @@ mod common;
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::thread;
 
-use common::{Bell, look, poll};
+use common::{Bell, ORDERS, look, on_a_small_stack, poll};
 use winddown::{CancelScope, TaskGroup, TaskGroupBuilder};
 
 /// For links.
@@ -21,11 +20,6 @@ const GROUPS: usize = 100_000;
 const LEVELS: usize = if cfg!(debug_assertions) { 2_000 } else { 10_000 };
 /// For fans, which take the most time.
 const MANY: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
-const STACK: usize = 64 << 10;
-
-fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
-    thread::Builder::new().stack_size(STACK).spawn(test).unwrap().join().unwrap();
-}
 
 /// Finalisers that count, and tell the place of the last one.
 #[derive(Clone, Debug, Default)]
@@ -70,22 +64,6 @@ fn fan(groups: usize, ends: &Ends) -> Vec<TaskGroup> {
     all
 }
 
-/// The places of so many groups, in each order.
-fn orders(count: usize) -> [Vec<usize>; 4] {
-    [
-        (0..count).collect(),
-        (0..count).rev().collect(),
-        (0..count).map(|at| (count / 2 + at) % count).collect(),
-        // A step that is coprime to the count reaches each once.
-        (0..count).map(|at| (at as u64 * 514_229 % count as u64) as usize).collect(),
-    ]
-}
-
-fn drop_in(order: &[usize], groups: Vec<TaskGroup>) {
-    let mut groups: Vec<_> = groups.into_iter().map(Some).collect();
-    order.iter().for_each(|at| groups[*at] = None);
-}
-
 /// Rules 17, 18: idle, closed at the root, with a wait there.
 #[test]
 fn a_chain_of_children_is_closed_at_its_root() {
@@ -120,12 +98,12 @@ fn a_chain_of_children_is_drained_by_the_last_guard() {
 #[test]
 fn a_chain_of_children_is_dropped_in_any_order() {
     on_a_small_stack(|| {
-        for order in orders(LEVELS) {
+        for order in ORDERS {
             for busy in [false, true] {
                 let ends = Ends::default();
                 let groups = chain(LEVELS, &ends);
                 let guard = busy.then(|| groups[LEVELS - 1].guard().unwrap());
-                drop_in(&order, groups);
+                order.sort(groups).for_each(drop);
                 assert_eq!(ends.count(), if busy { 0 } else { LEVELS });
                 drop(guard);
                 assert_eq!(ends.count(), LEVELS);
@@ -138,14 +116,14 @@ fn a_chain_of_children_is_dropped_in_any_order() {
 #[test]
 fn a_chain_of_links_ends_in_any_order() {
     on_a_small_stack(|| {
-        for order in orders(GROUPS) {
+        for order in ORDERS {
             for drops in [false, true] {
                 let ends = Ends::default();
                 let groups = links(GROUPS, &ends);
                 if drops {
-                    drop_in(&order, groups);
+                    order.sort(groups).for_each(drop);
                 } else {
-                    assert!(order.iter().all(|at| groups[*at].close()));
+                    assert!(order.sort(groups.iter().collect()).all(TaskGroup::close));
                     assert!(groups.iter().all(TaskGroup::is_drained));
                 }
                 assert_eq!(ends.count(), GROUPS);
@@ -158,9 +136,9 @@ fn a_chain_of_links_ends_in_any_order() {
 #[test]
 fn a_fan_ends_in_any_order() {
     on_a_small_stack(|| {
-        for order in orders(MANY) {
+        for order in ORDERS {
             let ends = Ends::default();
-            drop_in(&order, fan(MANY, &ends));
+            order.sort(fan(MANY, &ends)).for_each(drop);
             assert_eq!(ends.count(), MANY);
         }
         let ends = Ends::default();

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use common::{Bell, Foreign, look};
 use winddown::{CancelScope, ErrGroup, TaskGroup, TaskGuard};
 
-/// What foreign code gets hold of: a group, one who is inside, and an observer's wait.
+/// What foreign code gets hold of: a group, the guard of a task, and an observer's wait.
 #[derive(Clone, Default)]
 struct Hostages(Arc<Mutex<Held>>);
 

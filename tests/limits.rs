@@ -137,7 +137,7 @@ mod small {
     }
 
     /// Rule 1: as many threads as the margin admits may pass the check for the last place at the
-    /// same time; what they counted is right, whoever got through.
+    /// same time; what they counted is right, however many got through.
     #[test]
     fn threads_that_race_for_the_last_place_never_wrap_the_count() {
         for _ in 0..300 {
@@ -171,7 +171,7 @@ mod small {
         }
     }
 
-    /// One zero that somebody waits for.
+    /// One zero that is waited for.
     fn awaited_zero(group: &WaitGroup) {
         let guard = group.guard();
         let mut wait = group.wait();
@@ -212,7 +212,7 @@ mod small {
         }
     }
 
-    /// Rule 3: zeros that nobody awaits do not turn the round, so nobody can sleep through them.
+    /// Rule 3: zeros without a wait do not turn the round, so no wait can sleep through them.
     #[test]
     fn zeros_that_nobody_awaits_do_not_count() {
         let group = WaitGroup::new();
@@ -306,7 +306,7 @@ mod groups {
         drop((guard, guards));
     }
 
-    /// Without a limit there is no queue: who waits for room is told.
+    /// Without a limit there is no queue: a wait for room is told that the group is full.
     #[test]
     fn a_wait_for_room_without_a_limit_says_full() {
         let group = TaskGroup::new();

@@ -8,10 +8,9 @@
 mod common;
 
 use core::future::pending;
-use core::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 
-use common::{Orphan, abandon};
+use common::{Orphan, abandon, limited};
 use winddown::{CancelScope, ErrGroup, Signal, TaskGroup, WaitGroup};
 
 /// Three of them: the first is in the list's slot, and the others listen.
@@ -70,9 +69,9 @@ fn a_cancellation_frees_the_tasks_that_only_it_would_wake() {
     assert_freed_by(&orphans, || assert!(scope.cancel()));
 }
 
-/// Rule 12. The guards of tracked tasks go with them: the group drains though nobody runs a task.
+/// Rule 12. The guards of tracked tasks go with them: the group drains though no executor runs a task.
 #[test]
-fn a_cancelled_group_frees_its_tasks_and_who_waits_for_it() {
+fn a_cancelled_group_frees_its_tasks_and_the_tasks_that_wait_for_it() {
     let group = TaskGroup::new();
     let mut orphans = three(|| {
         let token = group.token().clone();
@@ -102,7 +101,7 @@ async fn wait_for_a_place(group: TaskGroup) {
 /// Rule 12.
 #[test]
 fn a_close_frees_the_tasks_that_wait_for_a_place() {
-    let group = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+    let group = limited(1);
     let inside = group.guard().expect("there is a place");
     let orphans = three(|| abandon(wait_for_a_place(group.clone())));
     assert_freed_by(&orphans, || assert!(group.close()));
@@ -110,10 +109,10 @@ fn a_close_frees_the_tasks_that_wait_for_a_place() {
     assert!(group.is_drained());
 }
 
-/// Rule 12. A place that goes to a task that nobody runs comes back with it, and goes to the next.
+/// Rule 12. A place that goes to a task that no executor runs comes back with it, and goes to the next.
 #[test]
 fn a_place_frees_the_task_that_it_is_for_and_goes_to_the_next() {
-    let group = TaskGroup::builder().limit(NonZeroUsize::MIN).build();
+    let group = limited(1);
     let inside = group.guard().expect("there is a place");
     let orphans = three(|| abandon(wait_for_a_place(group.clone())));
     assert_freed_by(&orphans, || drop(inside));

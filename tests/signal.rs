@@ -277,9 +277,9 @@ fn a_value_is_aligned() {
     assert_eq!((ptr::from_ref(wide).addr() % 128, wide.0), (0, 7));
 }
 
-/// Rule 18: a panic in the drop of a value harms nobody.
+/// Rule 18: a panic in the drop of a value does no harm.
 #[test]
-fn a_panic_in_the_drop_of_a_value_harms_nobody() {
+fn a_panic_in_the_drop_of_a_value_does_no_harm() {
     struct Bad;
     impl Drop for Bad {
         fn drop(&mut self) {
@@ -433,7 +433,7 @@ mod blocking {
         assert!(signal.closed().block_until(Instant::now()).is_err());
     }
 
-    /// Rule 5: what was written before the close is visible to who observes it.
+    /// Rule 5: a thread that observes the close sees what was written before it.
     #[test]
     fn block_returns_when_another_thread_closes() {
         let signal = Signal::typed();

@@ -35,7 +35,7 @@ fn the_allocator_counts() {
 mod nothing_is_paid {
     use super::*;
 
-    /// Rule 13, for every path of a tree that nobody waits for.
+    /// Rule 13, for every path of a tree without waits.
     #[test]
     fn a_tree_without_waiters_allocates_its_nodes_alone() {
         let count = allocations(|| {
@@ -76,7 +76,7 @@ mod nothing_is_paid {
         assert_eq!(leaked(|| (0..1000).for_each(|_| detach())), (0, 0));
     }
 
-    /// Rules 11, 12: a value whose drop panics takes nobody with it.
+    /// Rules 11, 12: a value whose drop panics leaves everything else intact.
     #[test]
     fn a_value_may_panic_in_its_drop() {
         struct Bad;
@@ -111,7 +111,7 @@ mod nothing_is_paid {
         assert_eq!(count, 0);
     }
 
-    /// An interrupt may cancel: whoever waits, and however many nodes are reached.
+    /// An interrupt may cancel, with any waits there, and however many nodes are reached.
     #[test]
     fn a_plain_cancel_allocates_nothing() {
         for waiters in [0, 1, 2, 20] {
@@ -261,7 +261,7 @@ mod kept_registrations {
         scope.token().forget_wait();
         turn(scope.token(), &waker.waker());
         drop(scope);
-        assert_eq!((waker.alive(), waker.woken()), (0, 0), "nobody is left who waits");
+        assert_eq!((waker.alive(), waker.woken()), (0, 0), "no wait is left");
     }
 
     /// Several waits of one handle at once: one of them is kept.
@@ -300,7 +300,7 @@ mod kept_registrations {
         assert_eq!(waker.alive(), 0);
     }
 
-    /// It was woken while nobody waited: the next wait finds the scope cancelled.
+    /// It was fired between two waits: the next wait finds the scope cancelled.
     #[test]
     fn a_kept_registration_that_was_fired_is_not_taken_up_again() {
         for below in [false, true] {

@@ -210,7 +210,7 @@ thread_local! {
     static GROUP: RefCell<Option<TaskGroup>> = const { RefCell::new(None) };
 }
 
-/// The close that it tells of is done: the door is closed, and whoever waits for it is woken.
+/// When the event comes, the close is done: the door is closed, and the waits for it are woken.
 #[test]
 fn a_subscriber_may_call_back_into_the_group() {
     let group = TaskGroup::new();

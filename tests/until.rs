@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use common::{Bell, Foreign, look, never_but_tell, panic_of, panic_quietly, poll};
+use common::{Bell, Foreign, limited, look, never_but_tell, panic_of, panic_quietly, poll};
 use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture;
 use futures_util::stream::{self, FusedStream as _, Stream, StreamExt as _};
@@ -180,16 +180,11 @@ mod waits {
 
 /// Rule 20: a wait for a place in a group begins work, so its limit is looked at first.
 mod room {
-    use core::num::NonZeroUsize;
 
     use winddown::future::{WaitRoom, WaitUntil};
     use winddown::{Refused, TaskGroup, TaskGuard, Unfinished};
 
     use super::*;
-
-    fn group_of_one() -> TaskGroup {
-        TaskGroup::builder().limit(NonZeroUsize::MIN).build()
-    }
 
     fn in_the_queue(group: &TaskGroup) -> WaitRoom<&TaskGroup> {
         let mut wait = group.guard_when_room();
@@ -222,7 +217,7 @@ mod room {
     #[test]
     fn a_request_that_was_stopped_in_the_queue_does_not_start() {
         for place_comes_first in [false, true] {
-            let (group, request, bell) = (group_of_one(), CancelScope::new(), Bell::new());
+            let (group, request, bell) = (limited(1), CancelScope::new(), Bell::new());
             let running = group.guard().unwrap();
             let mut second = group.guard_when_room().until(request.token());
             assert!(poll(&mut second, Waker::noop()).is_pending());
@@ -249,7 +244,7 @@ mod room {
 
     #[test]
     fn a_limit_that_has_come_refuses_even_if_there_is_room() {
-        let (group, over, open) = (group_of_one(), scope_with("over"), CancelScope::new());
+        let (group, over, open) = (limited(1), scope_with("over"), CancelScope::new());
         let by = |outcome| {
             let (left, by): (usize, Cancelled) = stopped(outcome);
             assert_eq!(left, 0);
@@ -270,7 +265,7 @@ mod room {
     /// The last limit first, then the one before it, then the wait.
     #[test]
     fn a_limit_of_a_limit_is_looked_at_first() {
-        let (group, open, over) = (group_of_one(), CancelScope::new(), scope_with("over"));
+        let (group, open, over) = (limited(1), CancelScope::new(), scope_with("over"));
         for inner in [&open, &over] {
             let wait = || group.guard_when_room().until(inner.token()).until(ready("outer"));
             assert_eq!(stopped_by_outer(ready_now(wait())), "outer");
@@ -307,7 +302,7 @@ mod room {
 
     #[test]
     fn a_thread_whose_time_is_up_takes_no_place() {
-        let (group, never) = (group_of_one(), CancelToken::never());
+        let (group, never) = (limited(1), CancelToken::never());
         let past = || Instant::now();
         let wait = || group.guard_when_room();
         assert_eq!(wait().block_for(Duration::ZERO).unwrap_err().left, 0);
@@ -331,7 +326,7 @@ mod room {
     #[test]
     fn a_place_that_comes_when_the_time_is_up_goes_to_the_next() {
         for _ in 0..50 {
-            let group = group_of_one();
+            let group = limited(1);
             let running = group.guard().unwrap();
             let at = Instant::now() + SHORT;
             thread::scope(|threads| {
@@ -351,7 +346,7 @@ mod room {
     #[test]
     fn a_thread_that_was_stopped_in_the_queue_does_not_start() {
         for round in 0..50 {
-            let (group, request) = (group_of_one(), CancelScope::new());
+            let (group, request) = (limited(1), CancelScope::new());
             let running = group.guard().unwrap();
             thread::scope(|threads| {
                 let thread = threads.spawn(|| {
@@ -376,7 +371,7 @@ mod room {
     /// A closed group begins nothing either; without a limit that has come, the refusal is the answer.
     #[test]
     fn a_closed_group_refuses_before_its_limit_has_come() {
-        let (group, open, over) = (group_of_one(), CancelScope::new(), scope_with("over"));
+        let (group, open, over) = (limited(1), CancelScope::new(), scope_with("over"));
         group.close();
         let wait = || group.guard_when_room();
         let refused = ready_now(wait().until(open.token())).unwrap();

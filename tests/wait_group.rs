@@ -96,9 +96,9 @@ fn an_unbalanced_done_changes_nothing() {
     assert_eq!(group.count(), 1, "no debt was left behind");
 }
 
-/// Rule 1: a `done` beyond the adds takes somebody's guard out, whose drop then changes nothing.
+/// Rule 1: a `done` beyond the adds takes the count of a guard, and the drop of that guard then changes nothing.
 #[test]
-fn a_guard_that_was_counted_out_by_somebody_changes_nothing() {
+fn a_guard_that_was_counted_out_before_changes_nothing() {
     let group = WaitGroup::new();
     let guard = group.guard();
     assert_eq!(group.done(), Ok(()));
@@ -201,7 +201,7 @@ fn a_guard_that_leaves_gives_its_pointer_back() {
     assert!(alone.is_idle());
 }
 
-/// Rule 1: a count that somebody's `done` took is not taken twice.
+/// Rule 1: a count that a foreign `done` took is not taken twice.
 #[test]
 fn a_guard_whose_count_was_taken_may_leave() {
     let group = Arc::new(WaitGroup::new());
@@ -242,7 +242,7 @@ impl Drop for Faulty<'_> {
     }
 }
 
-/// Rule 1: the pointer is asked once, before anything has changed, whoever has to be woken.
+/// Rule 1: the pointer is asked once, before anything has changed, with and without waits to wake.
 #[test]
 fn a_guard_asks_its_pointer_once_on_its_way_out() {
     let ends: [fn(Guard<Faulty<'_>>); 2] = [|guard| drop(guard), |guard| drop(guard.leave())];
@@ -379,7 +379,7 @@ fn rounds_do_not_mix() {
     assert!(old.iter_mut().all(|wait| look(wait).is_ready()));
 }
 
-/// Rule 3: a waiter of an old round that is dropped wakes nobody and swallows nothing.
+/// Rule 3: a waiter of an old round that is dropped wakes no other wait, and loses no wake-up.
 #[test]
 fn dropping_a_woken_wait_of_an_old_round_changes_nothing() {
     let group = WaitGroup::new();
@@ -397,7 +397,7 @@ fn dropping_a_woken_wait_of_an_old_round_changes_nothing() {
     assert_eq!((bell.rings(), look(&mut new)), (1, Poll::Ready(())));
 }
 
-/// Rule 7: the last one out wakes everybody, once.
+/// Rule 7: the last guard wakes all waits, once.
 #[test]
 fn every_waiter_is_woken_by_the_last_one_out() {
     let group = WaitGroup::new();
@@ -686,7 +686,7 @@ mod blocking {
         assert_eq!(group.wait().block_until(Instant::now()), Ok(()));
     }
 
-    /// Rule 5: what was written before the guard was dropped is visible to who returns.
+    /// Rule 5: a wait that has returned sees what was written before the guard was dropped.
     #[test]
     fn block_returns_when_another_thread_counts_out() {
         let group = WaitGroup::new();
@@ -774,7 +774,7 @@ mod blocking {
 
     /// The time is past, and the wake-up is stuck behind another waiter's waker; but the zero came.
     #[test]
-    fn a_wait_that_ended_in_time_is_over_although_nobody_has_said_so() {
+    fn a_wait_that_ended_in_time_is_over_although_it_was_not_woken() {
         let group = WaitGroup::new();
         let mut guard = Some(group.guard());
         let (tell, delivering) = mpsc::channel();

@@ -5,22 +5,17 @@
 mod common;
 
 use core::future::Future;
-use core::num::NonZeroUsize;
 use core::task::Poll;
 use core::time::Duration;
 use std::sync::Arc;
 use std::thread;
 
-use common::{Bell, look, poll};
+use common::{Bell, limited, look, poll};
 use winddown::{
     CancelScope, CancelToken, ErrGroup, Refused, Signal, TaskGroup, Unfinished, WaitGroup,
 };
 
 const SHORT: Duration = Duration::from_millis(1);
-
-fn group_of_one() -> TaskGroup {
-    TaskGroup::builder().limit(NonZeroUsize::MIN).build()
-}
 
 mod clones {
     use super::*;
@@ -103,7 +98,7 @@ mod clones {
     /// The clone of a wait in a queue stands behind it, in a turn of its own.
     #[test]
     fn of_a_wait_for_room() {
-        let group = group_of_one();
+        let group = limited(1);
         let inside = group.guard().unwrap();
         let mut first = group.clone().guard_when_room_owned();
         assert!(look(&mut first).is_pending());
@@ -158,7 +153,7 @@ mod slices {
     /// The turn in a queue is not lost between two slices.
     #[test]
     fn a_slice_keeps_the_turn_in_a_queue() {
-        let group = group_of_one();
+        let group = limited(1);
         let inside = group.guard().unwrap();
         let mut first = group.guard_when_room();
         assert!(first.block_slice(SHORT).is_err());
@@ -207,7 +202,7 @@ mod rooms {
     /// A place that is waited for can be kept in a field, and sent.
     #[test]
     fn an_owned_wait_for_room_can_be_stored_and_sent() {
-        let group = group_of_one();
+        let group = limited(1);
         let inside = group.guard().unwrap();
         let mut wait = group.clone().guard_when_room_owned();
         assert!(look(&mut wait).is_pending());
@@ -222,7 +217,7 @@ mod rooms {
     /// Dropped with the last handle in it, it first leaves the queue, and then closes the door.
     #[test]
     fn an_owned_wait_for_room_may_be_the_last_handle() {
-        let group = group_of_one();
+        let group = limited(1);
         let inside = group.guard().unwrap();
         let mut wait = group.guard_when_room_owned();
         let mut other = wait.clone();
@@ -241,7 +236,7 @@ mod rooms {
 
     #[test]
     fn an_owned_wait_for_room_is_looked_at_after_its_limit() {
-        let group = group_of_one();
+        let group = limited(1);
         let stop = CancelScope::new();
         stop.cancel();
         let stopped = group.clone().guard_when_room_owned().until(stop.token()).block();
@@ -308,9 +303,9 @@ mod shutdowns {
         assert!(look(&mut told).is_ready());
     }
 
-    /// Only a limit does: not the drop of the wait, and not a slice of time.
+    /// Only a limit cancels the group: neither the drop of the wait nor the end of a slice does.
     #[test]
-    fn a_shutdown_that_is_given_up_without_a_limit_tells_nobody() {
+    fn a_shutdown_that_is_given_up_without_a_limit_cancels_nothing() {
         let group = TaskGroup::new();
         let guard = group.guard().unwrap();
         let mut shutdown = group.shutdown(pending::<()>());
@@ -319,9 +314,9 @@ mod shutdowns {
         assert!(guard.is_closed() && !guard.token().is_cancelled());
     }
 
-    /// One that is over is not forced by what its user does with it later.
+    /// A limit that comes after the drain does not force the group.
     #[test]
-    fn a_limit_after_the_end_forces_nobody() {
+    fn a_limit_after_the_end_forces_nothing() {
         let group = TaskGroup::new();
         let shutdown = group.shutdown(pending::<()>()).until(ready(()));
         assert_eq!(shutdown.block().unwrap(), Stopped::Gracefully);

@@ -2,14 +2,9 @@
 
 use core::time::Duration;
 
-use futures_intrusive::sync::ManualResetEvent;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use winddown::{Canceller, Signal, WaitGroup};
-
 use crate::floors::Wakers;
 use crate::harness::{Family, Scale, alone, clock, on_main, parts};
-use crate::subjects::{Door, Drain, Event, Triggered, Waits};
+use crate::subjects::{Event, Waits, for_each_event};
 
 /// From here on a life is long enough for the clock, and its memory too big for a thread's heap.
 const BIG: usize = 100_000;
@@ -45,17 +40,7 @@ pub(crate) fn crowds(scale: Scale) -> Vec<Family> {
     });
     for waiters in scale.decades(1, 1_000_000) {
         add::<Wakers>(&mut families, waiters, scale);
-        add::<Signal>(&mut families, waiters, scale);
-        add::<WaitGroup>(&mut families, waiters, scale);
-        add::<Door>(&mut families, waiters, scale);
-        add::<Drain>(&mut families, waiters, scale);
-        add::<Canceller>(&mut families, waiters, scale);
-        add::<CancellationToken>(&mut families, waiters, scale);
-        add::<TaskTracker>(&mut families, waiters, scale);
-        add::<event_listener::Event>(&mut families, waiters, scale);
-        add::<wg::future::WaitGroup>(&mut families, waiters, scale);
-        add::<Triggered>(&mut families, waiters, scale);
-        add::<ManualResetEvent>(&mut families, waiters, scale);
+        for_each_event!(add(&mut families, waiters, scale));
     }
     families.into()
 }

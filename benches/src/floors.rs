@@ -119,7 +119,7 @@ impl Drop for InWakers<'_> {
 }
 
 /// A tree that is none: each scope is a written block of the size of an idle child of `T`, and a
-/// count of what it is under, which all of them share; those who wait are in one vector.
+/// count of what it is under, which all of them share; the waits are in one vector.
 pub(crate) struct Blocks<T> {
     shared: Arc<(Wakers, usize)>,
     _block: Vec<u8>,

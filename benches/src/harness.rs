@@ -147,7 +147,7 @@ impl Family {
     }
 
     /// Runs each cell once. Contenders of one column follow one another, so that they meet the same
-    /// machine; who goes first changes from round to round.
+    /// machine; the order of the contenders changes from round to round.
     fn round(&mut self, round: usize) {
         for column in 0..self.table.columns.len() {
             let every = self.every[column];
@@ -194,7 +194,7 @@ pub(crate) fn run(families: &mut [Family], rounds: usize) {
 }
 
 /// Where a round's first thread runs. It moves on with each round: a core that is busy with
-/// something else then spoils half of the rounds of everybody, and not all rounds of somebody.
+/// something else then spoils half of the rounds of each contender, and not all rounds of one.
 static FIRST_CORE: AtomicUsize = AtomicUsize::new(0);
 
 /// The cores that the program was given when it first asked: a thread that is bound to one sees no

@@ -13,13 +13,31 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerWaitFuture;
 use winddown::{CancelScope, CancelToken, Canceller, Signal, TaskGroup, WaitGroup};
 
+/// Calls a function with these arguments for each contender that is an [`Event`].
+macro_rules! for_each_event {
+    ($function:ident($($argument:expr),*)) => {
+        $function::<winddown::Signal>($($argument),*);
+        $function::<winddown::WaitGroup>($($argument),*);
+        $function::<$crate::subjects::Door>($($argument),*);
+        $function::<$crate::subjects::Drain>($($argument),*);
+        $function::<winddown::Canceller>($($argument),*);
+        $function::<tokio_util::sync::CancellationToken>($($argument),*);
+        $function::<tokio_util::task::TaskTracker>($($argument),*);
+        $function::<event_listener::Event>($($argument),*);
+        $function::<wg::future::WaitGroup>($($argument),*);
+        $function::<$crate::subjects::Triggered>($($argument),*);
+        $function::<futures_intrusive::sync::ManualResetEvent>($($argument),*);
+    };
+}
+pub(crate) use for_each_event;
+
 /// Something that ends once and can be waited for by tasks. A wait that is made before the end is
 /// pending until then.
 pub(crate) trait Event: Send + Sync + 'static {
     const NAME: &'static str;
     type Wait<'a>: Future<Output = ()>;
 
-    /// A new one that has not ended; `waiters` is how many will come, for those who can use it.
+    /// A new one that has not ended; `waiters` is how many will come, for contenders that can use it.
     fn new(waiters: usize) -> Self;
     fn wait(&self) -> Self::Wait<'_>;
     fn end(&self);

@@ -63,7 +63,7 @@ enum Shape {
     Chain,
 }
 
-/// Who waits.
+/// The waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Waited {
     Nowhere,

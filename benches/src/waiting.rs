@@ -3,15 +3,13 @@
 use core::hint::black_box;
 use core::pin::pin;
 
-use futures_intrusive::sync::ManualResetEvent;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use winddown::{Canceller, Signal, WaitGroup};
+use winddown::Canceller;
 
 use crate::floors::Line;
 use crate::harness::{Family, Gate, Scale, Span, THREADS, contend};
 use crate::results::FLOOR;
-use crate::subjects::{Door, Drain, Event, Token, Triggered, Waits, poll};
+use crate::subjects::{Event, Token, Waits, for_each_event, poll};
 
 pub(crate) fn poll_a_fresh_wait(scale: Scale) -> Family {
     let family = Family::new(
@@ -26,17 +24,7 @@ pub(crate) fn poll_a_fresh_wait(scale: Scale) -> Family {
     let ops = scale.ops(20_000);
     let beside = family.column("1 thread, beside a parked wait");
     floor(&mut family, beside, 1, ops, Line::two_rmws);
-    add_beside::<Signal>(&mut family, beside, ops);
-    add_beside::<WaitGroup>(&mut family, beside, ops);
-    add_beside::<Door>(&mut family, beside, ops);
-    add_beside::<Drain>(&mut family, beside, ops);
-    add_beside::<Canceller>(&mut family, beside, ops);
-    add_beside::<CancellationToken>(&mut family, beside, ops);
-    add_beside::<TaskTracker>(&mut family, beside, ops);
-    add_beside::<event_listener::Event>(&mut family, beside, ops);
-    add_beside::<wg::future::WaitGroup>(&mut family, beside, ops);
-    add_beside::<Triggered>(&mut family, beside, ops);
-    add_beside::<ManualResetEvent>(&mut family, beside, ops);
+    for_each_event!(add_beside(&mut family, beside, ops));
     family
 }
 
@@ -166,17 +154,7 @@ fn each_event(
         let column = family.column_of(threads);
         floor(&mut family, column, threads, ops, op);
         let at = (column, threads, ops);
-        add::<Signal>(&mut family, at, measure);
-        add::<WaitGroup>(&mut family, at, measure);
-        add::<Door>(&mut family, at, measure);
-        add::<Drain>(&mut family, at, measure);
-        add::<Canceller>(&mut family, at, measure);
-        add::<CancellationToken>(&mut family, at, measure);
-        add::<TaskTracker>(&mut family, at, measure);
-        add::<event_listener::Event>(&mut family, at, measure);
-        add::<wg::future::WaitGroup>(&mut family, at, measure);
-        add::<Triggered>(&mut family, at, measure);
-        add::<ManualResetEvent>(&mut family, at, measure);
+        for_each_event!(add(&mut family, at, measure));
     }
     family
 }

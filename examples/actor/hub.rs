@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use winddown::{ChildError, Reason, Signal, TaskGroup, TaskGuard};
 
-use crate::say;
+use crate::program::say;
 
 /// Owns the actors.
 pub(crate) struct Hub {
@@ -64,7 +64,7 @@ pub(crate) struct Actor<S> {
 /// A worker of an actor: the reader, the worker proper, or the heartbeat.
 pub(crate) struct Seat(TaskGuard);
 
-/// Why an actor ends. (Told by the hub, it ends for the hub's reason.)
+/// Why an actor ends. (If the hub stops it, it ends for the hub's reason.)
 #[derive(Debug)]
 pub(crate) enum End {
     HungUp,
@@ -88,7 +88,7 @@ impl Hub {
         let hub = Arc::clone(self);
         let group = TaskGroup::builder().finally(move || hub.deregister(id));
         let group = self.all.child_with(group)?;
-        // All are counted in before one of them starts: the first who ends closes the door.
+        // All are counted in before one of them starts: the first one that ends closes the door.
         let guard = group.guard()?;
         let guards = [guard.clone(), guard.clone(), guard];
         let seats = guards.map(|guard| Seat(guard.cancel_on_drop().cancel_on_panic()));
@@ -133,7 +133,7 @@ impl Hub {
 }
 
 impl<S> Actor<S> {
-    /// Who is late, if somebody is.
+    /// An error if the client or the worker is late.
     pub(crate) fn check(&self) -> Result<(), End> {
         for (name, deadline) in [("client", &self.reader), ("worker", &self.worker)] {
             if deadline.is_over() {
@@ -147,7 +147,7 @@ impl<S> Actor<S> {
         &self.hub
     }
 
-    /// The shutdown has returned to one of the workers. Whoever called it first: it is finalised.
+    /// The shutdown has returned to one of the workers, so the actor is finalised: whichever worker called first.
     pub(crate) fn returned(&self) {
         let mut state = self.hub.state.lock().unwrap();
         assert!(!state.actors.contains_key(&self.id), "actor {} is still there", self.id);
@@ -188,7 +188,7 @@ impl Deadline {
     }
 }
 
-/// Shuts the socket, whoever is reading from it, and in whatever way.
+/// Shuts the socket. That ends a read of any kind, blocking or not.
 fn hang_up(socket: &impl AsFd) {
     if let Ok(socket) = socket.as_fd().try_clone_to_owned() {
         let _ = TcpStream::from(socket).shutdown(Shutdown::Both);
@@ -201,7 +201,7 @@ impl fmt::Display for End {
             Self::HungUp => f.write_str("the client hung up"),
             Self::Bye => f.write_str("the client said bye"),
             Self::Failed(why) => write!(f, "the worker failed: {why}"),
-            Self::Inactive(who) => write!(f, "the {who} is inactive"),
+            Self::Inactive(part) => write!(f, "the {part} is inactive"),
         }
     }
 }

@@ -1,18 +1,21 @@
-//! A TCP server of actors: each connection has a reader, a worker and a heartbeat, and whatever ends
-//! one of them ends all three.
+//! A TCP server of actors: each connection has a reader, a worker and a heartbeat, and the end of one
+//! of them ends all three.
 //!
 //! Its own clients make that happen in every way; with `--listen` it serves others, until Ctrl-C.
 //! `hub.rs` has the actors: read it first. Their workers are tasks (`tasks.rs`) or threads
 //! (`threads.rs`).
 
 mod hub;
+#[path = "../common/lines.rs"]
 mod lines;
 mod orders;
+#[path = "../common/program.rs"]
+mod program;
+#[path = "../common/runtime.rs"]
 mod runtime;
 mod tasks;
 mod threads;
 
-use std::fmt::Display;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::process::ExitCode;
@@ -21,12 +24,10 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum, value_parser};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::signal_name;
 use winddown::Reason;
 
 use hub::Hub;
+use program::{exit_code, on_signals, say};
 use runtime::{Runtime, Smol, Tokio};
 
 /// How long the end of everything may take.
@@ -63,21 +64,16 @@ enum Which {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "actor: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Args::parse()))
 }
 
 /// Serves until told to stop; true if all is well then.
 fn run(args: &Args) -> io::Result<bool> {
     let [idle, patience] = [args.idle_ms, args.patience_ms].map(Duration::from_millis);
     let hub = Hub::new(idle, patience);
-    cancel_on_signals(&hub)?;
+    let all = hub.all.clone();
+    // A second signal changes nothing: the first reason stands.
+    on_signals(move |_, name| drop(all.cancel_with(Reason::Message(name))))?;
     let addr = args.listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
     if args.listen.is_none() {
         let clients = Arc::clone(&hub);
@@ -103,25 +99,12 @@ fn serving(addr: SocketAddr, on: &str, hub: &Hub) {
     hub.addr.close_with(addr).expect("it serves once");
 }
 
-/// From a plain thread. The second signal changes nothing: the first reason stands.
-fn cancel_on_signals(hub: &Arc<Hub>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let all = hub.all.clone();
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let reason = signal_name(signal).unwrap_or("a signal");
-            let _ = all.cancel_with(Reason::Message(reason));
-        }
-    });
-    Ok(())
-}
-
 /// The server's own clients; when the server has ended each of their connections, it is told to stop.
 fn play(hub: &Hub) {
     let addr = *hub.addr.value().block();
     let clients = SCRIPTS.map(|script| thread::spawn(move || client(addr, script)));
     for client in clients {
-        if let Err(error) = client.join().expect("a client panics never") {
+        if let Err(error) = client.join().expect("a client never panics") {
             say(format_args!("a client: {error}"));
         }
     }
@@ -135,12 +118,7 @@ fn client(addr: SocketAddr, script: &str) -> io::Result<()> {
         stream.read_exact(&mut [0; 6])?;
         stream.shutdown(Shutdown::Write)?;
     }
-    // Who is cut off in the middle of something may see a reset.
+    // A client that is cut off in the middle of a request may see a reset.
     let _ = stream.read_to_end(&mut Vec::new());
     Ok(())
-}
-
-/// Writes a line. Whoever closed our output reads no more: that is no error.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
 }

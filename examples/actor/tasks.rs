@@ -75,7 +75,7 @@ async fn read<R: Runtime>(
         };
         lines.push(&buffer[..read]);
         while let Some(line) = lines.next() {
-            // Who does not listen any more has ended the actor.
+            // An error means that the worker is gone, and that has ended the actor.
             let _ = orders.try_send(line);
         }
     }

@@ -10,13 +10,14 @@ use winddown::CancelToken;
 
 use crate::hub::{Actor, End, Hub, Seat};
 use crate::orders::{Order, parse};
+use crate::runtime::cannot_listen;
 use crate::{LIMIT, serving};
 
 type Shared = Arc<Actor<TcpStream>>;
 
 /// Serves until the hub is told to stop; then tells how many are left when there is no more time.
 pub(crate) fn serve(hub: &Arc<Hub>, addr: SocketAddr) -> io::Result<usize> {
-    let listener = TcpListener::bind(addr)?;
+    let listener = TcpListener::bind(addr).map_err(cannot_listen(addr))?;
     let addr = listener.local_addr()?;
     let guard = hub.all.guard().map_err(io::Error::other)?.label("accept loop");
     let accepting = Arc::clone(hub);
@@ -24,7 +25,7 @@ pub(crate) fn serve(hub: &Arc<Hub>, addr: SocketAddr) -> io::Result<usize> {
         accept(&accepting, &listener);
         drop(guard);
     });
-    // A blocked `accept` has no other end than a client.
+    // Only a client ends an `accept` that blocks.
     hub.all.token().on_cancel(move || drop(TcpStream::connect(addr))).detach();
     serving(addr, "threads", hub);
     hub.all.token().cancelled().block();
@@ -71,13 +72,13 @@ fn read(actor: &Actor<TcpStream>, orders: &Sender<String>) -> Result<(), End> {
     for line in BufReader::new(&actor.socket).lines() {
         let Ok(line) = line else { break };
         actor.reader.set(actor.hub().idle);
-        // Who does not listen any more has ended the actor.
+        // An error means that the worker is gone, and that has ended the actor.
         let _ = orders.send(line);
     }
     Err(End::HungUp)
 }
 
-/// Needs no look at the token: the end of the reader ends the queue.
+/// Does not look at the token: the queue ends when the reader does.
 fn work(
     actor: &Actor<TcpStream>,
     token: &CancelToken,

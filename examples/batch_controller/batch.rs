@@ -58,7 +58,7 @@ impl Batch {
         self.jobs.token().reason()
     }
 
-    /// One more who waits, here a plain thread: calls `tick` again and again until the batch is over.
+    /// One more waiter, on a plain thread: calls `tick` again and again until the batch is over.
     pub(crate) fn watch(&self, every: Duration, tick: impl Fn(usize)) {
         while let Err(Unfinished { left, .. }) = self.jobs.drained().block_for(every) {
             tick(left);

@@ -1,14 +1,17 @@
-//! A batch of jobs over real files: stopped by Ctrl-C, by itself, or given up after a time.
+//! A batch of jobs over real files, which Ctrl-C, the batch itself or a time limit may stop.
 //!
 //! Counts the lines of each file in some folders: a job for each file, so many at a time. This file
 //! has the story; `batch.rs` has the controller and its jobs.
 
 mod batch;
+#[path = "../common/program.rs"]
+mod program;
+#[path = "../common/runtime.rs"]
 mod runtime;
 
 use std::error::Error;
 use std::fmt::{self, Display};
-use std::io::{self, Write as _};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,14 +20,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::signal_name;
-use winddown::{CancelScope, Canceller, FutureUntil as _, Reason, WaitGroup};
+use clap::Parser;
+use winddown::{CancelScope, FutureUntil as _, Reason, WaitGroup};
 
 use batch::{Batch, Failure, Job};
-use runtime::{Runtime, Smol, Tokio};
+use program::{complain, on_signals, say, seconds};
+use runtime::{Runtime, Smol, Tokio, Which};
 
 /// Counts the lines of files. The last line is for scripts. The exit code is 0
 /// if the batch came to its end, 1 if a file could not be read, 3 if there was no time left, and 130
@@ -55,17 +56,6 @@ struct Args {
     runtime: Which,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Which {
-    Tokio,
-    Smol,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 /// What the jobs share.
 struct Tally {
     rounds: u64,
@@ -80,7 +70,10 @@ struct Tally {
 
 /// Why the root is cancelled.
 #[derive(Debug)]
-struct Signalled(i32);
+struct Signalled {
+    number: i32,
+    name: &'static str,
+}
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -96,7 +89,9 @@ fn main() -> ExitCode {
 
 fn run<R: Runtime>(args: &Args) -> io::Result<ExitCode> {
     let root = CancelScope::new();
-    cancel_on_signals(root.canceller())?;
+    let canceller = root.canceller();
+    // A second signal changes nothing: the first reason stands.
+    on_signals(move |number, name| drop(canceller.cancel_with(Signalled { number, name })))?;
     let batch = Batch::new(root.token(), args.jobs, || say("the last job is out"));
     let tally = Arc::new(Tally::new(args));
 
@@ -105,7 +100,7 @@ fn run<R: Runtime>(args: &Args) -> io::Result<ExitCode> {
         move || batch.watch(every, |left| say(format_args!("jobs inside: {left}")))
     });
     let timed_out = R::block_on(count::<R>(args, &batch, &tally))?;
-    watcher.join().expect("the watcher panics never");
+    watcher.join().expect("the watcher never panics");
 
     if let Some(reason) = batch.why_stopped() {
         say(format_args!("stopped: {reason}"));
@@ -120,7 +115,7 @@ fn run<R: Runtime>(args: &Args) -> io::Result<ExitCode> {
     };
     tally.print(outcome);
     Ok(match batch.why_stopped().and_then(Reason::downcast_ref) {
-        Some(Signalled(signal)) => ExitCode::from(128 + u8::try_from(*signal).unwrap_or(0)),
+        Some(Signalled { number, .. }) => ExitCode::from(128 + u8::try_from(*number).unwrap_or(0)),
         None if timed_out => ExitCode::from(3),
         None if tally.failed.load(Relaxed) > 0 => ExitCode::FAILURE,
         None => ExitCode::SUCCESS,
@@ -139,13 +134,13 @@ async fn count<R: Runtime>(args: &Args, batch: &Batch, tally: &Arc<Tally>) -> bo
         });
     }
     let all_out = || async {
-        // First those who may register a job. Then the door is closed behind the last one.
+        // First the threads that may register a job. Then the door is closed behind the last one.
         readers.wait().await;
         batch.jobs.join().await;
     };
     let timed_out = all_out().until(R::sleep(args.limit)).await.is_err();
     if timed_out {
-        // This wait is over and the jobs are not: it remains to stop them, and to wait again.
+        // The wait is over and the jobs are not: stop them, and wait again.
         say(format_args!("out of time, jobs inside: {}", batch.jobs.len()));
         batch.stop("out of time");
         all_out().await;
@@ -155,9 +150,9 @@ async fn count<R: Runtime>(args: &Args, batch: &Batch, tally: &Arc<Tally>) -> bo
 
 /// Registers a job for each file, and starts it.
 fn register_all<R: Runtime>(path: &Path, batch: &Batch, tally: &Arc<Tally>) {
-    // What is no folder is tried as a file.
+    // A path that is not a folder is tried as a file.
     for file in files_in(path).unwrap_or_else(|_| vec![path.into()]) {
-        // Counted in before it is started, so nobody can overlook it; or refused, and not started.
+        // Counted in before it is started, so no wait can overlook it; or refused, and not started.
         match batch.register(file) {
             Ok(job) => {
                 let tally = Arc::clone(tally);
@@ -225,31 +220,10 @@ impl Tally {
     }
 }
 
-/// From a plain thread.
-fn cancel_on_signals(root: Canceller) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            // The second one changes nothing: the first reason stands.
-            let _ = root.cancel_with(Signalled(signal));
-        }
-    });
-    Ok(())
-}
-
 impl Display for Signalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(signal_name(self.0).unwrap_or("a signal"))
+        f.write_str(self.name)
     }
 }
 
 impl Error for Signalled {}
-
-/// Writes a line. Whoever closed our output reads no more: that is no error.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr(), "batch_controller: {line}");
-}

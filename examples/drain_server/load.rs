@@ -13,8 +13,8 @@ use hyper::header::HOST;
 use hyper::{Request, Response, StatusCode};
 use winddown::WaitGroup;
 
-use crate::runtime::Runtime;
-use crate::screen::complain;
+use crate::hyper_runtime::HyperRuntime;
+use crate::program::complain;
 use crate::server::{Server, answer_to};
 
 /// What all clients share.
@@ -48,7 +48,7 @@ impl Load {
         }
     }
 
-    pub(crate) fn start<R: Runtime>(
+    pub(crate) fn start<R: HyperRuntime>(
         &'static self,
         clients: u32,
         addr: SocketAddr,
@@ -60,7 +60,7 @@ impl Load {
         }
     }
 
-    async fn client<R: Runtime>(&'static self, addr: SocketAddr, server: &Server) {
+    async fn client<R: HyperRuntime>(&'static self, addr: SocketAddr, server: &Server) {
         // The server may close a connection between two requests: a client then comes again.
         let end = loop {
             if let Err(end) = self.connection::<R>(addr).await {
@@ -83,9 +83,10 @@ impl Load {
     }
 
     /// One connection, until the server closes it between two requests (`Ok`) or turns us away.
-    async fn connection<R: Runtime>(&'static self, addr: SocketAddr) -> Result<(), End> {
+    async fn connection<R: HyperRuntime>(&'static self, addr: SocketAddr) -> Result<(), End> {
         let stream = R::connect(addr).await.map_err(End::turned_away)?;
-        let (mut sender, connection) = http1::handshake(stream).await.map_err(End::turned_away)?;
+        let (mut sender, connection) =
+            http1::handshake(R::stream(stream)).await.map_err(End::turned_away)?;
         // hyper's half of the connection is a task of its own, and counted like the client.
         R::spawn(self.clients.guard().track(connection));
         while sender.ready().await.is_ok() {

@@ -5,9 +5,14 @@
 //!
 //! This file has the story; `server.rs` has the server, and how it stops.
 
+#[path = "../common/hyper_runtime.rs"]
+mod hyper_runtime;
+mod live;
 mod load;
+#[path = "../common/program.rs"]
+mod program;
+#[path = "../common/runtime.rs"]
 mod runtime;
-mod screen;
 mod server;
 
 use std::io;
@@ -15,18 +20,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{self, ExitCode};
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::{Parser, ValueEnum, value_parser};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::signal_name;
+use clap::{Parser, value_parser};
 use winddown::{Stopped, Unfinished};
 
+use hyper_runtime::HyperRuntime;
+use live::Live;
 use load::Load;
-use runtime::{Runtime, Smol, Tokio};
-use screen::{Live, complain, say};
+use program::{complain, exit_code, on_signals, say, seconds};
+use runtime::{Smol, Tokio, Which};
 use server::{Server, Why};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::new);
@@ -61,35 +64,16 @@ struct Args {
     every: Option<Duration>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Which {
-    Tokio,
-    Smol,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 fn main() -> ExitCode {
     let args = Args::parse();
-    let outcome = match args.runtime {
+    exit_code(match args.runtime {
         Which::Tokio => run::<Tokio>(&args),
         Which::Smol => run::<Smol>(&args),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            complain(error);
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 /// Serves, drains and says so; true if nothing was lost.
-fn run<R: Runtime>(args: &Args) -> io::Result<bool> {
+fn run<R: HyperRuntime>(args: &Args) -> io::Result<bool> {
     stop_on_signals()?;
     let live = Live::start(args.every, live_line(Instant::now()));
     let summary = R::block_on(serve::<R>(args))?;
@@ -97,33 +81,26 @@ fn run<R: Runtime>(args: &Args) -> io::Result<bool> {
     summary.map(|summary| summary.print())
 }
 
-/// Ctrl-C and SIGTERM stop the server, from a plain thread. The second one ends the grace, the third
-/// the process.
+/// The first signal stops the server, the second one ends the grace, the third one the process.
 fn stop_on_signals() -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let name = signal_name(signal).unwrap_or("a signal");
-            let in_flight = SERVER.requests.count();
-            if SERVER.stop(Why::Interrupted(name)) {
-                continue;
-            } else if SERVER.force.close() {
-                complain(format_args!("told to stop again; cut short: {in_flight} in flight"));
-            } else {
-                complain(format_args!("told to stop a third time; still inside:"));
-                complain_of_holders();
-                process::exit(128 + signal);
-            }
+    on_signals(|signal, name| {
+        let in_flight = SERVER.requests.count();
+        if SERVER.stop(Why::Interrupted(name)) {
+            return;
         }
-    });
-    Ok(())
+        if SERVER.force.close() {
+            complain(format_args!("told to stop again; cut short: {in_flight} in flight"));
+        } else {
+            complain("told to stop a third time; still inside:");
+            complain_of_holders();
+            process::exit(128 + signal);
+        }
+    })
 }
 
-async fn serve<R: Runtime>(args: &Args) -> io::Result<Summary> {
+async fn serve<R: HyperRuntime>(args: &Args) -> io::Result<Summary> {
     let addr = args.listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
-    let (listener, addr) = R::listen(addr).await.map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
-    })?;
+    let (listener, addr) = R::listen(addr).await?;
     SERVER.start::<R>(listener);
     if args.listen.is_some() {
         say(format_args!("serving http://{addr} on {} until Ctrl-C", R::NAME));
@@ -134,7 +111,7 @@ async fn serve<R: Runtime>(args: &Args) -> io::Result<Summary> {
         LOAD.start::<R>(clients, addr, &SERVER);
         R::spawn(async move {
             R::sleep(time).await;
-            // If somebody was faster, their reason stands.
+            // If the server was told to stop before, that reason stands.
             SERVER.stop(Why::TimeUp);
         });
     }
@@ -142,7 +119,7 @@ async fn serve<R: Runtime>(args: &Args) -> io::Result<Summary> {
     let stop = SERVER.stop.value().await;
     let in_flight = SERVER.requests.count();
     say(format_args!("stopping: {}; {in_flight} in flight", stop.why));
-    // The grace is over when its time is, or when somebody says so.
+    // The grace is over when its time is, or at the second signal.
     let grace = SERVER.force.closed().until(R::sleep(args.grace));
     let drained = SERVER.tasks.shutdown(grace).until(R::sleep(args.drain_limit)).await;
     let took = stop.at.elapsed();
@@ -169,7 +146,7 @@ async fn serve<R: Runtime>(args: &Args) -> io::Result<Summary> {
     Ok(Summary::new(drained.is_ok(), took, completed, of_clients))
 }
 
-/// Who holds up the drain.
+/// Lists the tasks that hold up the drain.
 #[cfg(feature = "holders")]
 fn complain_of_holders() {
     complain(SERVER.tasks.holders());
@@ -177,7 +154,7 @@ fn complain_of_holders() {
 
 #[cfg(not(feature = "holders"))]
 fn complain_of_holders() {
-    complain("to know who, run it with `--features holders`");
+    complain("to see their names, run it with `--features holders`");
 }
 
 fn live_line(start: Instant) -> impl Fn() -> String {

@@ -5,7 +5,7 @@
 //! The group counts the accept loop and every connection. The loop is counted in before it is
 //! started, and out when it has ended. A connection is counted in by the loop, which is itself
 //! still counted then, and out when hyper has written the last answer and closed it. So the group
-//! is not drained while anybody is left who could take a request in, or owes an answer.
+//! is not drained while a task is left that could take a request in, or owes an answer.
 //!
 //! So it does not matter that a request may arrive at the very moment when the door is closed. It
 //! sees that or it does not, and is refused or accepted; its connection is counted, and the drain
@@ -33,15 +33,15 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
 use winddown::{FutureUntil as _, Signal, TaskGroup, TaskGuard, WaitGroup};
 
-use crate::runtime::Runtime;
-use crate::screen::complain;
+use crate::hyper_runtime::HyperRuntime;
+use crate::program::complain;
 
 /// How long a client may take to send the head of a request.
 const HEADER_LIMIT: Duration = Duration::from_secs(2);
 
-/// What everybody who serves shares.
+/// What all tasks of the server share.
 pub(crate) struct Server {
-    /// Closed once, by whoever is first; tells why the server is to stop.
+    /// Closed once, by the first of several reasons to stop; tells which one that was.
     pub(crate) stop: Signal<Stop>,
     /// Ends the grace early.
     pub(crate) force: Signal,
@@ -92,19 +92,19 @@ impl Server {
         }
     }
 
-    /// Asks for the stop. False if somebody else did so before.
+    /// Asks for the stop. False if that was done before.
     pub(crate) fn stop(&self, why: Why) -> bool {
         self.stop.close_with(Stop { why, at: Instant::now() }).is_ok()
     }
 
     /// Starts the accept loop.
-    pub(crate) fn start<R: Runtime>(&'static self, listener: R::Listener) {
-        // The guard is taken here, before the task exists: who waits from now on waits for it.
+    pub(crate) fn start<R: HyperRuntime>(&'static self, listener: R::Listener) {
+        // The guard is taken here, before the task exists: a wait from now on waits for it.
         let guard = self.tasks.guard().expect("closed by the drain alone").label("accept loop");
         R::spawn(guard.track(self.accept::<R>(listener)));
     }
 
-    async fn accept<R: Runtime>(&'static self, listener: R::Listener) {
+    async fn accept<R: HyperRuntime>(&'static self, listener: R::Listener) {
         // One wait serves the whole loop: it is fused, and ready again after it was ready.
         let mut closed = self.tasks.closed();
         loop {
@@ -116,7 +116,7 @@ impl Server {
                     (Ok(stream), Ok(guard)) => {
                         R::spawn(self.connection::<R>(guard.label("connection"), stream));
                     }
-                    // Nobody gets in any more: the next turn is the last.
+                    // The door is closed: the next turn is the last.
                     (Ok(_), Err(_refused)) => {}
                     (Err(error), _) => {
                         complain(format_args!("cannot accept: {error}"));
@@ -128,7 +128,7 @@ impl Server {
         }
     }
 
-    async fn connection<R: Runtime>(&'static self, guard: TaskGuard, stream: R::Stream) {
+    async fn connection<R: HyperRuntime>(&'static self, guard: TaskGuard, stream: R::Stream) {
         let service = service_fn(|request| {
             // Counted in before it starts, and out when it is answered, abandoned or panics.
             self.requests.guard().track(self.request::<R>(&guard, request))
@@ -136,7 +136,7 @@ impl Server {
         let mut http = http1::Builder::new();
         // Else a client that sends half a request, and then nothing, holds up the drain.
         http.timer(R::timer()).header_read_timeout(HEADER_LIMIT);
-        let mut connection = pin!(http.serve_connection(stream, service));
+        let mut connection = pin!(http.serve_connection(R::stream(stream), service));
         select_biased! {
             // First, so that a request that is here already gets an answer, if only a refusal.
             // An error is a client that hung up, and no concern of ours.
@@ -148,7 +148,7 @@ impl Server {
         let _ = connection.await;
     }
 
-    async fn request<R: Runtime>(
+    async fn request<R: HyperRuntime>(
         &self,
         guard: &TaskGuard,
         request: Request<Incoming>,
@@ -158,7 +158,7 @@ impl Server {
             (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".into())
         } else {
             self.accepted.fetch_add(1, Relaxed);
-            // A handle of its own for each who waits.
+            // A handle of its own for each wait.
             let token = guard.token().clone();
             match respond::<R>(guard, request.uri()).until(token).await {
                 Ok(answer) => {
@@ -180,7 +180,7 @@ impl Server {
     }
 }
 
-async fn respond<R: Runtime>(guard: &TaskGuard, uri: &Uri) -> (StatusCode, String) {
+async fn respond<R: HyperRuntime>(guard: &TaskGuard, uri: &Uri) -> (StatusCode, String) {
     let number = |key| uri.query()?.strip_prefix(key)?.strip_prefix('=')?.parse::<u64>().ok();
     match (uri.path(), number("id"), number("ms")) {
         ("/work", Some(id), _) => {
@@ -206,9 +206,9 @@ async fn respond<R: Runtime>(guard: &TaskGuard, uri: &Uri) -> (StatusCode, Strin
     }
 }
 
-/// Does what must be done once it has begun, whether or not anybody waits for the answer: in a task
-/// of its own. Whoever is inside may bring it in, even when the door is closed.
-async fn commit<R: Runtime>(guard: &TaskGuard, time: Duration) {
+/// Does what must be done once it has begun, even if nothing waits for the answer any more: in a task
+/// of its own. A task that is inside may bring it in, even when the door is closed.
+async fn commit<R: HyperRuntime>(guard: &TaskGuard, time: Duration) {
     let committed = Arc::new(Signal::new());
     let commit = Arc::clone(&committed);
     let guard = guard.clone().label("commit");

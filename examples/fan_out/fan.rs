@@ -20,7 +20,7 @@ use hyper::{StatusCode, Uri};
 use winddown::{CancelToken, Cancelled, Canceller, FutureUntil as _, Reason, Signal};
 
 use crate::http::{Answer, AnyError, Tally, get, number};
-use crate::runtime::Runtime;
+use crate::hyper_runtime::HyperRuntime;
 
 /// The connections of the clients.
 pub(crate) static FRONT: Tally = Tally::new();
@@ -69,7 +69,11 @@ impl Error for UpstreamFailed {
     }
 }
 
-pub(crate) async fn handle<R: Runtime>(server: CancelToken, setup: Arc<Setup>, uri: Uri) -> Answer {
+pub(crate) async fn handle<R: HyperRuntime>(
+    server: CancelToken,
+    setup: Arc<Setup>,
+    uri: Uri,
+) -> Answer {
     match uri.path() {
         "/fan" => {
             COUNTS.requests.fetch_add(1, Relaxed);
@@ -83,12 +87,12 @@ pub(crate) async fn handle<R: Runtime>(server: CancelToken, setup: Arc<Setup>, u
     }
 }
 
-async fn fan<R: Runtime>(server: &CancelToken, setup: &Setup, uri: &Uri) -> Answer {
+async fn fan<R: HyperRuntime>(server: &CancelToken, setup: &Setup, uri: &Uri) -> Answer {
     // The request's scope. This future owns it: dropped halfway, it cancels the calls.
     let at = Instant::now() + setup.deadline;
     let (request, expiry) = server.child_until(at, R::sleep(setup.deadline));
     let page = ask_all::<R>(request.token(), request.canceller(), setup, uri);
-    // The expiry drives the deadline, and is ready as soon as the scope is cancelled by anybody.
+    // The expiry drives the deadline, and is ready as soon as anything cancels the scope.
     match page.until(expiry).await {
         Ok(page) => (StatusCode::OK, page),
         Err(cancelled) => apology(cancelled.reason()),
@@ -108,7 +112,7 @@ fn apology(reason: &Reason) -> Answer {
 
 /// Starts all calls, then collects their answers. The first `fail` upstreams are told to fail, and
 /// the last `slow` ones never to answer.
-async fn ask_all<R: Runtime>(
+async fn ask_all<R: HyperRuntime>(
     token: &CancelToken,
     canceller: Canceller,
     setup: &Setup,
@@ -128,7 +132,7 @@ async fn ask_all<R: Runtime>(
         let answer = Arc::new(Signal::typed());
         answers.push(Arc::clone(&answer));
         COUNTS.calls.fetch_add(1, Relaxed);
-        // Counted in before the task exists: nobody can overlook it.
+        // Counted in before the task exists: no wait can overlook it.
         let guard = CALLS.tasks.guard();
         let (token, canceller) = (token.clone(), canceller.clone());
         R::spawn(guard.track(async move {
@@ -157,7 +161,7 @@ async fn ask_all<R: Runtime>(
     page
 }
 
-async fn call<R: Runtime>(
+async fn call<R: HyperRuntime>(
     token: &CancelToken,
     upstream: usize,
     addr: SocketAddr,
@@ -200,7 +204,7 @@ impl Counts {
     fn stopped(&self, why: &Cancelled) -> &AtomicU64 {
         match why.reason() {
             Reason::Deadline => &self.by_deadline,
-            // Nobody asks any more: the owner of the request's scope is gone.
+            // The client has gone away, and with it the owner of the request's scope.
             Reason::Dropped => &self.by_client,
             reason if reason.downcast_ref::<UpstreamFailed>().is_some() => &self.by_sibling,
             _ => &self.by_stop,

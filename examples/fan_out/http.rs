@@ -15,8 +15,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri, client, server};
 use winddown::{CancelToken, FutureUntil as _, WaitGroup};
 
-use crate::complain;
-use crate::runtime::Runtime;
+use crate::hyper_runtime::HyperRuntime;
+use crate::program::complain;
 
 pub(crate) type Answer = (StatusCode, String);
 pub(crate) type AnyError = Box<dyn Error + Send + Sync>;
@@ -44,7 +44,7 @@ pub(crate) async fn serve<R, H, F>(
     head_limit: Option<Duration>,
     handler: H,
 ) where
-    R: Runtime,
+    R: HyperRuntime,
     H: Fn(CancelToken, Uri) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
@@ -73,7 +73,7 @@ async fn connection<R, H, F>(
     head_limit: Option<Duration>,
     handler: H,
 ) where
-    R: Runtime,
+    R: HyperRuntime,
     H: Fn(CancelToken, Uri) -> F + Send,
     F: Future<Output = Answer> + Send + 'static,
 {
@@ -89,7 +89,7 @@ async fn connection<R, H, F>(
     let mut http = server::conn::http1::Builder::new();
     http.timer(R::timer()).header_read_timeout(head_limit);
     // If the client goes away, hyper ends here, and drops the answer that is being made.
-    let mut connection = pin!(http.serve_connection(stream, service));
+    let mut connection = pin!(http.serve_connection(R::stream(stream), service));
     if connection.as_mut().until(&token).work_first().await.is_err() {
         // Closes at once if idle, else after the request in hand.
         connection.as_mut().graceful_shutdown();
@@ -99,7 +99,7 @@ async fn connection<R, H, F>(
 
 /// One request on a connection of its own, which is closed when this returns, and when it is dropped
 /// halfway.
-pub(crate) async fn get<R: Runtime>(
+pub(crate) async fn get<R: HyperRuntime>(
     token: &CancelToken,
     tally: &'static Tally,
     server: SocketAddr,
@@ -107,7 +107,7 @@ pub(crate) async fn get<R: Runtime>(
 ) -> Result<Answer, AnyError> {
     let stream = R::connect(server).await?;
     tally.connections.fetch_add(1, Relaxed);
-    let (mut sender, connection) = client::conn::http1::handshake(stream).await?;
+    let (mut sender, connection) = client::conn::http1::handshake(R::stream(stream)).await?;
     // hyper's half of the connection is a task of its own, under a scope that we own: the task ends
     // when the scope is dropped, and that is on every way out of here.
     let scope = token.child();

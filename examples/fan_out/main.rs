@@ -9,28 +9,29 @@
 
 mod fan;
 mod http;
+#[path = "../common/hyper_runtime.rs"]
+mod hyper_runtime;
 mod peers;
-#[path = "../drain_server/runtime.rs"]
+#[path = "../common/program.rs"]
+mod program;
+#[path = "../common/runtime.rs"]
 mod runtime;
 
-use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum, value_parser};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::signal_name;
+use clap::{Parser, value_parser};
 use winddown::{CancelScope, CancelToken, Canceller, FutureUntil as _, Reason, WaitGroup};
 
 use fan::{CALLS, COUNTS, FRONT, Setup};
+use hyper_runtime::HyperRuntime;
 use peers::{ANSWERED, ASKED, Kind, LOAD, Orders, UPSTREAMS};
-use runtime::{Runtime, Smol, Tokio};
+use program::{complain, exit_code, on_signals, say};
+use runtime::{Runtime as _, Smol, Tokio, Which};
 
 /// How long a client may take to send the head of a request: else half a request would hold up the
 /// end.
@@ -39,8 +40,8 @@ const HEAD_LIMIT: Duration = Duration::from_secs(2);
 /// How long the end of everything may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// An HTTP/1.1 server whose every request asks several upstreams under one deadline; its own clients
-/// make it happen that upstreams fail, are too slow, and that nobody waits for the answer any more.
+/// An HTTP/1.1 server whose every request asks several upstreams under one deadline. Its own clients
+/// make upstreams fail or be too slow, and go away before the answer.
 /// The last line it prints is for scripts, and the exit code is 0 only if every request got the
 /// answer that it must get, and nothing was left behind.
 #[derive(Parser)]
@@ -69,33 +70,20 @@ struct Args {
     runtime: Which,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Which {
-    Tokio,
-    Smol,
-}
-
 fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.runtime {
         Which::Tokio => Tokio::block_on(run::<Tokio>(&args)),
         Which::Smol => Smol::block_on(run::<Smol>(&args)),
     };
-    match outcome.and_then(|outcome| outcome) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            complain(error);
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(outcome.and_then(|outcome| outcome))
 }
 
 /// Serves, stops and tells what happened; true if all is well.
-async fn run<R: Runtime>(args: &Args) -> io::Result<bool> {
-    // Everything that serves is below this scope, and everybody gets a token of it, or of a child.
+async fn run<R: HyperRuntime>(args: &Args) -> io::Result<bool> {
+    // Everything that serves is below this scope: it gets a token of the scope, or of a child.
     let root = CancelScope::new();
-    // The upstreams are another world, which goes on when the server stops.
+    // The upstreams are not part of the server: they go on when it stops.
     let elsewhere = CancelScope::new();
 
     stop_on_signals(root.canceller())?;
@@ -118,7 +106,7 @@ async fn run<R: Runtime>(args: &Args) -> io::Result<bool> {
     let served = serve::<R>(args, addr, &root).await;
     say(format_args!("stopping: {}", root.token().reason().expect("just cancelled")));
 
-    // Nothing more to tell anybody: the tokens have. It remains to wait.
+    // The tokens have told everything to stop. It remains to wait.
     let mut left_behind = served.unwrap_or(0);
     for group in [&FRONT.tasks, &LOAD.tally.tasks, &CALLS.tasks] {
         left_behind += left_in::<R>(group).await;
@@ -128,9 +116,9 @@ async fn run<R: Runtime>(args: &Args) -> io::Result<bool> {
     Ok(Summary::new(left_behind, served.map(|_| args.requests)).print(args.listen.is_some()))
 }
 
-/// Serves until told to stop, or until all requests are done: then it tells how many calls went on
-/// for nobody.
-async fn serve<R: Runtime>(args: &Args, addr: SocketAddr, root: &CancelScope) -> Option<u64> {
+/// Serves until told to stop, or until all requests are done: then it returns how many calls went on
+/// after their requests.
+async fn serve<R: HyperRuntime>(args: &Args, addr: SocketAddr, root: &CancelScope) -> Option<u64> {
     let limit = Duration::from_millis(args.deadline_ms);
     let upstreams = args.upstreams;
     say(format_args!(
@@ -146,44 +134,37 @@ async fn serve<R: Runtime>(args: &Args, addr: SocketAddr, root: &CancelScope) ->
     LOAD.start::<R>(args.clients, &Orders { requests, upstreams, addr, server });
     LOAD.tally.tasks.wait().until(root.token()).await.ok()?;
     // The server is not stopped yet: it is each request that has stopped its calls.
-    let for_nobody = left_in::<R>(&CALLS.tasks).await;
-    // If a stop was faster, its reason stands; the clients may have ended by that.
+    let left_over = left_in::<R>(&CALLS.tasks).await;
+    // If the server was told to stop before, that reason stands, and may be why the clients ended.
     root.cancel_with(Reason::Message("all requests are done")).ok()?;
-    Some(for_nobody)
+    Some(left_over)
 }
 
-/// Ctrl-C and SIGTERM cancel the root, from a plain thread. The second one does not wait.
+/// The first signal cancels the root. The second one ends the process.
 fn stop_on_signals(root: Canceller) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let reason = Reason::Message(signal_name(signal).unwrap_or("a signal"));
-            if root.cancel_with(reason).is_err() {
-                complain("told to stop again");
-                process::exit(128 + signal);
-            }
+    on_signals(move |signal, name| {
+        if root.cancel_with(Reason::Message(name)).is_err() {
+            complain("told to stop again");
+            process::exit(128 + signal);
         }
-    });
-    Ok(())
+    })
 }
 
-async fn start_upstream<R: Runtime>(token: &CancelToken, n: usize) -> io::Result<SocketAddr> {
+async fn start_upstream<R: HyperRuntime>(token: &CancelToken, n: usize) -> io::Result<SocketAddr> {
     let (listener, addr) = R::listen((Ipv4Addr::LOCALHOST, 0).into()).await?;
     let handler = move |_, uri| peers::upstream::<R>(n, uri);
-    // No limit: whoever stays connected stays, and is seen in the end.
+    // No limit: a connection that stays open is found in the end.
     R::spawn(http::serve::<R, _, _>(token.clone(), &UPSTREAMS, listener, None, handler));
     Ok(addr)
 }
 
-async fn start_front<R: Runtime>(
+async fn start_front<R: HyperRuntime>(
     token: &CancelToken,
     listen: Option<SocketAddr>,
     setup: Setup,
 ) -> io::Result<SocketAddr> {
     let addr = listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
-    let (listener, addr) = R::listen(addr).await.map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
-    })?;
+    let (listener, addr) = R::listen(addr).await?;
     let setup = Arc::new(setup);
     let handler = move |token, uri| fan::handle::<R>(token, Arc::clone(&setup), uri);
     // The accept loop is counted with its connections: the count cannot be zero while it may go up.
@@ -194,7 +175,7 @@ async fn start_front<R: Runtime>(
 }
 
 /// Waits for a group, and tells how many did not leave in time.
-async fn left_in<R: Runtime>(group: &WaitGroup) -> u64 {
+async fn left_in<R: HyperRuntime>(group: &WaitGroup) -> u64 {
     match group.wait().until(R::sleep(LIMIT)).await {
         Ok(()) => 0,
         Err(unfinished) => unfinished.left as u64,
@@ -203,7 +184,7 @@ async fn left_in<R: Runtime>(group: &WaitGroup) -> u64 {
 
 /// How many connections of our calls the upstreams did not see, or did not see end. The callers end
 /// them, and nobody else: the upstreams are serving on.
-async fn not_seen_to_end<R: Runtime>() -> u64 {
+async fn not_seen_to_end<R: HyperRuntime>() -> u64 {
     let opened = CALLS.connections.load(Relaxed);
     let unseen = || opened.saturating_sub(UPSTREAMS.connections.load(Relaxed));
     let all_accepted = async {
@@ -292,13 +273,4 @@ fn print_calls() {
         asked - answered,
         UPSTREAMS.connections.load(Relaxed),
     ));
-}
-
-/// Writes a line. Whoever closed our output reads no more: that is no error.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr(), "fan_out: {line}");
 }

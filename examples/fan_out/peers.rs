@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use hyper::{StatusCode, Uri};
 use winddown::{CancelToken, FutureUntil as _, Signal};
 
-use crate::complain;
 use crate::http::{Answer, Tally, get, number};
-use crate::runtime::Runtime;
+use crate::hyper_runtime::HyperRuntime;
+use crate::program::complain;
 
 /// The connections as the upstreams see them.
 pub(crate) static UPSTREAMS: Tally = Tally::new();
@@ -23,7 +23,7 @@ pub(crate) static ANSWERED: AtomicU64 = AtomicU64::new(0);
 static IMPATIENT: Mutex<Option<HashMap<u64, Arc<Signal>>>> = Mutex::new(None);
 
 /// What an upstream does with a call.
-pub(crate) async fn upstream<R: Runtime>(upstream: usize, uri: Uri) -> Answer {
+pub(crate) async fn upstream<R: HyperRuntime>(upstream: usize, uri: Uri) -> Answer {
     ASKED.fetch_add(1, Relaxed);
     let id = number(&uri, "id").unwrap_or(0);
     let answer = match uri.path() {
@@ -98,7 +98,7 @@ impl Kind {
             Self::Fails => {
                 (StatusCode::BAD_GATEWAY, "upstream 0 failed: 500 Internal Server Error\n".into())
             }
-            // Who goes away too late gets that answer, too.
+            // A client that goes away too late gets that answer, too.
             Self::TooSlow | Self::GoesAway => {
                 (StatusCode::GATEWAY_TIMEOUT, "deadline exceeded\n".into())
             }
@@ -136,13 +136,13 @@ pub(crate) struct Orders {
 }
 
 impl Load {
-    pub(crate) fn start<R: Runtime>(&'static self, clients: u64, orders: &Orders) {
+    pub(crate) fn start<R: HyperRuntime>(&'static self, clients: u64, orders: &Orders) {
         for _ in 0..clients.min(orders.requests) {
             R::spawn(self.tally.tasks.guard().track(self.client::<R>(orders.clone())));
         }
     }
 
-    async fn client<R: Runtime>(&'static self, orders: Orders) {
+    async fn client<R: HyperRuntime>(&'static self, orders: Orders) {
         loop {
             let id = self.next_id.fetch_add(1, Relaxed);
             if id >= orders.requests || !self.request::<R>(&orders, id).await {
@@ -152,14 +152,14 @@ impl Load {
     }
 
     /// One request; false if the server stops.
-    async fn request<R: Runtime>(&'static self, orders: &Orders, id: u64) -> bool {
+    async fn request<R: HyperRuntime>(&'static self, orders: &Orders, id: u64) -> bool {
         let kind = Kind::of(id);
         let enough = Arc::new(Signal::new());
         if kind == Kind::GoesAway {
             impatient(|map| map.insert(id, Arc::clone(&enough)));
         }
         let start = Instant::now();
-        // Nobody but the client itself stops the client: by dropping the request in the middle.
+        // Only the client itself stops the client, by dropping the request in the middle.
         let never = CancelToken::never();
         let path = kind.path(id);
         let request = get::<R>(&never, &self.tally, orders.addr, &path);

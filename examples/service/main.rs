@@ -4,14 +4,15 @@
 //! listener is closed, then all is over; and whatever went wrong anywhere is told in the end. It has
 //! clients of its own; with `--listen` it serves others, until Ctrl-C. `service.rs` has the service.
 
-#[path = "../actor/lines.rs"]
+#[path = "../common/lines.rs"]
 mod lines;
-#[path = "../actor/runtime.rs"]
+#[path = "../common/program.rs"]
+mod program;
+#[path = "../common/runtime.rs"]
 mod runtime;
 mod service;
 
 use std::error::Error;
-use std::fmt::Display;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::process::ExitCode;
@@ -19,20 +20,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::signal_name;
+use clap::Parser;
 use winddown::{CancelScope, CancelToken, Canceller, FutureUntil as _, Reason};
 
-use runtime::{Runtime, Smol, Tokio};
+use program::{exit_code, on_signals, say, seconds};
+use runtime::{Runtime, Smol, Tokio, Which};
 use service::Service;
 
 /// What the service's own clients ask for: numbers, except for one.
 const REQUESTS: [&str; 4] = ["1\n2\n3\n", "40\nforty\n", "80\n", "5\n"];
 
 /// A service that answers each number after as many milliseconds. The last line is for scripts, and
-/// the exit code is 0 only if it was drained in time; a client that errs is no reason to fail.
+/// the exit code is 0 only if it was drained in time; an error of a client does not count.
 #[derive(Parser)]
 #[command(name = "service")]
 struct Args {
@@ -47,37 +46,21 @@ struct Args {
     runtime: Which,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Which {
-    Tokio,
-    Smol,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.runtime {
         Which::Tokio => Tokio::block_on(run::<Tokio>(&args)),
         Which::Smol => Smol::block_on(run::<Smol>(&args)),
     };
-    match outcome.map_err(Into::into).and_then(|outcome| outcome) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "service: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(outcome.map_err(Into::into).and_then(|outcome| outcome))
 }
 
 /// Serves, and closes the service; true if that was done in time.
 async fn run<R: Runtime>(args: &Args) -> Result<bool, Box<dyn Error>> {
     let stop = CancelScope::new();
-    cancel_on_signals(stop.canceller())?;
+    let stopper = stop.canceller();
+    // A second signal changes nothing: the first reason stands.
+    on_signals(move |_, name| drop(stopper.cancel_with(Reason::Message(name))))?;
     let service = Service::new();
     let addr = args.listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
     let addr = service.start::<R>(addr).await?;
@@ -87,7 +70,7 @@ async fn run<R: Runtime>(args: &Args) -> Result<bool, Box<dyn Error>> {
         thread::spawn(move || play(addr, &stop));
     }
 
-    // Whichever comes first: it is told to stop, or fails by itself.
+    // The service is told to stop, or it fails by itself.
     let why = CancelToken::any([stop.token(), service.failed()]).await;
     say(format_args!("closing: {}", why.reason()));
     let ended = async {
@@ -107,23 +90,11 @@ async fn run<R: Runtime>(args: &Args) -> Result<bool, Box<dyn Error>> {
     Ok(errors.is_ok())
 }
 
-/// From a plain thread. The second signal changes nothing: the first reason stands.
-fn cancel_on_signals(stop: Canceller) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let name = signal_name(signal).unwrap_or("a signal");
-            let _ = stop.cancel_with(Reason::Message(name));
-        }
-    });
-    Ok(())
-}
-
 /// The service's own clients; when they have their answers, it is told to stop.
 fn play(addr: SocketAddr, stop: &Canceller) {
     let clients = REQUESTS.map(|requests| thread::spawn(move || client(addr, requests)));
     for client in clients {
-        if let Err(error) = client.join().expect("a client panics never") {
+        if let Err(error) = client.join().expect("a client never panics") {
             say(format_args!("a client: {error}"));
         }
     }
@@ -136,9 +107,4 @@ fn client(addr: SocketAddr, requests: &str) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     stream.read_to_end(&mut Vec::new())?;
     Ok(())
-}
-
-/// Writes a line. Whoever closed our output reads no more: that is no error.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
 }

@@ -5,7 +5,7 @@
 //!   └─ linked: connections ── a task for each; one that fails ends alone
 //! ```
 //!
-//! `start`, `close` and `wait` may be called from anywhere: a task is counted in by whoever starts it
+//! `start`, `close` and `wait` may be called from anywhere: a task is counted in before it is started
 //! and out by its end, so the three need not be balanced by hand.
 
 use std::error::Error;
@@ -19,8 +19,8 @@ use std::time::Duration;
 use winddown::{CancelScope, CancelToken, ErrGroup, FutureUntil as _, Reason, TaskGroup};
 
 use crate::lines::Lines;
+use crate::program::say;
 use crate::runtime::Runtime;
-use crate::say;
 
 pub(crate) struct Service {
     /// All of it: drained when the listener is closed and the connections are drained.
@@ -41,7 +41,7 @@ pub(crate) enum Failure {
 
 impl Service {
     pub(crate) fn new() -> Arc<Self> {
-        // A client that errs is no concern of the others.
+        // An error of one client does not concern the others.
         let connections = TaskGroup::builder().cancel_on_error(false).build_err();
         let outer = TaskGroup::builder().link(connections.group()).build_err();
         Arc::new(Self {
@@ -73,7 +73,7 @@ impl Service {
         self.listening.cancel();
     }
 
-    /// Waits for the end of the service, whoever closes it, and gathers all that went wrong.
+    /// Waits for the end of the service, whatever closes it, and gathers all that went wrong.
     pub(crate) async fn wait(&self) -> Vec<String> {
         // Linked: when the outer group is drained, so are the connections.
         self.outer.group().drained().await;

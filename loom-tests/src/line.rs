@@ -61,7 +61,7 @@ impl Line {
         self.token(height).is_cancelled()
     }
 
-    /// Takes a turn and asks where the reason is: equal where two questions get the same answer.
+    /// Takes a turn and returns the address of the reason: equal where two questions get the same answer.
     pub fn told(&self, height: usize) -> Option<usize> {
         self.turns.take();
         told(self.token(height))
@@ -81,7 +81,7 @@ pub fn below(parent: &Canceller) -> Canceller {
     parent.token().child().detach()
 }
 
-/// Where the reason of `token` is: equal where two questions get the same answer.
+/// The address of the reason of `token`: equal where two questions get the same answer.
 pub fn told(token: &CancelToken) -> Option<usize> {
     token.reason().map(|reason| core::ptr::from_ref(reason).addr())
 }

@@ -94,7 +94,7 @@ fn a_callback_runs_once_or_is_taken_back(crowded: bool) {
 alone_and_in_a_crowd!(a_callback_runs_once_or_is_taken_back);
 
 /// Rule 10: a callback that is registered while its scope, or the one above, is cancelled runs exactly
-/// once; it sees what came before its registration, whoever runs it, and what came before the cancel.
+/// once. On any thread, it sees what came before its registration and what came before the cancel.
 ///
 /// Edges: B, C, D, G, R.
 ///
@@ -148,7 +148,7 @@ mod a_callback_that_races_with_the_cancel_runs_once {
 ///
 /// Mutants: `node-step-does-not-release`.
 #[test]
-fn one_comes_and_one_goes_while_the_scope_is_cancelled() {
+fn callbacks_come_and_go_while_the_scope_is_cancelled() {
     check_within(1, || {
         let pair = Pair::new();
         // SAFETY: the threads are joined below.
@@ -156,12 +156,9 @@ fn one_comes_and_one_goes_while_the_scope_is_cancelled() {
         let (going, coming) = (Run::new(), Run::new());
         let registration = unexplored(|| going.register(&pair.leaf));
         let canceller = thread::spawn(move || pair.cancel());
-        let other = thread::spawn({
+        let other = pair.turns.spawn({
             let coming = Arc::clone(&coming);
-            move || {
-                pair.turns.take();
-                coming.register(&pair.leaf).detach();
-            }
+            move || coming.register(&pair.leaf).detach()
         });
         pair.turns.take();
         let in_time = registration.deregister();
@@ -203,7 +200,7 @@ fn callbacks_that_stay_run_once() {
 }
 
 /// Rule 10: a scope that is dropped runs the callback that another thread has left behind, whether or
-/// not that thread's token went first, and with it the last sign that somebody else could tell.
+/// not that thread's token was dropped first, after which nothing else shows that there is a callback.
 ///
 /// Edges: B, C, D, R.
 ///
@@ -300,7 +297,7 @@ fn callbacks_of_a_scope_come_before_those_below() {
 ///
 /// Mutants: `node-question-delivers`.
 #[test]
-fn a_question_runs_nobodys_code() {
+fn a_question_runs_no_callback() {
     check(|| {
         let pair = Pair::new();
         // SAFETY: the thread is joined below.

@@ -1,5 +1,5 @@
-//! Models of a group's door: who enters, who is refused, and who ends the group. Groups that are below others
-//! are in `levels.rs`.
+//! Models of a group's door: which entries are let in, which are refused, and which thread ends the group. Groups
+//! that are below others are in `levels.rs`.
 
 #![cfg(loom)]
 
@@ -10,15 +10,17 @@ use alloc::sync::Arc;
 use loom::future::block_on;
 use loom::thread;
 use winddown::{Refused, TaskGroup};
-use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend};
+use winddown_loom_tests::{
+    Finale, Work, assert_refusal_sees_the_close, check, check_within, lend, numbered,
+};
 
-/// A group that ends with a finale, after `work`.
-fn group_with(work: &Arc<Work>) -> (TaskGroup, Arc<Finale>) {
-    let (finale, work) = (Arc::new(Finale::default()), Arc::clone(work));
-    (finale.builder(move || work.assert_finished()).build(), finale)
+/// A group that ends with a finale, after all `works`.
+fn group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<Finale>) {
+    let (finale, builder) = Finale::after(works);
+    (builder.build(), finale)
 }
 
-/// Rule 4: once a close has returned, to either of two closers, nobody enters; who entered before is
+/// Rule 4: once a close has returned, to either of two closers, nobody enters. A task that entered before is
 /// waited for, and the group drains once.
 ///
 /// Edges: A, D.
@@ -46,30 +48,17 @@ fn nobody_enters_once_a_close_has_returned() {
     });
 }
 
-/// Rule 5: who is refused sees what came before the close; also who was refused by the word of the
-/// population alone.
+/// Rule 5: an entry that is refused sees what came before the close, also if only the word of the population
+/// refused it.
 ///
 /// Edges: D.
 ///
 /// Mutants: `population-close-does-not-publish`, `population-enter-failure-relaxed`,
 /// `population-load-relaxed`.
 #[test]
-fn who_is_refused_sees_what_came_before_the_close() {
+fn a_refused_entry_sees_what_came_before_the_close() {
     check(|| {
-        let (group, work, turns) = (TaskGroup::new(), Work::default(), Turns::default());
-        let lent = (group, work, turns);
-        // SAFETY: the thread is joined below.
-        let (group, work, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            work.finish();
-            group.close();
-        });
-        turns.take();
-        if group.guard().is_err() {
-            work.assert_finished();
-        }
-        closer.join().unwrap();
+        assert_refusal_sees_the_close(TaskGroup::new(), |group| group.guard().is_err());
     });
 }
 
@@ -84,11 +73,11 @@ fn who_is_refused_sees_what_came_before_the_close() {
 #[test]
 fn the_last_guard_or_the_close_ends_the_group() {
     check(|| {
-        let work = Arc::new(Work::default());
-        let (group, finale) = group_with(&work);
+        let works = Arc::new([Work::default()]);
+        let (group, finale) = group_with(&works);
         let guard = group.guard().unwrap();
         let worker = thread::spawn(move || {
-            work.finish();
+            works[0].finish();
             drop(guard);
         });
         group.close();
@@ -107,21 +96,13 @@ fn the_last_guard_or_the_close_ends_the_group() {
 fn the_last_guard_sees_the_work_of_all() {
     check(|| {
         let works = Arc::new([(); 2].map(|()| Work::default()));
-        let finale = Arc::new(Finale::default());
-        let group = finale
-            .builder({
-                let works = Arc::clone(&works);
-                move || works.iter().for_each(Work::assert_finished)
-            })
-            .build();
+        let (group, finale) = group_with(&works);
         let guards = [(); 2].map(|()| group.guard().unwrap());
         group.close();
-        let mut index = 0;
-        let [one, other] = guards.map(|guard| {
-            let (works, work) = (Arc::clone(&works), index);
-            index += 1;
+        let [one, other] = numbered(guards).map(|(index, guard)| {
+            let works = Arc::clone(&works);
             thread::spawn(move || {
-                works[work].finish();
+                works[index].finish();
                 drop(guard);
             })
         });
@@ -139,16 +120,16 @@ fn the_last_guard_sees_the_work_of_all() {
 ///
 /// Mutants: `population-joins-in-by-the-door`, `population-joins-in-in-two-steps`.
 #[test]
-fn who_is_inside_brings_others_in_while_the_door_closes() {
+fn a_task_inside_brings_others_in_while_the_door_closes() {
     check(|| {
-        let work = Arc::new(Work::default());
-        let (group, finale) = group_with(&work);
+        let works = Arc::new([Work::default()]);
+        let (group, finale) = group_with(&works);
         let guard = group.guard().unwrap();
         let worker = thread::spawn(move || {
             let clone = guard.clone();
             drop(guard);
             assert!(!clone.group().is_drained());
-            work.finish();
+            works[0].finish();
             drop(clone);
         });
         block_on(group.join());
@@ -170,12 +151,9 @@ fn the_last_handle_closes_the_door() {
         let group = TaskGroup::new();
         let guard = group.guard().unwrap();
         let handles = [group.clone(), group];
-        let mut index = 0;
-        let [one, other] = handles.map(|handle| {
-            let work = &works[index];
-            index += 1;
+        let [one, other] = numbered(handles).map(|(index, handle)| {
             thread::spawn(move || {
-                work.finish();
+                works[index].finish();
                 drop(handle);
             })
         });
@@ -195,12 +173,12 @@ fn the_last_handle_closes_the_door() {
 #[test]
 fn a_guard_a_handle_and_a_join_end_one_group() {
     check(|| {
-        let work = Arc::new(Work::default());
-        let (group, finale) = group_with(&work);
+        let works = Arc::new([Work::default()]);
+        let (group, finale) = group_with(&works);
         let guard = group.guard().unwrap();
         let other = group.clone();
         let leaver = thread::spawn(move || {
-            work.finish();
+            works[0].finish();
             drop(guard);
         });
         let dropper = thread::spawn(move || drop(other));
@@ -220,11 +198,11 @@ fn a_guard_a_handle_and_a_join_end_one_group() {
 #[test]
 fn the_last_guard_and_the_last_handle_go_at_once() {
     check(|| {
-        let work = Arc::new(Work::default());
-        let (group, finale) = group_with(&work);
+        let works = Arc::new([Work::default()]);
+        let (group, finale) = group_with(&works);
         let guard = group.guard().unwrap();
         let leaver = thread::spawn(move || {
-            work.finish();
+            works[0].finish();
             drop(guard);
         });
         drop(group);

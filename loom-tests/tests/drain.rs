@@ -1,4 +1,4 @@
-//! Models of a group's end: its finaliser, its waits, and those who are held up by it.
+//! Models of a group's end: its finaliser, its waits, and the groups that it holds up.
 
 #![cfg(loom)]
 
@@ -13,7 +13,7 @@ use loom::thread;
 use winddown::{CancelScope, Stopped, TaskGroup};
 use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend, parked};
 
-/// Rule 16: whoever waits or looks hears of the drain when the finaliser has run, not before.
+/// Rule 16: a wait or a look hears of the drain when the finaliser has run, not before.
 ///
 /// Edges: A, D.
 ///
@@ -28,10 +28,7 @@ fn the_finaliser_comes_before_every_wait() {
         let turns = unsafe { lend(&turns) };
         let guard = group.guard().unwrap();
         group.close();
-        let worker = thread::spawn(move || {
-            turns.take();
-            drop(guard);
-        });
+        let worker = turns.spawn(move || drop(guard));
         turns.take();
         if group.is_drained() {
             finale.assert_over();
@@ -153,12 +150,9 @@ fn a_link_that_meets_a_drain_is_kept_or_over() {
 fn tasks_and_a_link_end_at_once() {
     check(|| {
         let works = Arc::new([(); 2].map(|()| Work::default()));
-        let (other, finale) = (TaskGroup::new(), Arc::new(Finale::default()));
-        let group = {
-            let works = Arc::clone(&works);
-            let builder = finale.builder(move || works.iter().for_each(Work::assert_finished));
-            builder.link(&other).build()
-        };
+        let other = TaskGroup::new();
+        let (finale, builder) = Finale::after(&works);
+        let group = builder.link(&other).build();
         let guards = [other.guard().unwrap(), group.guard().unwrap()];
         other.close();
         group.close();
@@ -178,7 +172,7 @@ fn tasks_and_a_link_end_at_once() {
     });
 }
 
-/// Rule 4: two who close a group that nobody is in and a link holds up end it once, and not before the
+/// Rule 4: two threads close a group that is empty and that a link holds up. They end it once, and not before the
 /// link.
 ///
 /// Edges: E.
@@ -201,8 +195,8 @@ fn two_closes_do_not_end_a_link() {
     });
 }
 
-/// Rule 16: from inside and from outside at once: one leaves and joins, the other closes and shuts down.
-/// Both come back, after the one finale.
+/// Rule 16: two threads end a group at once, from inside and from outside: one leaves and joins, the other closes
+/// and shuts down. Both return, after the one finale.
 ///
 /// Edges: A, B, C, D.
 ///
@@ -227,7 +221,7 @@ fn close_join_leave_and_shutdown_at_once() {
     });
 }
 
-/// Rule 16: a third joins beside them.
+/// Rule 16: as above, with a third thread that joins.
 ///
 /// Edges: A, B, C, D.
 ///
@@ -256,14 +250,14 @@ fn two_joins_and_a_leave_at_once() {
     });
 }
 
-/// Two who shut down, one with a grace that is over and one with a grace without end, hear the same of
-/// how the group came to its end.
+/// Two shutdowns, one with a grace that is over and one with a grace without end, give the same answer about
+/// the end of the group.
 ///
 /// Edges: A, D.
 ///
 /// Mutants: `stopped-asked-late`.
 #[test]
-fn two_who_shut_down_hear_the_same() {
+fn two_shutdowns_give_the_same_answer() {
     check(|| {
         let group = TaskGroup::new();
         // SAFETY: the thread is joined below.
@@ -280,7 +274,7 @@ fn two_who_shut_down_hear_the_same() {
 /// token above.
 ///
 /// Edges: A, D.
-fn who_heard_of_the_cancel_was_forced(from_above: bool) {
+fn a_task_that_heard_of_the_cancel_was_forced(from_above: bool) {
     check(move || {
         let scope = CancelScope::new().detach();
         let group = TaskGroup::builder().parent(scope.token()).build();
@@ -301,12 +295,12 @@ fn who_heard_of_the_cancel_was_forced(from_above: bool) {
 
 /// Mutants: `forced-not-noted`.
 #[test]
-fn who_heard_of_the_groups_cancel_was_forced() {
-    who_heard_of_the_cancel_was_forced(false);
+fn a_task_that_heard_of_the_groups_cancel_was_forced() {
+    a_task_that_heard_of_the_cancel_was_forced(false);
 }
 
 /// Mutants: `cancel-above-not-asked`.
 #[test]
-fn who_heard_of_a_cancel_above_was_forced() {
-    who_heard_of_the_cancel_was_forced(true);
+fn a_task_that_heard_of_a_cancel_above_was_forced() {
+    a_task_that_heard_of_the_cancel_was_forced(true);
 }

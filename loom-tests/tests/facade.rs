@@ -249,7 +249,7 @@ fn a_look_by_a_reference_that_is_not_counted_is_noticed() {
     }
 }
 
-/// A block that was freed is given to nobody else, so that a late touch finds what was there.
+/// A block that was freed is not given out again, so that a late touch finds what was there.
 #[test]
 fn a_freed_block_is_not_used_again() {
     check(|| {

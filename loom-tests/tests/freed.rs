@@ -13,16 +13,14 @@
 
 extern crate alloc;
 
-use core::num::NonZeroUsize;
 use core::task::{Poll, Waker};
 
 use loom::future::block_on;
 use loom::thread;
-use winddown::future::WaitRoom;
 use winddown::model::{Arc, count_on_shard, spread};
 use winddown::{Refused, Signal, TaskGroup, WaitGroup};
 use winddown_loom_tests::{
-    Finale, Work, alone_and_in_a_crowd, check, check_within, crowd, poll, unexplored,
+    Finale, Work, alone_and_in_a_crowd, check, check_within, crowd, nonzero, parked, poll,
 };
 
 /// How a group counts.
@@ -42,7 +40,7 @@ impl Form {
         let builder = finale.builder(|| ());
         let group = match self {
             Self::Plain => builder,
-            Self::Limited(places) => builder.limit(NonZeroUsize::new(places).unwrap()),
+            Self::Limited(places) => builder.limit(nonzero(places)),
             Self::Sharded => builder,
         };
         let group = group.build();
@@ -75,13 +73,6 @@ macro_rules! in_each_form {
             }
         }
     };
-}
-
-/// A wait that sits in the queue of a full group.
-fn queued(group: &TaskGroup) -> WaitRoom<&TaskGroup> {
-    let mut wait = group.guard_when_room();
-    unexplored(|| assert!(poll(&mut wait, Waker::noop()).is_pending(), "there is room"));
-    wait
 }
 
 /// The last guard leaves beside the last handle: either of the two threads ends the group and frees it.
@@ -165,7 +156,7 @@ fn a_task_that_was_granted_a_place_frees_the_group() {
     check(|| {
         let (group, finale) = Form::Limited(1).group();
         let guard = group.guard().unwrap();
-        let wait = queued(&group);
+        let wait = parked(group.guard_when_room(), Waker::noop());
         let leaver = thread::spawn(move || drop(guard));
         drop(block_on(wait).unwrap());
         drop(group);
@@ -185,7 +176,7 @@ fn a_place_is_given_back_beside_the_last_handle() {
     check(|| {
         let (group, finale) = Form::Limited(1).group();
         let guard = group.guard().unwrap();
-        let wait = queued(&group);
+        let wait = parked(group.guard_when_room(), Waker::noop());
         let leaver = thread::spawn(move || drop(guard));
         drop(wait);
         drop(group);
@@ -204,7 +195,7 @@ fn a_queue_is_served_beside_a_close_and_the_last_handle() {
     check_within(2, || {
         let (group, finale) = Form::Limited(1).group();
         let guard = group.guard().unwrap();
-        let mut wait = queued(&group);
+        let mut wait = parked(group.guard_when_room(), Waker::noop());
         let leaver = thread::spawn(move || drop(guard));
         group.close();
         match poll(&mut wait, Waker::noop()) {

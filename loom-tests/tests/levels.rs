@@ -18,10 +18,7 @@ fn nobody_enters_after(sign: impl Fn(&TaskGroup, &TaskGroup) -> bool + Send + Sy
         let lent = (parent.child().unwrap(), parent, Turns::default());
         // SAFETY: the thread is joined below.
         let (child, parent, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            parent.close();
-        });
+        let closer = turns.spawn(move || parent.close());
         turns.take();
         if sign(parent, child) {
             for group in [child, parent] {
@@ -117,16 +114,13 @@ fn a_group_is_drained() {
 ///
 /// Mutants: `node-cancel-does-not-look-up`.
 #[test]
-fn of_two_who_close_a_child_one_at_most_is_the_first() {
+fn of_two_closers_of_a_child_at_most_one_is_the_first() {
     check_within(2, || {
         let parent = TaskGroup::new();
         let lent = (parent.child().unwrap(), parent, Turns::default());
         // SAFETY: the threads are joined below.
         let (child, parent, turns) = unsafe { lend(&lent) };
-        let above = thread::spawn(move || {
-            turns.take();
-            parent.close()
-        });
+        let above = turns.spawn(move || parent.close());
         let close = move || {
             turns.take();
             let was_closed = child.is_closed();
@@ -194,10 +188,7 @@ fn a_close_above_may_leave_its_delivery_to_one_in_between() {
         let lent = (middle, turns);
         // SAFETY: the thread is joined below.
         let (middle, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            middle.close();
-        });
+        let closer = turns.spawn(move || middle.close());
         turns.take();
         root.close();
         assert_eq!(leaf.guard().err(), Some(Refused::Closed));
@@ -213,17 +204,14 @@ fn a_close_above_may_leave_its_delivery_to_one_in_between() {
 ///
 /// Mutants: `cancel-before-the-close`, `token-not-below-the-parents`.
 #[test]
-fn who_sees_a_group_cancelled_does_not_enter() {
+fn a_thread_that_sees_a_group_cancelled_does_not_enter() {
     check(|| {
         let (group, turns) = (TaskGroup::new(), Turns::default());
         let child = group.child().unwrap();
         let lent = (group, turns);
         // SAFETY: the thread is joined below.
         let (group, turns) = unsafe { lend(&lent) };
-        let canceller = thread::spawn(move || {
-            turns.take();
-            group.cancel()
-        });
+        let canceller = turns.spawn(move || group.cancel());
         turns.take();
         if group.token().is_cancelled() {
             assert_eq!(group.guard().err(), Some(Refused::Closed));
@@ -249,10 +237,7 @@ fn a_group_below_a_token_is_closed_when_that_is_seen_cancelled() {
         let lent = (scope, turns);
         // SAFETY: the thread is joined below.
         let (scope, turns) = unsafe { lend(&lent) };
-        let canceller = thread::spawn(move || {
-            turns.take();
-            scope.cancel()
-        });
+        let canceller = turns.spawn(move || scope.cancel());
         turns.take();
         if scope.token().is_cancelled() {
             assert_eq!(group.guard().err(), Some(Refused::Closed));
@@ -277,10 +262,7 @@ fn a_child_that_is_born_while_its_parent_closes_follows() {
         let lent = (parent, turns);
         // SAFETY: the thread is joined below.
         let (parent, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            parent.close();
-        });
+        let closer = turns.spawn(move || parent.close());
         turns.take();
         let child = parent.child();
         closer.join().unwrap();
@@ -303,10 +285,7 @@ fn a_group_that_is_born_while_the_token_above_is_cancelled_follows() {
         let lent = (CancelScope::new().detach(), Turns::default());
         // SAFETY: the thread is joined below.
         let (scope, turns) = unsafe { lend(&lent) };
-        let canceller = thread::spawn(move || {
-            turns.take();
-            assert!(scope.cancel());
-        });
+        let canceller = turns.spawn(move || assert!(scope.cancel()));
         turns.take();
         let finale = Arc::new(Finale::default());
         let group = finale.builder(|| ()).parent(scope.token()).build();
@@ -362,10 +341,7 @@ fn a_wait_for_the_door_of_a_child_leaves_the_child_its_place() {
         let lent = (parent.child().unwrap(), parent, Turns::default());
         // SAFETY: the thread is joined below.
         let (child, parent, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            parent.close();
-        });
+        let closer = turns.spawn(move || parent.close());
         turns.take();
         let (wakes, mut wait) = (Wakes::new(), child.closed());
         let is_early = poll(&mut wait, &wakes.waker()).is_ready();

@@ -20,7 +20,7 @@ use winddown_loom_tests::{
 /// Mutants: `limit-announce-without-a-look`, `limit-queued-not-set`,
 /// `limit-serve-does-not-acquire`, `limit-step-does-not-release`.
 #[test]
-fn who_leaves_lets_one_in() {
+fn a_task_that_leaves_lets_a_wait_in() {
     check(|| {
         let group = limited(1);
         // SAFETY: the thread is joined below.
@@ -43,7 +43,7 @@ fn who_leaves_lets_one_in() {
 /// Mutants: `limit-fresh-cleared-late`, `limit-fresh-not-set`, `limit-queued-cleared-early`,
 /// `limit-queued-not-cleared`.
 #[test]
-fn who_sits_down_late_is_found() {
+fn a_wait_that_registers_late_is_found() {
     check(|| {
         let group = limited(1);
         // SAFETY: the thread is joined below.
@@ -57,13 +57,13 @@ fn who_sits_down_late_is_found() {
     });
 }
 
-/// Two sit down at once while a third leaves: both get in, one after the other.
+/// Two waits register at once while a task leaves: both get in, one after the other.
 ///
 /// Edges: B, C, N.
 ///
 /// Mutants: `limit-step-does-not-release`.
 #[test]
-fn two_who_sit_down_at_once_get_in() {
+fn two_waits_that_register_at_once_get_in() {
     check_within(1, || {
         let group = limited(1);
         // SAFETY: the thread is joined below.
@@ -79,14 +79,14 @@ fn two_who_sit_down_at_once_get_in() {
     });
 }
 
-/// First come, first served: a place that gets free goes to the first who waits, and neither to the one
-/// behind him nor to a newcomer.
+/// First come, first served: a place that gets free goes to the first wait, and neither to the one
+/// behind it nor to a newcomer.
 ///
 /// Edges: C.
 ///
 /// Mutants: `fire-one-fires-two`, `limit-newcomer-overtakes`.
 #[test]
-fn a_place_goes_to_the_first_who_waits() {
+fn a_place_goes_to_the_first_wait() {
     check(|| {
         let group = limited(1);
         // SAFETY: the thread is joined below.
@@ -95,10 +95,7 @@ fn a_place_goes_to_the_first_who_waits() {
         // SAFETY: as above.
         let turns = unsafe { lend(&turns) };
         let [first, mut second] = unexplored(|| [(); 2].map(|()| queued(group)));
-        let leaver = thread::spawn(move || {
-            turns.take();
-            drop(guard);
-        });
+        let leaver = turns.spawn(move || drop(guard));
         turns.take();
         assert_eq!(group.guard().err(), Some(Refused::Full));
         assert!(poll(&mut second, Waker::noop()).is_pending());
@@ -163,7 +160,7 @@ fn a_wait_that_gives_up_keeps_no_place() {
     });
 }
 
-/// Rule 12: as above, where the one who gives up is the last: the place is free again.
+/// Rule 12: as above, where the wait that gives up is the last: the place is free again.
 ///
 /// Edges: B, C.
 ///
@@ -192,7 +189,7 @@ fn a_place_that_nobody_wants_is_free_again() {
 /// Mutants: `limit-no-server`, `limit-place-left-relaxed`, `limit-place-taken-over-relaxed`,
 /// `limit-places-not-handed-over`, `limit-two-serve-at-once`.
 #[test]
-fn two_who_leave_at_once_let_two_in() {
+fn two_tasks_that_leave_at_once_let_two_waits_in() {
     check_within(2, || {
         let lent = (limited(2), [(); 2].map(|()| Work::default()));
         // SAFETY: the threads are joined below.
@@ -243,8 +240,8 @@ fn a_newcomer_does_not_get_an_old_place_in_the_line() {
     });
 }
 
-/// A wait gives up and another one comes while a task leaves: the one that came gets in. When no call is on its
-/// way any more, `Full` means that the limit is reached.
+/// A wait gives up and another one comes while a task leaves: the one that came gets in. When all calls have
+/// returned, `Full` means that the limit is reached.
 ///
 /// Edges: B, C, N.
 ///

@@ -8,10 +8,10 @@ use alloc::sync::Arc;
 use core::task::{Poll, Waker};
 
 use loom::thread;
-use winddown::Refused;
+use winddown::{Refused, TaskGroup};
 use winddown_loom_tests::{
-    Arrival, Finale, Turns, Work, check, check_within, leave_a_mark, lend, limited, nonzero, poll,
-    queued, unexplored,
+    Arrival, Finale, Work, assert_refusal_sees_the_close, check, check_within, leave_a_mark, lend,
+    limited, nonzero, numbered, poll, queued, unexplored,
 };
 
 /// Rule 5: the thread that ends a group with a limit sees what was done inside.
@@ -22,13 +22,12 @@ use winddown_loom_tests::{
 #[test]
 fn the_last_guard_of_a_full_group_publishes_its_work() {
     check(|| {
-        let (work, finale) = (Arc::new(Work::default()), Arc::new(Finale::default()));
-        let inside = Arc::clone(&work);
-        let builder = finale.builder(move || inside.assert_finished());
+        let works = Arc::new([Work::default()]);
+        let (finale, builder) = Finale::after(&works);
         let group = builder.limit(nonzero(1)).build();
         let guard = group.guard().unwrap();
         let worker = thread::spawn(move || {
-            work.finish();
+            works[0].finish();
             drop(guard);
         });
         group.close();
@@ -115,23 +114,17 @@ fn a_place_that_was_taken_for_the_queue_may_be_the_last() {
 ///
 /// Mutants: `limit-last-does-not-acquire`, `limit-place-left-relaxed`.
 #[test]
-fn who_ends_the_group_sees_the_work_of_all_whose_places_were_passed_on() {
+fn the_end_sees_the_work_of_all_whose_places_were_passed_on() {
     check_within(2, || {
         let works = Arc::new([(); 2].map(|()| Work::default()));
-        let finale = Arc::new(Finale::default());
-        let builder = {
-            let works = Arc::clone(&works);
-            finale.builder(move || works.iter().for_each(Work::assert_finished))
-        };
+        let (finale, builder) = Finale::after(&works);
         let group = builder.limit(nonzero(2)).build();
         let guards = [(); 2].map(|()| group.guard().unwrap());
         leave_a_mark(&group);
-        let mut index = 0;
-        let leavers = guards.map(|guard| {
-            let (works, work) = (Arc::clone(&works), index);
-            index += 1;
+        let leavers = numbered(guards).map(|(index, guard)| {
+            let works = Arc::clone(&works);
             thread::spawn(move || {
-                works[work].finish();
+                works[index].finish();
                 drop(guard);
             })
         });
@@ -151,15 +144,15 @@ fn who_ends_the_group_sees_the_work_of_all_whose_places_were_passed_on() {
 #[test]
 fn a_wait_that_goes_hands_on_the_work_of_the_place_that_it_got() {
     check_within(2, || {
-        let (work, finale) = (Arc::new(Work::default()), Arc::new(Finale::default()));
-        let inside = Arc::clone(&work);
-        let group = finale.builder(move || inside.assert_finished()).limit(nonzero(1)).build();
+        let works = Arc::new([Work::default()]);
+        let (finale, builder) = Finale::after(&works);
+        let group = builder.limit(nonzero(1)).build();
         // SAFETY: the threads are joined below.
         let shared = unsafe { lend(&group) };
         let guard = shared.guard().unwrap();
         let wait = unexplored(|| queued(shared));
         let leaver = thread::spawn(move || {
-            work.finish();
+            works[0].finish();
             drop(guard);
         });
         let closer = thread::spawn(move || shared.close());
@@ -202,20 +195,9 @@ fn a_raise_that_finds_nobody_may_end_the_group() {
 ///
 /// Mutants: `limit-close-does-not-publish`, `limit-load-relaxed`, `limit-step-failure-relaxed`.
 #[test]
-fn who_is_refused_sees_what_came_before_the_close() {
+fn a_refused_entry_sees_what_came_before_the_close() {
     check(|| {
-        let lent = (limited(1), Work::default(), Turns::default());
-        // SAFETY: the thread is joined below.
-        let (group, work, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            work.finish();
-            group.close();
-        });
-        turns.take();
-        if let Err(Refused::Closed) = group.guard() {
-            work.assert_finished();
-        }
-        closer.join().unwrap();
+        let enter = |group: &TaskGroup| matches!(group.guard(), Err(Refused::Closed));
+        assert_refusal_sees_the_close(limited(1), enter);
     });
 }

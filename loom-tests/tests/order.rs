@@ -91,7 +91,7 @@ fn a_waker_may_wait_for_a_thread_that_blocks() {
     });
 }
 
-/// Rule 18: so may a finaliser.
+/// Rule 18: a finaliser may wait for the drain of an idle group that the same cancellation reaches.
 ///
 /// Edges: B, D.
 ///

@@ -59,14 +59,14 @@ fn a_close_beside_a_grant_ends_the_group() {
     a_close_meets_a_grant(false);
 }
 
-/// Rule 7: a close wakes those who wait for room, and they are refused.
+/// Rule 7: a close wakes the waits for room, and they are refused.
 ///
 /// Edges: B, C, D.
 ///
 /// Mutants: `limit-close-dismisses-nobody`, `limit-close-ends-no-wait`,
 /// `limit-dismissed-before-closed`.
 #[test]
-fn a_close_wakes_who_waits_for_room() {
+fn a_close_wakes_the_waits_for_room() {
     check_within(2, || {
         let group = limited(1);
         // SAFETY: the thread is joined below.
@@ -78,13 +78,13 @@ fn a_close_wakes_who_waits_for_room() {
     });
 }
 
-/// Rule 7: so does a close from above.
+/// Rule 7: a close from above wakes them, too.
 ///
 /// Edges: B, C, D.
 ///
 /// Mutants: `follow-does-not-close`, `limit-close-dismisses-nobody`.
 #[test]
-fn a_close_above_wakes_who_waits_for_room() {
+fn a_close_above_wakes_the_waits_for_room() {
     check_within(2, || {
         let above = TaskGroup::new();
         let full = TaskGroup::builder().limit(nonzero(1));
@@ -128,7 +128,7 @@ fn a_close_and_a_grant_share_the_queue() {
         for wait in &mut waits {
             match poll(wait, Waker::noop()) {
                 Poll::Ready(outcome) => assert_eq!(outcome.err(), Some(Refused::Closed)),
-                Poll::Pending => panic!("a wait was passed by"),
+                Poll::Pending => panic!("the wait was not decided"),
             }
         }
         assert!(group.is_drained() && group.is_empty());
@@ -221,7 +221,7 @@ fn a_waker_is_replaced_while_the_wait_is_decided(by_a_close: bool) {
         }
         match polled {
             Poll::Ready(entered) => assert_eq!(entered.is_err(), by_a_close),
-            Poll::Pending => panic!("a wait was passed by"),
+            Poll::Pending => panic!("the wait was not decided"),
         }
     });
 }
@@ -246,7 +246,7 @@ fn a_waker_is_replaced_beside_a_dismissal() {
 /// it looks before it is woken.
 ///
 /// Edges: O.
-fn who_is_let_in_sees_what_came_before(by_a_raise: bool) {
+fn a_wait_that_is_let_in_sees_what_came_before(by_a_raise: bool) {
     check(move || {
         let (group, work, turns) = (limited(1), Work::default(), Turns::default());
         let lent = (group, work, turns);
@@ -254,8 +254,7 @@ fn who_is_let_in_sees_what_came_before(by_a_raise: bool) {
         let (group, work, turns) = unsafe { lend(&lent) };
         let guard = group.guard().unwrap();
         let mut wait = unexplored(|| queued(group));
-        let other = thread::spawn(move || {
-            turns.take();
+        let other = turns.spawn(move || {
             work.finish();
             if by_a_raise {
                 group.set_limit(nonzero(2)).unwrap();
@@ -273,12 +272,12 @@ fn who_is_let_in_sees_what_came_before(by_a_raise: bool) {
 
 /// Mutants: `waiter-decide-does-not-release`, `waiter-outcome-relaxed`.
 #[test]
-fn who_is_let_in_sees_what_a_task_did() {
-    who_is_let_in_sees_what_came_before(false);
+fn a_wait_that_is_let_in_sees_what_a_task_did() {
+    a_wait_that_is_let_in_sees_what_came_before(false);
 }
 
 /// Mutants: `waiter-decide-does-not-release`, `waiter-outcome-relaxed`.
 #[test]
-fn who_is_let_in_sees_what_came_before_a_raise() {
-    who_is_let_in_sees_what_came_before(true);
+fn a_wait_that_is_let_in_sees_what_came_before_a_raise() {
+    a_wait_that_is_let_in_sees_what_came_before(true);
 }

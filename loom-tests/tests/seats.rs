@@ -1,5 +1,5 @@
 //! Models of waits in their seats: how blocks grow, open, are fired and open again while waits come and go. Where a
-//! wait polls once, it is asked whether it was woken when no call is on its way any more.
+//! wait polls once, the model asks whether it was woken when every other call has returned.
 
 #![cfg(loom)]
 
@@ -47,14 +47,14 @@ impl<W: Future<Output = ()> + Unpin> Polled<W> {
         Self { wait, wakes, early }
     }
 
-    /// In one way only.
+    /// Polls in one interleaving only.
     fn parked(wait: W) -> Self {
         let this = unexplored(|| Self::new(wait));
         assert!(!this.early);
         this
     }
 
-    /// To be called when what is waited for has come, and no call is on its way any more.
+    /// To be called when the wait must be over, and every other call has returned.
     #[track_caller]
     fn assert_woken(mut self) {
         assert!(self.early || self.wakes.count() > 0, "a wait was not woken");
@@ -78,7 +78,7 @@ enum Seats {
 }
 
 impl Seats {
-    /// Makes them, in a group whose count is one. The waits stay where they are, and nobody asks for them.
+    /// Makes them, in a group whose count is one. The waits that it returns only hold their seats.
     fn in_group(self, group: &'static WaitGroup) -> Vec<GroupWait> {
         unexplored(|| {
             group.add(1).unwrap();
@@ -529,7 +529,7 @@ fn a_wait_that_comes_and_goes_takes_no_place_in_a_delivery(crowded: bool) {
 alone_and_in_a_crowd!(a_wait_that_comes_and_goes_takes_no_place_in_a_delivery);
 
 /// Rule 12: what a wait that was forgotten has left in its seat goes with the list, or is woken if the end comes
-/// first; and its seat is nobody else's.
+/// first. No other wait gets its seat.
 ///
 /// Edges: B, C, L, S.
 ///
@@ -652,7 +652,7 @@ fn a_wait_leaves_the_queue_beside_its_server() {
     });
 }
 
-/// As above, with nobody behind it: the one that comes gets in.
+/// As above, with no other wait behind it: the wait that comes gets in.
 ///
 /// Edges: B, C, F, L, V.
 ///

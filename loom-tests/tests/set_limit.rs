@@ -2,35 +2,18 @@
 
 #![cfg(loom)]
 
-use core::num::NonZeroUsize;
 use core::task::{Poll, Waker};
 
 use loom::future::block_on;
 use loom::thread;
-use winddown::future::WaitRoom;
 use winddown::{Refused, TaskGroup};
-use winddown_loom_tests::{check_within, lend, poll, unexplored};
-
-fn limit(limit: usize) -> NonZeroUsize {
-    NonZeroUsize::new(limit).unwrap()
-}
+use winddown_loom_tests::{check_within, lend, limited, nonzero, parked, poll};
 
 /// A group whose places are all taken by the guard that comes with it.
 fn full(group: &TaskGroup) -> (&'static TaskGroup, winddown::TaskGuard) {
     // SAFETY: all threads are joined before the group goes.
     let group = unsafe { lend(group) };
     (group, group.guard().unwrap())
-}
-
-fn one_place() -> TaskGroup {
-    TaskGroup::builder().limit(limit(1)).build()
-}
-
-/// A wait that sits in the queue of a full group.
-fn queued(group: &TaskGroup) -> WaitRoom<&TaskGroup> {
-    let mut wait = group.guard_when_room();
-    unexplored(|| assert!(poll(&mut wait, Waker::noop()).is_pending(), "there is room"));
-    wait
 }
 
 /// Asserts that nobody is inside, and that `most` may be.
@@ -49,14 +32,14 @@ fn assert_lets_in(group: &TaskGroup, most: usize) {
 #[test]
 fn a_later_limit_wins() {
     check_within(2, || {
-        let group = one_place();
+        let group = limited(1);
         let (group, inside) = full(&group);
-        let mut wait = queued(group);
-        let raiser = thread::spawn(move || group.set_limit(limit(3)).unwrap());
+        let mut wait = parked(group.guard_when_room(), Waker::noop());
+        let raiser = thread::spawn(move || group.set_limit(nonzero(3)).unwrap());
         let entered = poll(&mut wait, Waker::noop());
         let is_later = matches!(entered, Poll::Ready(_));
         if is_later {
-            group.set_limit(limit(1)).unwrap();
+            group.set_limit(nonzero(1)).unwrap();
         }
         raiser.join().unwrap();
         drop((wait, entered, inside));
@@ -64,7 +47,7 @@ fn a_later_limit_wins() {
     });
 }
 
-/// A limit that is raised while somebody leaves and somebody sits down leaves nobody behind.
+/// A limit is raised while a task leaves and a wait registers: the wait gets in.
 ///
 /// Edges: B, C, N.
 ///
@@ -72,9 +55,9 @@ fn a_later_limit_wins() {
 #[test]
 fn a_raised_limit_meets_a_leave_and_a_wait() {
     check_within(2, || {
-        let group = one_place();
+        let group = limited(1);
         let (group, inside) = full(&group);
-        let raiser = thread::spawn(move || group.set_limit(limit(2)).unwrap());
+        let raiser = thread::spawn(move || group.set_limit(nonzero(2)).unwrap());
         let leaver = thread::spawn(move || drop(inside));
         drop(block_on(group.guard_when_room()).unwrap());
         raiser.join().unwrap();
@@ -91,10 +74,10 @@ fn a_raised_limit_meets_a_leave_and_a_wait() {
 #[test]
 fn a_raised_limit_meets_a_wait_that_gives_up() {
     check_within(2, || {
-        let group = one_place();
+        let group = limited(1);
         let (group, inside) = full(&group);
-        let first = queued(group);
-        let raiser = thread::spawn(move || group.set_limit(limit(2)).unwrap());
+        let first = parked(group.guard_when_room(), Waker::noop());
+        let raiser = thread::spawn(move || group.set_limit(nonzero(2)).unwrap());
         let quitter = thread::spawn(move || drop(first));
         let second = block_on(group.guard_when_room()).unwrap();
         raiser.join().unwrap();

@@ -10,12 +10,11 @@ use alloc::sync::Arc;
 use loom::thread;
 use winddown::model::{count_on_shard, spread};
 use winddown::{Refused, TaskGroup};
-use winddown_loom_tests::{Finale, Turns, Work, check, check_within, lend};
+use winddown_loom_tests::{Finale, Work, assert_refusal_sees_the_close, check, check_within, lend};
 
 /// A group that ends with a finale, after all `works`.
 fn group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<Finale>) {
-    let (finale, works) = (Arc::new(Finale::default()), Arc::clone(works));
-    let builder = finale.builder(move || works.iter().for_each(Work::assert_finished));
+    let (finale, builder) = Finale::after(works);
     (builder.build(), finale)
 }
 
@@ -27,7 +26,7 @@ fn spread_group_with<const N: usize>(works: &Arc<[Work; N]>) -> (TaskGroup, Arc<
 }
 
 /// Rule 4: once a close has returned, to either of two closers, nobody enters on any shard, though the
-/// other closer still folds; who entered before is waited for, and the group drains once.
+/// other closer still folds. A task that entered before is waited for, and the group drains once.
 ///
 /// Edges: A, D.
 ///
@@ -78,8 +77,8 @@ fn a_guard_may_leave_on_another_shard() {
     });
 }
 
-/// Rules 4, 5 and 16: two leave on two shards while both are folded: the group does not end before the
-/// last, who sees the work of both.
+/// Rules 4, 5 and 16: two tasks leave on two shards while both are folded. The group does not end before the
+/// last one has left, and its end sees the work of both.
 ///
 /// Edges: A.
 ///
@@ -142,22 +141,11 @@ fn a_clone_enters_while_the_shards_are_folded() {
 #[test]
 fn a_refused_entry_sees_what_came_before_the_close() {
     check(|| {
-        let (work, turns) = (Work::default(), Turns::default());
         let (group, _finale) = spread_group_with(&Arc::new([]));
-        let lent = (group, work, turns);
-        // SAFETY: the thread is joined below.
-        let (group, work, turns) = unsafe { lend(&lent) };
-        let closer = thread::spawn(move || {
-            turns.take();
-            work.finish();
-            group.close();
+        assert_refusal_sees_the_close(group, |group| {
+            count_on_shard(1);
+            group.guard().is_err()
         });
-        turns.take();
-        count_on_shard(1);
-        if group.guard().is_err() {
-            work.assert_finished();
-        }
-        closer.join().unwrap();
     });
 }
 

@@ -53,7 +53,7 @@ alone_and_in_a_crowd!(a_wait_sees_what_came_before_the_close);
 fn an_announcement_that_finds_the_close_sees_what_came_before() {
     check(|| {
         let (signal, work) = (Arc::new(Signal::new()), Arc::new(Work::default()));
-        // The closer finds that somebody has waited, and comes for the seat.
+        // The closer finds that there was a wait, and fires its seat.
         unexplored(|| {
             let mut dropped = signal.closed();
             assert!(poll(&mut dropped, Waker::noop()).is_pending());
@@ -125,7 +125,7 @@ fn of_two_closers_exactly_one_is_first() {
 }
 
 /// Rules 5 and 6: a signal with a value is closed from the claim on, and what came before that claim
-/// is seen by whoever sees it, also before the value is there.
+/// is seen by a thread that sees the signal closed, also before the value is there.
 ///
 /// Edges: D, W.
 ///
@@ -187,7 +187,7 @@ impl Drop for Value {
     }
 }
 
-/// Rule 6: the first closer's value wins for ever, the other one comes back, everybody who asks sees
+/// Rule 6: the first closer's value wins for ever, the other one comes back, every query sees
 /// the winner or nothing yet, and each value is dropped exactly once.
 ///
 /// Edges: B, C, W.
@@ -277,7 +277,7 @@ fn a_wait_that_is_polled_again_is_woken(crowded: bool) {
 
 alone_and_in_a_crowd!(a_wait_that_is_polled_again_is_woken);
 
-/// Rule 12: a wait that is dropped while the signal is closed takes nobody's wake with it.
+/// Rule 12: a wait that is dropped while the signal is closed takes no other wait's wake with it.
 ///
 /// Edges: B, C, F, L.
 ///

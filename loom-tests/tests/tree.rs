@@ -14,7 +14,7 @@ use winddown::{CancelScope, Reason};
 use winddown_loom_tests::line::{LEAF, Line, MIDDLE, ROOT, told};
 use winddown_loom_tests::{Turns, Wakes, Work, check, from_each_height, lend, poll, unexplored};
 
-/// Rule 5: whoever finds a leaf cancelled, by whichever question, sees what came before the cancel.
+/// Rule 5: a thread that finds a leaf cancelled, by any question, sees what came before the cancel.
 ///
 /// Edges: D.
 ///
@@ -212,15 +212,15 @@ mod two_cancels_at_once_wake_a_wait_below {
     }
 }
 
-/// Rules 7 and 8: a question fixes the reason of a leaf before the delivery comes; who waits there is
-/// still woken by it.
+/// Rules 7 and 8: a question fixes the reason of a leaf before the delivery comes. A wait
+/// there is still woken by it.
 ///
 /// Edges: B, C, D.
 ///
 /// Mutants: `hook-up-one-step-only`, `node-fix-drops-waiters`, `node-question-settles`,
 /// `node-settle-leaves-a-fixed-one`.
 #[test]
-fn a_question_takes_nobodys_wake() {
+fn a_question_takes_no_wake_away() {
     check(|| {
         let line = Line::new();
         // SAFETY: the threads are joined below.
@@ -285,7 +285,7 @@ fn read(reason: &Reason) {
 ///
 /// Mutants: `node-load-relaxed`.
 #[test]
-fn an_error_lives_as_long_as_who_can_read_it() {
+fn an_error_lives_as_long_as_its_readers() {
     check(|| {
         let root = CancelScope::new().detach();
         let leaf = root.token().child().detach().token().child().detach().token().clone();
@@ -293,12 +293,8 @@ fn an_error_lives_as_long_as_who_can_read_it() {
         let turns = Turns::default();
         // SAFETY: the threads are joined below.
         let turns = unsafe { lend(&turns) };
-        let canceller = thread::spawn(move || {
-            turns.take();
-            root.cancel_with(Failure::new()).unwrap();
-        });
-        let reader = thread::spawn(move || {
-            turns.take();
+        let canceller = turns.spawn(move || root.cancel_with(Failure::new()).unwrap());
+        let reader = turns.spawn(move || {
             if let Some(reason) = leaf.reason() {
                 read(reason);
             }
@@ -340,7 +336,7 @@ fn of_two_errors_the_first_stays_and_the_second_goes_back() {
 }
 
 /// Rule 9: the last handles of a line go in two threads, one of which cancels it; each scope goes
-/// once, and who still waits is woken.
+/// once, and a wait that is still there is woken.
 ///
 /// Edges: B, C, D, G.
 ///

@@ -58,8 +58,8 @@ fn a_wait_below_is_woken(crowded: bool) {
 
 alone_and_in_a_crowd!(a_wait_below_is_woken);
 
-/// Rule 7: whoever hooks a leaf up may stall at any step of it, while another wait, which relies on
-/// it, parks and the line is cancelled; both are woken.
+/// Rule 7: a thread that hooks a leaf up may stall at any step of it, while another wait, which relies on
+/// it, parks and the line is cancelled. Both are woken.
 ///
 /// Edges: B, C, D, G.
 ///
@@ -151,7 +151,7 @@ fn waits_at_two_heights_are_both_woken() {
 /// Edges: B, C, D, L, S.
 ///
 /// Mutants: `child-not-settled`.
-fn a_child_that_goes_takes_nobodys_wake(crowded: bool) {
+fn a_child_that_goes_takes_no_wake_away(crowded: bool) {
     check(move || {
         let root = CancelScope::new().detach();
         // SAFETY: the thread is joined below.
@@ -174,10 +174,10 @@ fn a_child_that_goes_takes_nobodys_wake(crowded: bool) {
     });
 }
 
-alone_and_in_a_crowd!(a_child_that_goes_takes_nobodys_wake);
+alone_and_in_a_crowd!(a_child_that_goes_takes_no_wake_away);
 
-/// Rule 12: a wait that is dropped in the slot of a node while the node is cancelled takes nobody's
-/// wake, and its waker goes.
+/// Rule 12: a wait that is dropped in the slot of a node while the node is cancelled takes no other
+/// wait's wake, and its waker is dropped.
 ///
 /// Edges: B, C, D, S.
 ///
@@ -233,8 +233,8 @@ fn a_registration_that_is_taken_up_is_woken(crowded: bool) {
 
 alone_and_in_a_crowd!(a_registration_that_is_taken_up_is_woken);
 
-/// Rule 12: two threads share one handle, and take each other's registrations from it; whoever is
-/// pending is woken.
+/// Rule 12: two threads share one handle, and take each other's registrations from it. A wait that
+/// is pending is woken.
 ///
 /// Edges: B, C, D, T.
 ///

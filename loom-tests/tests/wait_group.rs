@@ -29,14 +29,14 @@ fn worker(group: &Arc<WaitGroup>, work: &Arc<Work>) -> thread::JoinHandle<()> {
     })
 }
 
-/// Leaves `WAITERS` set and nobody parked, so that the next zero fires at an empty list.
+/// Leaves `WAITERS` set and no wait parked, so that the next zero fires an empty list.
 fn abandon_a_wait(group: &WaitGroup) {
     let wakes = Wakes::new();
     assert!(poll(&mut group.wait(), &wakes.waker()).is_pending());
 }
 
 /// Rule 5: a wait sees what the last guard's owner did, and is woken, whenever it registers; also
-/// where others have marked the word before.
+/// where other waits have marked the word before.
 ///
 /// Edges: A, B, C, L, P, S.
 ///
@@ -80,7 +80,7 @@ fn a_blocked_thread_sees_the_work_of_the_last_guard() {
 }
 
 /// Rule 5: a blocked thread that is woken while its last wake is still unused sees what came before
-/// the second wake, too: nobody unparks it a second time.
+/// the second wake, too: it is not unparked a second time.
 ///
 /// Edges: B, C, K.
 ///
@@ -277,7 +277,7 @@ fn a_wait_misses_no_zero(crowded: bool) {
         });
         let ready = poll(&mut wait, &after.waker()).is_ready();
         finisher.join().unwrap();
-        assert!(ready || before.count() + after.count() > 0, "the zero woke nobody");
+        assert!(ready || before.count() + after.count() > 0, "the zero woke no wait");
         assert_eq!(poll(&mut wait, &after.waker()), Poll::Ready(()));
         assert_eq!(group.count(), 1);
     });
@@ -285,7 +285,7 @@ fn a_wait_misses_no_zero(crowded: bool) {
 
 alone_and_in_a_crowd!(a_wait_misses_no_zero);
 
-/// Rule 3: whoever registers while a notifier of an old round is under way finds itself notified
+/// Rule 3: a wait that registers while a notifier of an old round is under way finds itself notified
 /// already, or fired, and registers again: its own round still wakes it.
 ///
 /// Edges: B, C, L.
@@ -400,7 +400,7 @@ fn a_refused_entry_may_be_the_last_to_leave() {
     });
 }
 
-/// Rule 12: a wait that is dropped after it was notified, or before, takes nobody's wake with it.
+/// Rule 12: a wait that is dropped after it was notified, or before, takes no other wait's wake with it.
 ///
 /// Edges: B, C, F, L.
 ///

@@ -134,7 +134,7 @@ fn a_waker_may_end_another_round_inline(crowded: bool) {
 alone_and_in_a_crowd!(a_waker_may_end_another_round_inline);
 
 /// Rule 11: a waker's own drop may use what it waited for: it never runs under
-/// event-listener's lock, whoever drops the last clone.
+/// event-listener's lock, whichever thread drops the last clone.
 ///
 /// Edges: F, L.
 ///

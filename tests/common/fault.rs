@@ -23,7 +23,7 @@ impl Drops {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// That all `made` were dropped, once each, and that nobody else has this.
+    /// Asserts that all `made` were dropped, once each, and that nothing else has this counter.
     #[track_caller]
     pub(crate) fn assert_all_gone(&self, made: usize) {
         assert_eq!((self.count(), Arc::strong_count(&self.0)), (made, 1));

@@ -3,7 +3,10 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 mod fault;
+mod order;
 mod orphan;
+mod race;
+mod room;
 mod stack;
 mod waker;
 
@@ -17,7 +20,10 @@ use std::sync::{Arc, mpsc};
 use std::task::Wake;
 
 pub(crate) use fault::{Drops, Fault};
+pub(crate) use order::{ORDERS, Order};
 pub(crate) use orphan::{Orphan, abandon};
+pub(crate) use race::{Act, at_once};
+pub(crate) use room::{limited, queued, seated};
 pub(crate) use stack::{SMALL_STACK, on_a_small_stack};
 pub(crate) use waker::Foreign;
 
@@ -26,7 +32,7 @@ pub(crate) fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// Polls once, with nobody to be woken.
+/// Polls once, with a waker that does nothing.
 pub(crate) fn look<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     poll(future, Waker::noop())
 }

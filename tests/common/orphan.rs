@@ -13,7 +13,7 @@ impl Wake for Orphan {
     fn wake(self: Arc<Self>) {}
 }
 
-/// Runs `task` until it waits, and leaves it to whoever it registered with.
+/// Runs `task` until it waits. From then on only the waker that it registered owns it.
 pub(crate) fn abandon(task: impl Future<Output = ()> + Send + 'static) -> Weak<Orphan> {
     let orphan = Arc::new(Orphan(Mutex::new(Box::pin(task))));
     let waker = Waker::from(Arc::clone(&orphan));

@@ -42,7 +42,7 @@ impl Foreign {
         Arc::new(self)
     }
 
-    /// A waker that nobody looks after.
+    /// A waker whose counts are not asked for.
     pub(crate) fn into_waker(self) -> Waker {
         self.share().waker()
     }

@@ -3,9 +3,9 @@
 use core::net::SocketAddr;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 
-use crate::program::{Ended, Running, on_each};
+use crate::program::{Ended, Running, assert_names_the_address_in_use, assert_refuses, on_each};
 
 const RUNTIMES: [&str; 3] = ["tokio", "smol", "threads"];
 
@@ -49,7 +49,7 @@ fn hung_up_on(mut client: BufReader<TcpStream>) {
 /// the shutdown returns to any of its workers.
 #[test]
 fn however_an_actor_ends_it_is_finalised_once() {
-    // The limits are long enough for whoever is not to pass them.
+    // The clients and workers that are in time keep well within these limits.
     let limits = ["--idle-ms", "3000", "--patience-ms", "2000", "--runtime"];
     let start = |runtime| Running::start("actor", &[&limits[..], &[runtime]].concat());
     for ended in RUNTIMES.map(start).map(Running::end) {
@@ -114,26 +114,18 @@ fn an_actor_ends_alone() {
 }
 
 #[test]
-fn an_address_in_use_is_an_error() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap().to_string();
-    for runtime in RUNTIMES {
-        let ended = Running::start("actor", &["--listen", &addr, "--runtime", runtime]).end();
-        assert_eq!(ended.code, Some(1));
-        assert!(ended.stderr.starts_with("actor: "), "{}", ended.stderr);
-        assert_eq!(ended.stdout, "");
-    }
+fn an_address_in_use_is_an_error_that_names_it() {
+    assert_names_the_address_in_use("actor", &RUNTIMES);
 }
 
 #[test]
 fn senseless_options_are_refused() {
-    for (args, word) in [
-        (["--idle-ms", "0"].as_slice(), "--idle-ms"),
-        (&["--listen", "here"], "--listen"),
-        (&["--runtime", "none"], "tokio, smol, threads"),
-    ] {
-        let ended = Running::start("actor", args).end();
-        assert_eq!(ended.code, Some(2), "{args:?}");
-        assert!(ended.stderr.contains(word), "{args:?}: {}", ended.stderr);
-    }
+    assert_refuses(
+        "actor",
+        &[
+            (&["--idle-ms", "0"], "--idle-ms"),
+            (&["--listen", "here"], "--listen"),
+            (&["--runtime", "none"], "tokio, smol, threads"),
+        ],
+    );
 }

@@ -3,9 +3,9 @@
 use core::net::SocketAddr;
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
-use crate::program::{Ended, Running, on_each};
+use crate::program::{Ended, Running, assert_names_the_address_in_use, assert_refuses, on_each};
 
 /// Longer than any test: a request that is never answered.
 const FOR_EVER_MS: u64 = 1_000_000;
@@ -136,10 +136,10 @@ fn the_end_of_the_grace_cuts_short_what_is_in_hand() {
     force("smol", "0.1", false);
 }
 
-/// The report of who is inside, if the examples are built with the feature.
+/// The report of the tasks that are inside, if the examples are built with the feature.
 fn assert_names_the_commit(report: &str) {
     let named = report.contains("commit, from examples/drain_server/server.rs:");
-    let hint = report.contains("to know who, run it with `--features holders`");
+    let hint = report.contains("to see their names, run it with `--features holders`");
     assert!(named || (hint && !cfg!(feature = "holders")), "{report}");
 }
 
@@ -180,7 +180,7 @@ fn a_commit_outlives_the_grace() {
     });
 }
 
-/// The hard limit: it gives up, and says how many are left, and who.
+/// The hard limit: the server gives up, and says how many tasks are left, and which ones.
 fn limit(runtime: &str) {
     let args = ["--grace", "0.05", "--drain-limit", "0.5"];
     let (mut running, addr) = listening(runtime, &args);
@@ -198,12 +198,12 @@ fn limit(runtime: &str) {
 }
 
 #[test]
-fn who_is_not_done_by_the_limit_is_named_and_fails_the_drain_on_tokio() {
+fn a_task_that_outlives_the_limit_is_named_and_fails_the_drain_on_tokio() {
     limit("tokio");
 }
 
 #[test]
-fn who_is_not_done_by_the_limit_is_named_and_fails_the_drain_on_smol() {
+fn a_task_that_outlives_the_limit_is_named_and_fails_the_drain_on_smol() {
     limit("smol");
 }
 
@@ -241,29 +241,20 @@ fn half_a_request_does_not_hold_up_the_drain() {
 
 #[test]
 fn an_address_in_use_is_an_error_that_names_it() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap().to_string();
-    for runtime in ["tokio", "smol"] {
-        let ended = start(&["--listen", &addr, "--runtime", runtime]).end();
-        assert_eq!(ended.code, Some(1));
-        let error = format!("drain_server: cannot listen on {addr}: ");
-        assert!(ended.stderr.starts_with(&error), "{}", ended.stderr);
-        assert_eq!(ended.stdout, "");
-    }
+    assert_names_the_address_in_use("drain_server", &["tokio", "smol"]);
 }
 
 #[test]
 fn senseless_options_are_refused() {
-    for (args, word) in [
-        (["--connections", "0"].as_slice(), "--connections"),
-        (&["--seconds", "-1"], "-1"),
-        (&["--seconds", "soon"], "not a number of seconds"),
-        (&["--listen", "here"], "--listen"),
-        (&["--listen", "127.0.0.1:0", "--seconds", "1"], "cannot be used with"),
-        (&["--runtime", "none"], "tokio, smol"),
-    ] {
-        let ended = start(args).end();
-        assert_eq!(ended.code, Some(2), "{args:?}");
-        assert!(ended.stderr.contains(word), "{args:?}: {}", ended.stderr);
-    }
+    assert_refuses(
+        "drain_server",
+        &[
+            (&["--connections", "0"], "--connections"),
+            (&["--seconds", "-1"], "-1"),
+            (&["--seconds", "soon"], "not a number of seconds"),
+            (&["--listen", "here"], "--listen"),
+            (&["--listen", "127.0.0.1:0", "--seconds", "1"], "cannot be used with"),
+            (&["--runtime", "none"], "tokio, smol"),
+        ],
+    );
 }

@@ -3,10 +3,10 @@
 use core::net::SocketAddr;
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 
-use crate::program::{Ended, Running};
+use crate::program::{Ended, Running, assert_names_the_address_in_use, assert_refuses};
 
 /// Longer than any test: a deadline that does not pass.
 const FOR_EVER_MS: &str = "3600000";
@@ -196,29 +196,20 @@ fn an_answer_tells_why_there_is_none() {
 
 #[test]
 fn an_address_in_use_is_an_error_that_names_it() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap().to_string();
-    for runtime in ["tokio", "smol"] {
-        let ended = start(&["--listen", &addr, "--runtime", runtime]).end();
-        assert_eq!(ended.code, Some(1));
-        let error = format!("fan_out: cannot listen on {addr}: ");
-        assert!(ended.stderr.starts_with(&error), "{}", ended.stderr);
-        assert_eq!(ended.stdout, "");
-    }
+    assert_names_the_address_in_use("fan_out", &["tokio", "smol"]);
 }
 
 #[test]
 fn senseless_options_are_refused() {
-    for (args, word) in [
-        (["--requests", "0"].as_slice(), "--requests"),
-        (&["--upstreams", "0"], "--upstreams"),
-        (&["--deadline-ms", "1"], "--deadline-ms"),
-        (&["--listen", "here"], "--listen"),
-        (&["--listen", "127.0.0.1:0", "--requests", "1"], "cannot be used with"),
-        (&["--runtime", "none"], "tokio, smol"),
-    ] {
-        let ended = start(args).end();
-        assert_eq!(ended.code, Some(2), "{args:?}");
-        assert!(ended.stderr.contains(word), "{args:?}: {}", ended.stderr);
-    }
+    assert_refuses(
+        "fan_out",
+        &[
+            (&["--requests", "0"], "--requests"),
+            (&["--upstreams", "0"], "--upstreams"),
+            (&["--deadline-ms", "1"], "--deadline-ms"),
+            (&["--listen", "here"], "--listen"),
+            (&["--listen", "127.0.0.1:0", "--requests", "1"], "cannot be used with"),
+            (&["--runtime", "none"], "tokio, smol"),
+        ],
+    );
 }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::env;
 use std::io::{self, BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
@@ -24,7 +25,7 @@ const EXAMPLES: [&str; 8] = [
     "tokio_service",
 ];
 
-/// No test takes as long; who hangs is killed, and fails by that.
+/// No test takes as long. A program that hangs is killed, and its test fails by that.
 const HANGS: Duration = Duration::from_secs(100);
 
 /// The folder of the examples' programs, which cargo puts beside that of the tests' programs.
@@ -179,6 +180,31 @@ pub(crate) fn on_each(runtimes: &[&'static str], test: impl Fn(&'static str) + S
             threads.spawn(|| test(runtime));
         }
     });
+}
+
+/// Asserts that the example does not start with any of these options, and that its error contains the word that stands
+/// beside them.
+#[track_caller]
+pub(crate) fn assert_refuses(example: &str, options: &[(&[&str], &str)]) {
+    for (args, word) in options {
+        let ended = Running::start(example, args).end();
+        assert_eq!(ended.code, Some(2), "{args:?}");
+        assert!(ended.stderr.contains(word), "{args:?}: {}", ended.stderr);
+    }
+}
+
+/// Asserts that the example fails at an address where another program listens, and says which address that is.
+#[track_caller]
+pub(crate) fn assert_names_the_address_in_use(example: &str, runtimes: &[&str]) {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for runtime in runtimes {
+        let ended = Running::start(example, &["--listen", &addr, "--runtime", runtime]).end();
+        assert_eq!(ended.code, Some(1));
+        let error = format!("{example}: cannot listen on {addr}: ");
+        assert!(ended.stderr.starts_with(&error), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
 }
 
 impl Ended {

@@ -3,9 +3,9 @@
 use core::net::SocketAddr;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
-use crate::program::{Ended, Running, on_each};
+use crate::program::{Ended, Running, assert_names_the_address_in_use, assert_refuses, on_each};
 
 const RUNTIMES: [&str; 2] = ["tokio", "smol"];
 
@@ -116,26 +116,18 @@ fn the_deadline_is_over_all_steps() {
 }
 
 #[test]
-fn an_address_in_use_is_an_error() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap().to_string();
-    for runtime in RUNTIMES {
-        let ended = Running::start("service", &["--listen", &addr, "--runtime", runtime]).end();
-        assert_eq!(ended.code, Some(1));
-        assert!(ended.stderr.starts_with("service: "), "{}", ended.stderr);
-        assert_eq!(ended.stdout, "");
-    }
+fn an_address_in_use_is_an_error_that_names_it() {
+    assert_names_the_address_in_use("service", &RUNTIMES);
 }
 
 #[test]
 fn senseless_options_are_refused() {
-    for (args, word) in [
-        (["--limit", "-1"].as_slice(), "-1"),
-        (&["--listen", "here"], "--listen"),
-        (&["--runtime", "none"], "tokio, smol"),
-    ] {
-        let ended = Running::start("service", args).end();
-        assert_eq!(ended.code, Some(2), "{args:?}");
-        assert!(ended.stderr.contains(word), "{args:?}: {}", ended.stderr);
-    }
+    assert_refuses(
+        "service",
+        &[
+            (&["--limit", "-1"], "-1"),
+            (&["--listen", "here"], "--listen"),
+            (&["--runtime", "none"], "tokio, smol"),
+        ],
+    );
 }

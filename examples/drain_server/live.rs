@@ -1,6 +1,5 @@
-//! The output: lines that stay, and one live line below them.
+//! A live line below the lines that stay.
 
-use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -8,24 +7,7 @@ use std::time::Duration;
 
 use winddown::Signal;
 
-/// Takes the live line away, which only a terminal has.
-const CLEAR: &str = "\r\x1b[K";
-
-/// Writes a line that stays. Whoever closed our output reads no more: that is no error.
-pub(crate) fn say(line: impl Display) {
-    let mut out = io::stdout().lock();
-    let clear = if out.is_terminal() { CLEAR } else { "" };
-    let _ = writeln!(out, "{clear}{line}");
-}
-
-/// Writes a line that stays to standard error.
-pub(crate) fn complain(line: impl Display) {
-    let mut out = io::stdout().lock();
-    if out.is_terminal() {
-        let _ = write!(out, "{CLEAR}").and_then(|()| out.flush());
-    }
-    let _ = writeln!(io::stderr(), "drain_server: {line}");
-}
+use crate::program::CLEAR;
 
 /// The live line, drawn again and again by a thread until this is dropped.
 pub(crate) struct Live {
@@ -43,7 +25,7 @@ impl Live {
         let finished = Arc::new(Signal::new());
         let finish = Arc::clone(&finished);
         let thread = thread::spawn(move || {
-            // The same signal type in a plain thread: sleeps until it is time to draw, or to go.
+            // The same signal type in a plain thread: it sleeps until it is time to draw, or to end.
             while finish.closed().block_for(every).is_err() {
                 let mut out = io::stdout().lock();
                 let _ = if terminal {

@@ -1,4 +1,6 @@
-//! What these examples need of a runtime, for tokio and for smol. winddown needs nothing of either.
+//! What the examples need of a runtime, for tokio and for smol. winddown needs nothing of either.
+
+#![allow(dead_code, reason = "each example uses a part of it")]
 
 use std::future::Future;
 use std::io;
@@ -6,7 +8,15 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// The runtime of a program, as an option.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Which {
+    Tokio,
+    Smol,
+}
 
 /// Tasks, time and TCP.
 pub(crate) trait Runtime: 'static {
@@ -15,19 +25,36 @@ pub(crate) trait Runtime: 'static {
     type Stream: AsFd + Send + Sync + 'static;
 
     fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T>;
-    /// Starts a task that nobody joins: a group counts it instead.
+    /// Starts a task without a handle to join it: a group counts it instead.
     fn spawn(future: impl Future<Output: Send> + Send + 'static);
+    /// The same for blocking work, on a thread of a pool.
+    fn unblock(work: impl FnOnce() + Send + 'static);
     fn sleep(time: Duration) -> impl Future<Output = ()> + Send;
-    /// Also tells the address that was bound, for those who ask for port 0.
-    fn listen(
-        addr: SocketAddr,
-    ) -> impl Future<Output = io::Result<(Self::Listener, SocketAddr)>> + Send;
+    fn bind(addr: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
+    fn local_addr(listener: &Self::Listener) -> io::Result<SocketAddr>;
     fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
     fn read(
         stream: &Self::Stream,
         buffer: &mut [u8],
     ) -> impl Future<Output = io::Result<usize>> + Send;
     fn write(stream: &Self::Stream, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Binds a listener, and returns its address too: with port 0 the system has chosen the port.
+    fn listen(
+        addr: SocketAddr,
+    ) -> impl Future<Output = io::Result<(Self::Listener, SocketAddr)>> + Send {
+        async move {
+            let listener = Self::bind(addr).await.map_err(cannot_listen(addr))?;
+            let addr = Self::local_addr(&listener)?;
+            Ok((listener, addr))
+        }
+    }
+}
+
+/// Adds the address to the error of a listener.
+pub(crate) fn cannot_listen(addr: SocketAddr) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
 }
 
 pub(crate) struct Tokio;
@@ -45,18 +72,28 @@ impl Runtime for Tokio {
         tokio::spawn(future);
     }
 
+    fn unblock(work: impl FnOnce() + Send + 'static) {
+        tokio::task::spawn_blocking(work);
+    }
+
     async fn sleep(time: Duration) {
         tokio::time::sleep(time).await;
     }
 
-    async fn listen(addr: SocketAddr) -> io::Result<(Self::Listener, SocketAddr)> {
-        let listener = tokio::net::TcpListener::bind(addr).await?;
-        let addr = listener.local_addr()?;
-        Ok((listener, addr))
+    async fn bind(addr: SocketAddr) -> io::Result<Self::Listener> {
+        Self::Listener::bind(addr).await
+    }
+
+    fn local_addr(listener: &Self::Listener) -> io::Result<SocketAddr> {
+        listener.local_addr()
     }
 
     async fn accept(listener: &Self::Listener) -> io::Result<Self::Stream> {
         Ok(listener.accept().await?.0)
+    }
+
+    async fn connect(addr: SocketAddr) -> io::Result<Self::Stream> {
+        Self::Stream::connect(addr).await
     }
 
     async fn read(stream: &Self::Stream, buffer: &mut [u8]) -> io::Result<usize> {
@@ -96,18 +133,28 @@ impl Runtime for Smol {
         smol::spawn(future).detach();
     }
 
+    fn unblock(work: impl FnOnce() + Send + 'static) {
+        smol::unblock(work).detach();
+    }
+
     async fn sleep(time: Duration) {
         smol::Timer::after(time).await;
     }
 
-    async fn listen(addr: SocketAddr) -> io::Result<(Self::Listener, SocketAddr)> {
-        let listener = smol::net::TcpListener::bind(addr).await?;
-        let addr = listener.local_addr()?;
-        Ok((listener, addr))
+    async fn bind(addr: SocketAddr) -> io::Result<Self::Listener> {
+        Self::Listener::bind(addr).await
+    }
+
+    fn local_addr(listener: &Self::Listener) -> io::Result<SocketAddr> {
+        listener.local_addr()
     }
 
     async fn accept(listener: &Self::Listener) -> io::Result<Self::Stream> {
         Ok(listener.accept().await?.0)
+    }
+
+    async fn connect(addr: SocketAddr) -> io::Result<Self::Stream> {
+        Self::Stream::connect(addr).await
     }
 
     async fn read(stream: &Self::Stream, buffer: &mut [u8]) -> io::Result<usize> {
