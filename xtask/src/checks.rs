@@ -1,15 +1,24 @@
 //! What a change must pass.
 
 use anyhow::{Context as _, Result};
+use clap::Args;
 use std::time::Instant;
 use xshell::{Shell, cmd};
 
 use crate::executors::{self, ExecutorArgs};
 use crate::features::{self, FeatureArgs};
-use crate::{docs, interop, models, msrv};
+use crate::{api, docs, interop, models, msrv, skips};
 
-/// Everything, in the order in which it is most likely to fail.
-pub(crate) fn test(sh: &Shell) -> Result<()> {
+/// How strictly.
+#[derive(Debug, Default, Args)]
+pub(crate) struct TestArgs {
+    /// Fails if something was left out because this machine lacks what it needs.
+    #[arg(long)]
+    no_skip: bool,
+}
+
+/// Everything, in the order in which it is most likely to fail; then what was left out, and why.
+pub(crate) fn test(sh: &Shell, args: &TestArgs) -> Result<()> {
     step("format", || {
         cmd!(sh, "cargo fmt --all --check").run()?;
         for manifest in APART {
@@ -39,6 +48,7 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
         cmd!(sh, "cargo doc --no-deps --quiet").run()?;
         Ok(cmd!(sh, "cargo doc --no-deps --quiet --features holders").run()?)
     })?;
+    step("public API", || api::api(sh, &api::ApiArgs::default()))?;
     step("limits, with small words", || with_cfg(sh, "small-word", &["limits"]))?;
     step("groups that are born sharded", || {
         with_cfg(sh, "born-sharded", &["group_races", "group_sharded", "group_trees"])
@@ -48,7 +58,8 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
     step("executors", || executors::executors(sh, &ExecutorArgs::default()))?;
     step("other crates", || interop::interop(sh))?;
     step("feature sets", || features::features(sh, &FeatureArgs::bounded()))?;
-    step("oldest compiler", || msrv::msrv(sh))
+    step("oldest compiler", || msrv::msrv(sh))?;
+    skips::finish(args.no_skip)
 }
 
 /// Packages that are workspaces of their own, and that no other step formats and lints.

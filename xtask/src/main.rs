@@ -1,5 +1,6 @@
 //! `cargo xtask …`: the checks of this repository, each under its own name.
 
+mod api;
 mod bench;
 mod checks;
 mod code_size;
@@ -11,7 +12,9 @@ mod instructions;
 mod interop;
 mod models;
 mod msrv;
+mod skips;
 mod targets;
+mod toolchain;
 
 use anyhow::Result;
 use clap::Parser;
@@ -22,7 +25,9 @@ use xshell::Shell;
 #[command(name = "cargo xtask")]
 enum Task {
     /// Everything that a change must pass, with models and mutants in bounded form.
-    Test,
+    Test(checks::TestArgs),
+    /// The listing of the public API against the source; `--bless` writes it.
+    Api(api::ApiArgs),
     /// The models; `--deep` raises their bounds.
     Loom(models::LoomArgs),
     /// Breaks the crate in every way that the list knows, and fails if a model does not notice.
@@ -56,7 +61,8 @@ fn main() -> Result<()> {
     let sh = Shell::new()?;
     sh.change_dir(root());
     match task {
-        Task::Test => checks::test(&sh),
+        Task::Test(args) => checks::test(&sh, &args),
+        Task::Api(args) => api::api(&sh, &args),
         Task::Loom(args) => models::loom(&sh, &args),
         Task::Mutants(args) => models::mutants(&sh, &args),
         Task::Ledger(args) => models::ledger(&sh, &args),
