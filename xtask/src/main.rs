@@ -12,6 +12,8 @@ mod instructions;
 mod interop;
 mod models;
 mod msrv;
+mod package;
+mod semver;
 mod skips;
 mod targets;
 mod toolchain;
@@ -28,6 +30,10 @@ enum Task {
     Test(checks::TestArgs),
     /// The listing of the public API against the source; `--bless` writes it.
     Api(api::ApiArgs),
+    /// The package as crates.io gets it: its list of files, its builds and its tests.
+    Package(package::PackageArgs),
+    /// What a user of an earlier revision would have to change.
+    Semver(semver::SemverArgs),
     /// The models; `--deep` raises their bounds.
     Loom(models::LoomArgs),
     /// Breaks the crate in every way that the list knows, and fails if a model does not notice.
@@ -63,6 +69,8 @@ fn main() -> Result<()> {
     match task {
         Task::Test(args) => checks::test(&sh, &args),
         Task::Api(args) => api::api(&sh, &args),
+        Task::Package(args) => package::package(&sh, &args),
+        Task::Semver(args) => semver::semver(&sh, &args),
         Task::Loom(args) => models::loom(&sh, &args),
         Task::Mutants(args) => models::mutants(&sh, &args),
         Task::Ledger(args) => models::ledger(&sh, &args),

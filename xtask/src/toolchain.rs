@@ -23,11 +23,17 @@ impl Toolchain {
         Ok(Self { folder })
     }
 
-    /// Cargo, which calls the compiler and rustdoc beside it. `RUSTC_BOOTSTRAP` lets a stable compiler take
-    /// the flags of a nightly one.
+    /// Cargo, as [`as_nightly`](Self::as_nightly) has it.
     pub(crate) fn nightly_cargo<'a>(&self, sh: &'a Shell) -> Cmd<'a> {
         let cargo = self.program("cargo");
-        cmd!(sh, "{cargo}")
+        self.as_nightly(cmd!(sh, "{cargo}"))
+    }
+
+    /// Has `command` take the compiler and rustdoc of this toolchain, without flags from outside.
+    /// `RUSTC_BOOTSTRAP` lets a stable compiler take the flags of a nightly one.
+    pub(crate) fn as_nightly<'a>(&self, command: Cmd<'a>) -> Cmd<'a> {
+        command
+            .env("CARGO", self.program("cargo"))
             .env("RUSTC", self.program("rustc"))
             .env("RUSTDOC", self.program("rustdoc"))
             .env("RUSTC_BOOTSTRAP", "1")
