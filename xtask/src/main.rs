@@ -10,6 +10,7 @@ mod executors;
 mod features;
 mod instructions;
 mod interop;
+mod minimal;
 mod models;
 mod msrv;
 mod package;
@@ -30,6 +31,8 @@ enum Task {
     Test(checks::TestArgs),
     /// The listing of the public API against the source; `--bless` writes it.
     Api(api::ApiArgs),
+    /// Builds and tests with the oldest dependencies that Cargo.toml allows.
+    Minimal,
     /// The package as crates.io gets it: its list of files, its builds and its tests.
     Package(package::PackageArgs),
     /// What a user of an earlier revision would have to change.
@@ -69,6 +72,7 @@ fn main() -> Result<()> {
     match task {
         Task::Test(args) => checks::test(&sh, &args),
         Task::Api(args) => api::api(&sh, &args),
+        Task::Minimal => minimal::minimal(&sh),
         Task::Package(args) => package::package(&sh, &args),
         Task::Semver(args) => semver::semver(&sh, &args),
         Task::Loom(args) => models::loom(&sh, &args),

@@ -23,7 +23,7 @@ pub(crate) struct SemverArgs {
     #[arg(long, value_name = "REV")]
     baseline: String,
     /// The release that is planned: `major`, `minor` or `patch`. Without it, what the versions in Cargo.toml say;
-    /// if they are the same, a patch.
+    /// if they are the same, `minor`.
     #[arg(long, value_name = "KIND")]
     release: Option<String>,
 }

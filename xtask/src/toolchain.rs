@@ -23,20 +23,27 @@ impl Toolchain {
         Ok(Self { folder })
     }
 
-    /// Cargo, as [`as_nightly`](Self::as_nightly) has it.
-    pub(crate) fn nightly_cargo<'a>(&self, sh: &'a Shell) -> Cmd<'a> {
+    /// Cargo with the compiler and rustdoc of this toolchain, and without flags from outside.
+    pub(crate) fn cargo<'a>(&self, sh: &'a Shell) -> Cmd<'a> {
         let cargo = self.program("cargo");
-        self.as_nightly(cmd!(sh, "{cargo}"))
+        self.alone(cmd!(sh, "{cargo}"))
     }
 
-    /// Has `command` take the compiler and rustdoc of this toolchain, without flags from outside.
-    /// `RUSTC_BOOTSTRAP` lets a stable compiler take the flags of a nightly one.
+    /// The same, as [`as_nightly`](Self::as_nightly) has it.
+    pub(crate) fn nightly_cargo<'a>(&self, sh: &'a Shell) -> Cmd<'a> {
+        self.cargo(sh).env("RUSTC_BOOTSTRAP", "1")
+    }
+
+    /// Has `command` take this toolchain. `RUSTC_BOOTSTRAP` lets stable programs take the flags of nightly ones.
     pub(crate) fn as_nightly<'a>(&self, command: Cmd<'a>) -> Cmd<'a> {
+        self.alone(command).env("RUSTC_BOOTSTRAP", "1")
+    }
+
+    fn alone<'a>(&self, command: Cmd<'a>) -> Cmd<'a> {
         command
             .env("CARGO", self.program("cargo"))
             .env("RUSTC", self.program("rustc"))
             .env("RUSTDOC", self.program("rustdoc"))
-            .env("RUSTC_BOOTSTRAP", "1")
             .env_remove("RUSTC_WRAPPER")
             .env_remove("RUSTC_WORKSPACE_WRAPPER")
             .env_remove("RUSTFLAGS")
