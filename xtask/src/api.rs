@@ -42,17 +42,17 @@ pub(crate) fn api(sh: &Shell, args: &ApiArgs) -> Result<()> {
     let rustdoc = toolchain.rustdoc_version(sh)?;
     let every = features::of_users(sh)?.join(",");
     let json = Json { sh, toolchain: &toolchain };
-    let Some(default) = json.items(&[])? else { return skip_format(&rustdoc, args) };
-    let Some(bare) = json.items(&["--no-default-features"])? else {
-        return skip_format(&rustdoc, args);
-    };
-    let Some(all) = json.items(&["--features", &every])? else {
-        return skip_format(&rustdoc, args);
+    let sets = [&[][..], &["--no-default-features"], &["--features", &every]];
+    let items: Vec<_> = sets.into_iter().map(|set| json.items(set)).collect::<Result<_>>()?;
+    let [Some(default), Some(bare), Some(all)] = &items[..] else {
+        ensure!(!args.bless, "{}", other_format(&rustdoc));
+        skip_format("public API", &rustdoc);
+        return Ok(());
     };
     let sections = [
         (String::from("Default features"), default.clone()),
-        (String::from("Without features"), changes(&default, &bare)),
-        (format!("With the features {}", every.replace(',', ", ")), changes(&default, &all)),
+        (String::from("Without features"), changes(default, bare)),
+        (format!("With the features {}", every.replace(',', ", ")), changes(default, all)),
     ];
     let path = sh.current_dir().join(LISTING);
     if args.bless {
@@ -89,15 +89,31 @@ pub(crate) fn api(sh: &Shell, args: &ApiArgs) -> Result<()> {
     Ok(())
 }
 
+/// What `features` add, a line for each item; nothing if the JSON has another format than the library reads.
+pub(crate) fn added_by(
+    sh: &Shell,
+    toolchain: &Toolchain,
+    features: &str,
+) -> Result<Option<Vec<String>>> {
+    let json = Json { sh, toolchain };
+    let (bare, with) =
+        (json.items(&["--no-default-features"])?, json.items(&["--features", features])?);
+    let changes = bare.zip(with).map(|(bare, with)| changes(&bare, &with));
+    let added = |line: String| line.strip_prefix("+ ").map(String::from);
+    Ok(changes.map(|lines| lines.into_iter().filter_map(added).collect()))
+}
+
 /// The JSON of this rustdoc is not what the library reads.
-fn skip_format(rustdoc: &str, args: &ApiArgs) -> Result<()> {
-    let why = format!(
-        "the JSON of {rustdoc} is not format {}, which the library `public-api` of xtask reads",
+pub(crate) fn skip_format(what: &str, rustdoc: &str) {
+    skip_without_lack(what, other_format(rustdoc));
+}
+
+fn other_format(rustdoc: &str) -> String {
+    format!(
+        "the JSON of {rustdoc} is not format {}, which the library `public-api` reads: choose its version for \
+         this rustdoc in xtask/Cargo.toml",
         rustdoc_types::FORMAT_VERSION
-    );
-    ensure!(!args.bless, "{why}: choose its version for this rustdoc in xtask/Cargo.toml");
-    skip_without_lack("public API", why);
-    Ok(())
+    )
 }
 
 struct Json<'a> {

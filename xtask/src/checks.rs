@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 use crate::executors::{self, ExecutorArgs};
 use crate::features::{self, FeatureArgs};
 use crate::package::{self, PackageArgs};
-use crate::{api, docs, interop, minimal, models, msrv, skips};
+use crate::{api, docs, docsrs, interop, minimal, models, msrv, skips};
 
 /// How strictly.
 #[derive(Debug, Default, Args)]
@@ -61,6 +61,7 @@ pub(crate) fn test(sh: &Shell, args: &TestArgs) -> Result<()> {
     step("feature sets", || features::features(sh, &FeatureArgs::bounded()))?;
     step("oldest dependencies", || minimal::minimal(sh))?;
     step("package", || package::package(sh, &PackageArgs::bounded()))?;
+    step("documentation, as docs.rs builds it", || docsrs::docsrs(sh))?;
     step("oldest compiler", || msrv::msrv(sh))?;
     skips::finish(args.no_skip)
 }

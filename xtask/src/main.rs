@@ -5,6 +5,7 @@ mod bench;
 mod checks;
 mod code_size;
 mod docs;
+mod docsrs;
 mod embedded;
 mod executors;
 mod features;
@@ -35,6 +36,8 @@ enum Task {
     Minimal,
     /// The package as crates.io gets it: its list of files, its builds and its tests.
     Package(package::PackageArgs),
+    /// The documentation as docs.rs builds it: its badges of features, its pictures and its links.
+    Docsrs,
     /// What a user of an earlier revision would have to change.
     Semver(semver::SemverArgs),
     /// The models; `--deep` raises their bounds.
@@ -72,6 +75,7 @@ fn main() -> Result<()> {
     match task {
         Task::Test(args) => checks::test(&sh, &args),
         Task::Api(args) => api::api(&sh, &args),
+        Task::Docsrs => docsrs::docsrs(&sh),
         Task::Minimal => minimal::minimal(&sh),
         Task::Package(args) => package::package(&sh, &args),
         Task::Semver(args) => semver::semver(&sh, &args),
