@@ -9,6 +9,8 @@ mod hub;
 mod lines;
 mod orders;
 mod runtime;
+#[path = "../common/signals.rs"]
+mod signals;
 mod tasks;
 mod threads;
 
@@ -21,8 +23,6 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum, value_parser};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 use winddown::Reason;
 
@@ -105,15 +105,11 @@ fn serving(addr: SocketAddr, on: &str, hub: &Hub) {
 
 /// From a plain thread. The second signal changes nothing: the first reason stands.
 fn cancel_on_signals(hub: &Arc<Hub>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let all = hub.all.clone();
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let reason = signal_name(signal).unwrap_or("a signal");
-            let _ = all.cancel_with(Reason::Message(reason));
-        }
-    });
-    Ok(())
+    signals::on_each(move |signal| {
+        let reason = signal_name(signal).unwrap_or("a signal");
+        let _ = all.cancel_with(Reason::Message(reason));
+    })
 }
 
 /// The server's own clients; when the server has ended each of their connections, it is told to stop.

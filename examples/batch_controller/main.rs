@@ -5,6 +5,8 @@
 
 mod batch;
 mod runtime;
+#[path = "../common/signals.rs"]
+mod signals;
 
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -18,8 +20,6 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 use winddown::{CancelScope, Canceller, FutureUntil as _, Reason, WaitGroup};
 
@@ -227,14 +227,10 @@ impl Tally {
 
 /// From a plain thread.
 fn cancel_on_signals(root: Canceller) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            // The second one changes nothing: the first reason stands.
-            let _ = root.cancel_with(Signalled(signal));
-        }
-    });
-    Ok(())
+    signals::on_each(move |signal| {
+        // The second one changes nothing: the first reason stands.
+        let _ = root.cancel_with(Signalled(signal));
+    })
 }
 
 impl Display for Signalled {

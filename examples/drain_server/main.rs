@@ -9,6 +9,8 @@ mod load;
 mod runtime;
 mod screen;
 mod server;
+#[path = "../common/signals.rs"]
+mod signals;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,8 +21,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum, value_parser};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 use winddown::{Stopped, Unfinished};
 
@@ -100,23 +100,19 @@ fn run<R: Runtime>(args: &Args) -> io::Result<bool> {
 /// Ctrl-C and SIGTERM stop the server, from a plain thread. The second one ends the grace, the third
 /// the process.
 fn stop_on_signals() -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let name = signal_name(signal).unwrap_or("a signal");
-            let in_flight = SERVER.requests.count();
-            if SERVER.stop(Why::Interrupted(name)) {
-                continue;
-            } else if SERVER.force.close() {
-                complain(format_args!("told to stop again; cut short: {in_flight} in flight"));
-            } else {
-                complain(format_args!("told to stop a third time; still inside:"));
-                complain_of_holders();
-                process::exit(128 + signal);
-            }
+    signals::on_each(move |signal| {
+        let name = signal_name(signal).unwrap_or("a signal");
+        let in_flight = SERVER.requests.count();
+        if SERVER.stop(Why::Interrupted(name)) {
+            // The work that is in flight goes on.
+        } else if SERVER.force.close() {
+            complain(format_args!("told to stop again; cut short: {in_flight} in flight"));
+        } else {
+            complain(format_args!("told to stop a third time; still inside:"));
+            complain_of_holders();
+            process::exit(128 + signal);
         }
-    });
-    Ok(())
+    })
 }
 
 async fn serve<R: Runtime>(args: &Args) -> io::Result<Summary> {

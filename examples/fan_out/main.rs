@@ -12,6 +12,8 @@ mod http;
 mod peers;
 #[path = "../drain_server/runtime.rs"]
 mod runtime;
+#[path = "../common/signals.rs"]
+mod signals;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -23,8 +25,6 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum, value_parser};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 use winddown::{CancelScope, CancelToken, Canceller, FutureUntil as _, Reason, WaitGroup};
 
@@ -154,17 +154,13 @@ async fn serve<R: Runtime>(args: &Args, addr: SocketAddr, root: &CancelScope) ->
 
 /// Ctrl-C and SIGTERM cancel the root, from a plain thread. The second one does not wait.
 fn stop_on_signals(root: Canceller) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let reason = Reason::Message(signal_name(signal).unwrap_or("a signal"));
-            if root.cancel_with(reason).is_err() {
-                complain("told to stop again");
-                process::exit(128 + signal);
-            }
+    signals::on_each(move |signal| {
+        let reason = Reason::Message(signal_name(signal).unwrap_or("a signal"));
+        if root.cancel_with(reason).is_err() {
+            complain("told to stop again");
+            process::exit(128 + signal);
         }
-    });
-    Ok(())
+    })
 }
 
 async fn start_upstream<R: Runtime>(token: &CancelToken, n: usize) -> io::Result<SocketAddr> {

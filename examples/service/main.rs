@@ -9,6 +9,8 @@ mod lines;
 #[path = "../actor/runtime.rs"]
 mod runtime;
 mod service;
+#[path = "../common/signals.rs"]
+mod signals;
 
 use std::error::Error;
 use std::fmt::Display;
@@ -20,8 +22,6 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 use winddown::{CancelScope, CancelToken, Canceller, FutureUntil as _, Reason};
 
@@ -109,14 +109,10 @@ async fn run<R: Runtime>(args: &Args) -> Result<bool, Box<dyn Error>> {
 
 /// From a plain thread. The second signal changes nothing: the first reason stands.
 fn cancel_on_signals(stop: Canceller) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let name = signal_name(signal).unwrap_or("a signal");
-            let _ = stop.cancel_with(Reason::Message(name));
-        }
-    });
-    Ok(())
+    signals::on_each(move |signal| {
+        let name = signal_name(signal).unwrap_or("a signal");
+        let _ = stop.cancel_with(Reason::Message(name));
+    })
 }
 
 /// The service's own clients; when they have their answers, it is told to stop.

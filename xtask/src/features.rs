@@ -133,7 +133,7 @@ pub(crate) struct Light {
 
 impl Light {
     pub(crate) fn new(sh: &Shell, folder: &Path) -> Result<Self> {
-        let root = sh.current_dir().canonicalize()?;
+        let root = crate::root();
         let mut package: Table = toml::from_str(&sh.read_file("Cargo.toml")?)?;
         package.remove("example");
         at(&mut package, &["workspace"])?.retain(|key, _| key == "package" || key == "lints");

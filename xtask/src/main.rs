@@ -20,6 +20,8 @@ mod skips;
 mod targets;
 mod toolchain;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use clap::Parser;
 use xshell::Shell;
@@ -96,12 +98,13 @@ fn main() -> Result<()> {
 }
 
 /// The repository.
-fn root() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().expect("xtask is a folder of the repository").to_owned()
 }
 
 /// What `name` builds, apart from the rest.
-fn target_dir(name: &str) -> std::path::PathBuf {
+fn target_dir(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     root().join(target).join(name)
 }

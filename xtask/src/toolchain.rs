@@ -23,6 +23,11 @@ impl Toolchain {
         Ok(Self { folder })
     }
 
+    /// The toolchain whose programs lie in `folder`.
+    pub(crate) fn in_folder(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
     /// Cargo with the compiler and rustdoc of this toolchain, and without flags from outside.
     pub(crate) fn cargo<'a>(&self, sh: &'a Shell) -> Cmd<'a> {
         let cargo = self.program("cargo");
