@@ -17,7 +17,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{self, ExitCode};
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum, value_parser};

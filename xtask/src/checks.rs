@@ -8,7 +8,8 @@ use xshell::{Shell, cmd};
 use crate::executors::{self, ExecutorArgs};
 use crate::features::{self, FeatureArgs};
 use crate::package::{self, PackageArgs};
-use crate::{api, docs, docsrs, interop, minimal, models, msrv, skips};
+use crate::skips::{self, skip_without_lack};
+use crate::{api, docs, docsrs, interop, minimal, models, msrv};
 
 /// How strictly.
 #[derive(Debug, Default, Args)]
@@ -38,7 +39,7 @@ pub(crate) fn test(sh: &Shell, args: &TestArgs) -> Result<()> {
     })?;
     step("clippy of packages that are apart", || apart(sh))?;
     step("clippy of the models", || models::clippy(sh))?;
-    step("tests, doctests, README", || Ok(cmd!(sh, "cargo test --workspace").run()?))?;
+    step("tests, doctests, README", || tests(sh))?;
     // Without optimisation, so that little is built for it: nobody reads the numbers.
     step("benchmarks, in brief", || {
         let run = cmd!(sh, "cargo run --quiet -p winddown-benches -- --quick");
@@ -66,15 +67,27 @@ pub(crate) fn test(sh: &Shell, args: &TestArgs) -> Result<()> {
     skips::finish(args.no_skip)
 }
 
-/// Packages that are workspaces of their own, and that no other step formats and lints.
-const APART: [&str; 2] = ["benches/size/Cargo.toml", "tests/no_std/Cargo.toml"];
+fn tests(sh: &Shell) -> Result<()> {
+    if !cfg!(unix) {
+        for tests in ["the programs of examples/, which signals stop", "a program without std"] {
+            skip_without_lack(format!("tests of {tests}"), "they are written for Unix");
+        }
+    }
+    Ok(cmd!(sh, "cargo test --workspace").run()?)
+}
 
-/// Lints them, with and without the standard library. Their programs without it have the profile in which a panic
-/// aborts.
+/// Packages that are workspaces of their own, and that no other step formats and lints.
+const APART: [&str; 3] =
+    ["benches/size/Cargo.toml", "tests/no_std/Cargo.toml", "executors/wasm/Cargo.toml"];
+
+/// Lints them, with and without what they have features for. Programs without the standard library have the
+/// profile in which a panic aborts. The program for wasm is linted for the host, whose library is there.
 fn apart(sh: &Shell) -> Result<()> {
-    let [size, no_std] = APART;
+    let [size, no_std, wasm] = APART;
     let target = crate::target_dir("apart");
-    for (manifest, features) in [(size, "rivals"), (size, ""), (no_std, "")] {
+    for (manifest, features) in
+        [(size, "rivals"), (size, ""), (no_std, ""), (wasm, ""), (wasm, "holders")]
+    {
         cmd!(sh, "cargo clippy --quiet --locked --release --manifest-path {manifest}")
             .args(["--features", features, "--target-dir"])
             .arg(&target)

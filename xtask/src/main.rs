@@ -56,7 +56,7 @@ enum Task {
     Executors(executors::ExecutorArgs),
     /// The recipes of `docs/interop.md`: real servers and signals.
     Interop,
-    /// Builds for bare metal, runs in node, and tests on 32 bits.
+    /// Builds for bare metal, runs in node, compiles for other systems, and tests on 32 bits.
     Targets(targets::TargetArgs),
     /// Builds and tests with the oldest compiler that the crate promises.
     Msrv,
