@@ -1,6 +1,6 @@
 //! The documentation as docs.rs builds it, from the package.
 //!
-//! docs.rs has a nightly toolchain, reads `package.metadata.docs.rs`, and documents the crate without its
+//! docs.rs has a nightly toolchain, reads the table for it in Cargo.toml, and documents the crate without its
 //! dependencies. Here a stable toolchain takes the flags of a nightly one.
 
 mod badges;
