@@ -4,21 +4,16 @@
 //! `cargo run --example async_std_service`, and Ctrl-C.
 
 use std::time::Duration;
-use std::{io, thread};
 
 use async_std::task::{self, sleep};
-use signal_hook::consts::SIGINT;
-use signal_hook::iterator::Signals;
 use winddown::{CancelToken, TaskGroup, TaskGuard};
 
-fn main() -> io::Result<()> {
+fn main() -> Result<(), ctrlc::Error> {
     let group = TaskGroup::new();
-    let (door, mut signals) = (group.clone(), Signals::new([SIGINT])?);
-    thread::spawn(move || {
-        for _ in signals.forever() {
-            door.close();
-        }
-    });
+    let door = group.clone();
+    ctrlc::set_handler(move || {
+        door.close();
+    })?;
     task::block_on(async {
         task::spawn(take_requests(group.guard().expect("the door is open")));
         println!("serving until Ctrl-C");

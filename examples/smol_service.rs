@@ -4,22 +4,17 @@
 //! `cargo run --example smol_service`, and Ctrl-C.
 
 use std::time::Duration;
-use std::{io, thread};
 
-use signal_hook::consts::SIGINT;
-use signal_hook::iterator::Signals;
 use smol::Timer;
 use smol::stream::StreamExt as _;
 use winddown::{CancelToken, StreamUntil, TaskGroup, TaskGuard};
 
-fn main() -> io::Result<()> {
+fn main() -> Result<(), ctrlc::Error> {
     let group = TaskGroup::new();
-    let (door, mut signals) = (group.clone(), Signals::new([SIGINT])?);
-    thread::spawn(move || {
-        for _ in signals.forever() {
-            door.close();
-        }
-    });
+    let door = group.clone();
+    ctrlc::set_handler(move || {
+        door.close();
+    })?;
     smol::block_on(async {
         smol::spawn(take_requests(group.guard().expect("the door is open"))).detach();
         println!("serving until Ctrl-C");

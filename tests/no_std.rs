@@ -1,6 +1,6 @@
 //! A real `#![no_std]` program depends on this crate, links without std, and does what it should.
 
-#![cfg(not(loom))]
+#![cfg(all(unix, not(loom)))]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,7 +40,6 @@ fn is_of_std(symbol: &str) -> bool {
 
 /// Rule 13 and others: the program names them.
 #[test]
-#[cfg(unix)]
 fn a_program_without_std_counts_stops_and_waits() {
     let program = build();
     let symbols = symbols(&program);
@@ -53,7 +52,6 @@ fn a_program_without_std_counts_stops_and_waits() {
 
 /// What the other test looks for can be found: this program has std.
 #[test]
-#[cfg(unix)]
 fn the_symbols_of_std_can_be_seen() {
     let this = std::env::current_exe().unwrap();
     assert!(symbols(&this).iter().any(|symbol| is_of_std(symbol)));

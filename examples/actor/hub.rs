@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use winddown::{ChildError, Reason, Signal, TaskGroup, TaskGuard};
 
 use crate::program::say;
+use crate::runtime::AsSocket;
 
 /// Owns the actors.
 pub(crate) struct Hub {
@@ -80,7 +80,7 @@ impl Hub {
     }
 
     /// A new actor, and seats for its workers. Refused once the hub was told to stop.
-    pub(crate) fn enroll<S: AsFd + Send + Sync + 'static>(
+    pub(crate) fn enroll<S: AsSocket + Send + Sync + 'static>(
         self: &Arc<Self>,
         socket: S,
     ) -> Result<(Arc<Actor<S>>, [Seat; 3]), ChildError> {
@@ -189,8 +189,12 @@ impl Deadline {
 }
 
 /// Shuts the socket. That ends a read of any kind, blocking or not.
-fn hang_up(socket: &impl AsFd) {
-    if let Ok(socket) = socket.as_fd().try_clone_to_owned() {
+fn hang_up(socket: &impl AsSocket) {
+    #[cfg(unix)]
+    let socket = socket.as_fd();
+    #[cfg(windows)]
+    let socket = socket.as_socket();
+    if let Ok(socket) = socket.try_clone_to_owned() {
         let _ = TcpStream::from(socket).shutdown(Shutdown::Both);
     }
 }

@@ -3,14 +3,14 @@
 
 #![allow(dead_code, reason = "each example uses a part of it")]
 
+#[path = "signals.rs"]
+mod signals;
+
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 
 /// Erases the line that the cursor is in. Written to a terminal only.
@@ -48,13 +48,7 @@ pub(crate) fn exit_code(outcome: Result<bool, impl Display>) -> ExitCode {
 pub(crate) fn on_signals(
     mut act: impl FnMut(i32, &'static str) + Send + 'static,
 ) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            act(signal, signal_name(signal).unwrap_or("a signal"));
-        }
-    });
-    Ok(())
+    signals::on_each(move |signal| act(signal, signal_name(signal).unwrap_or("a signal")))
 }
 
 /// An option that is a number of seconds.

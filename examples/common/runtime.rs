@@ -5,11 +5,16 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// What lends its socket, by the name that the platform has for it.
+#[cfg(unix)]
+pub(crate) use std::os::fd::AsFd as AsSocket;
+#[cfg(windows)]
+pub(crate) use std::os::windows::io::AsSocket;
 
 /// The runtime of a program, as an option.
 #[derive(Clone, Copy, ValueEnum)]
@@ -22,7 +27,7 @@ pub(crate) enum Which {
 pub(crate) trait Runtime: 'static {
     const NAME: &'static str;
     type Listener: Send + Sync + 'static;
-    type Stream: AsFd + Send + Sync + 'static;
+    type Stream: AsSocket + Send + Sync + 'static;
 
     fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T>;
     /// Starts a task without a handle to join it: a group counts it instead.

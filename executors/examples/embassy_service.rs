@@ -3,24 +3,20 @@
 //!
 //! `cargo run --example embassy_service` in this folder, and Ctrl-C.
 
-use std::{process, thread};
+use std::process;
 
 use embassy_executor::Spawner;
 use embassy_time::{Duration, Ticker, Timer};
-use signal_hook::consts::SIGINT;
-use signal_hook::iterator::Signals;
 use winddown::{FutureUntil as _, Signal, TaskGroup, TaskGuard};
 
 static BUTTON: Signal = Signal::new();
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
-    let mut signals = Signals::new([SIGINT]).expect("a handler");
-    thread::spawn(move || {
-        for _ in signals.forever() {
-            BUTTON.close();
-        }
-    });
+    ctrlc::set_handler(|| {
+        BUTTON.close();
+    })
+    .expect("the only handler");
 
     let group = TaskGroup::new();
     let guard = group.guard().expect("the door is open");

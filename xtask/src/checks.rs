@@ -1,15 +1,26 @@
 //! What a change must pass.
 
 use anyhow::{Context as _, Result};
+use clap::Args;
 use std::time::Instant;
 use xshell::{Shell, cmd};
 
 use crate::executors::{self, ExecutorArgs};
 use crate::features::{self, FeatureArgs};
-use crate::{docs, interop, models, msrv};
+use crate::package::{self, PackageArgs};
+use crate::skips::{self, skip_without_lack};
+use crate::{api, docs, docsrs, interop, minimal, models, msrv};
 
-/// Everything, in the order in which it is most likely to fail.
-pub(crate) fn test(sh: &Shell) -> Result<()> {
+/// How strictly.
+#[derive(Debug, Default, Args)]
+pub(crate) struct TestArgs {
+    /// Fails if something was left out because this machine lacks what it needs.
+    #[arg(long)]
+    no_skip: bool,
+}
+
+/// Everything, in the order in which it is most likely to fail; then what was left out, and why.
+pub(crate) fn test(sh: &Shell, args: &TestArgs) -> Result<()> {
     step("format", || {
         cmd!(sh, "cargo fmt --all --check").run()?;
         for manifest in APART {
@@ -28,7 +39,7 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
     })?;
     step("clippy of packages that are apart", || apart(sh))?;
     step("clippy of the models", || models::clippy(sh))?;
-    step("tests, doctests, README", || Ok(cmd!(sh, "cargo test --workspace").run()?))?;
+    step("tests, doctests, README", || tests(sh))?;
     // Without optimisation, so that little is built for it: nobody reads the numbers.
     step("benchmarks, in brief", || {
         let run = cmd!(sh, "cargo run --quiet -p winddown-benches -- --quick");
@@ -39,6 +50,7 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
         cmd!(sh, "cargo doc --no-deps --quiet").run()?;
         Ok(cmd!(sh, "cargo doc --no-deps --quiet --features holders").run()?)
     })?;
+    step("public API", || api::api(sh, &api::ApiArgs::default()))?;
     step("limits, with small words", || with_cfg(sh, "small-word", &["limits"]))?;
     step("groups that are born sharded", || {
         with_cfg(sh, "born-sharded", &["group_races", "group_sharded", "group_trees"])
@@ -48,18 +60,34 @@ pub(crate) fn test(sh: &Shell) -> Result<()> {
     step("executors", || executors::executors(sh, &ExecutorArgs::default()))?;
     step("other crates", || interop::interop(sh))?;
     step("feature sets", || features::features(sh, &FeatureArgs::bounded()))?;
-    step("oldest compiler", || msrv::msrv(sh))
+    step("oldest dependencies", || minimal::minimal(sh))?;
+    step("package", || package::package(sh, &PackageArgs::bounded()))?;
+    step("documentation, as docs.rs builds it", || docsrs::docsrs(sh))?;
+    step("oldest compiler", || msrv::msrv(sh))?;
+    skips::finish(args.no_skip)
+}
+
+fn tests(sh: &Shell) -> Result<()> {
+    if !cfg!(unix) {
+        for tests in ["the programs of examples/, which signals stop", "a program without std"] {
+            skip_without_lack(format!("tests of {tests}"), "they are written for Unix");
+        }
+    }
+    Ok(cmd!(sh, "cargo test --workspace").run()?)
 }
 
 /// Packages that are workspaces of their own, and that no other step formats and lints.
-const APART: [&str; 2] = ["benches/size/Cargo.toml", "tests/no_std/Cargo.toml"];
+const APART: [&str; 3] =
+    ["benches/size/Cargo.toml", "tests/no_std/Cargo.toml", "executors/wasm/Cargo.toml"];
 
-/// Lints them, with and without the standard library. Their programs without it have the profile in which a panic
-/// aborts.
+/// Lints them, with and without what they have features for. Programs without the standard library have the
+/// profile in which a panic aborts. The program for wasm is linted for the host, whose library is there.
 fn apart(sh: &Shell) -> Result<()> {
-    let [size, no_std] = APART;
+    let [size, no_std, wasm] = APART;
     let target = crate::target_dir("apart");
-    for (manifest, features) in [(size, "rivals"), (size, ""), (no_std, "")] {
+    for (manifest, features) in
+        [(size, "rivals"), (size, ""), (no_std, ""), (wasm, ""), (wasm, "holders")]
+    {
         cmd!(sh, "cargo clippy --quiet --locked --release --manifest-path {manifest}")
             .args(["--features", features, "--target-dir"])
             .arg(&target)

@@ -80,15 +80,19 @@ pub(crate) fn features(sh: &Shell, args: &FeatureArgs) -> Result<()> {
     refused(check, "without winddown's feature `critical-section`")
 }
 
-/// All sets of features, but see [`ADDS`]; the one with all of them last.
-pub(crate) fn sets(sh: &Shell) -> Result<Vec<Vec<String>>> {
+/// The features that a user combines.
+pub(crate) fn of_users(sh: &Shell) -> Result<Vec<String>> {
     let manifest: Table = toml::from_str(&sh.read_file("Cargo.toml")?)?;
     let names = manifest["features"].as_table().into_iter().flat_map(Table::keys);
-    let names: Vec<_> =
-        names.filter(|it| !APART.contains(&it.as_str()) && it.as_str() != ADDS).collect();
+    Ok(names.filter(|it| !APART.contains(&it.as_str())).cloned().collect())
+}
+
+/// All sets of features, but see [`ADDS`]; the one with all of them last.
+pub(crate) fn sets(sh: &Shell) -> Result<Vec<Vec<String>>> {
+    let names = of_users(sh)?.into_iter().filter(|it| it != ADDS).collect::<Vec<_>>();
     let set = |bits: u32| {
         let members = names.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
-        members.map(|(_, &name)| name.clone()).collect::<Vec<_>>()
+        members.map(|(_, name)| name.clone()).collect::<Vec<_>>()
     };
     let mut sets: Vec<_> = (0..1 << names.len()).map(set).collect();
     for of_std in [false, true] {
@@ -129,7 +133,7 @@ pub(crate) struct Light {
 
 impl Light {
     pub(crate) fn new(sh: &Shell, folder: &Path) -> Result<Self> {
-        let root = sh.current_dir().canonicalize()?;
+        let root = crate::root();
         let mut package: Table = toml::from_str(&sh.read_file("Cargo.toml")?)?;
         package.remove("example");
         at(&mut package, &["workspace"])?.retain(|key, _| key == "package" || key == "lints");

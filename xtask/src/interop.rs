@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
+use crate::skips::{skip, skip_without_lack};
+
 /// The tests that serve on the loopback.
 const SERVERS: [&str; 2] = ["grpc", "http"];
 
@@ -22,12 +24,12 @@ pub(crate) fn interop(sh: &Shell) -> Result<()> {
     let tests = match TcpListener::bind("127.0.0.1:0") {
         Ok(_) => vec!["--tests".to_owned()],
         Err(error) => {
-            println!("skipped: the servers, since this machine has no loopback ({error})");
+            skip("interop: servers", format!("this machine has no loopback ({error})"));
             all_but_servers(sh)?
         }
     };
     if !cfg!(unix) {
-        println!("skipped: the signals, which a test can send to itself on Unix alone");
+        skip_without_lack("interop: signals", "only on Unix a test sends them to itself");
     }
     for what in [tests, vec!["--doc".to_owned()]] {
         cmd!(sh, "cargo test {package...} {flags...} {target} {what...}")

@@ -1,17 +1,26 @@
 //! `cargo xtask …`: the checks of this repository, each under its own name.
 
+mod api;
 mod bench;
 mod checks;
 mod code_size;
 mod docs;
+mod docsrs;
 mod embedded;
 mod executors;
 mod features;
 mod instructions;
 mod interop;
+mod minimal;
 mod models;
 mod msrv;
+mod package;
+mod semver;
+mod skips;
 mod targets;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Parser;
@@ -22,7 +31,17 @@ use xshell::Shell;
 #[command(name = "cargo xtask")]
 enum Task {
     /// Everything that a change must pass, with models and mutants in bounded form.
-    Test,
+    Test(checks::TestArgs),
+    /// The listing of the public API against the source; `--bless` writes it.
+    Api(api::ApiArgs),
+    /// Builds and tests with the oldest dependencies that Cargo.toml allows.
+    Minimal,
+    /// The package as crates.io gets it: its list of files, its builds and its tests.
+    Package(package::PackageArgs),
+    /// The documentation as docs.rs builds it: its badges of features, its pictures and its links.
+    Docsrs,
+    /// What a user of an earlier revision would have to change.
+    Semver(semver::SemverArgs),
     /// The models; `--deep` raises their bounds.
     Loom(models::LoomArgs),
     /// Breaks the crate in every way that the list knows, and fails if a model does not notice.
@@ -37,7 +56,7 @@ enum Task {
     Executors(executors::ExecutorArgs),
     /// The recipes of `docs/interop.md`: real servers and signals.
     Interop,
-    /// Builds for bare metal, runs in node, and tests on 32 bits.
+    /// Builds for bare metal, runs in node, compiles for other systems, and tests on 32 bits.
     Targets(targets::TargetArgs),
     /// Builds and tests with the oldest compiler that the crate promises.
     Msrv,
@@ -56,7 +75,12 @@ fn main() -> Result<()> {
     let sh = Shell::new()?;
     sh.change_dir(root());
     match task {
-        Task::Test => checks::test(&sh),
+        Task::Test(args) => checks::test(&sh, &args),
+        Task::Api(args) => api::api(&sh, &args),
+        Task::Docsrs => docsrs::docsrs(&sh),
+        Task::Minimal => minimal::minimal(&sh),
+        Task::Package(args) => package::package(&sh, &args),
+        Task::Semver(args) => semver::semver(&sh, &args),
         Task::Loom(args) => models::loom(&sh, &args),
         Task::Mutants(args) => models::mutants(&sh, &args),
         Task::Ledger(args) => models::ledger(&sh, &args),
@@ -74,12 +98,13 @@ fn main() -> Result<()> {
 }
 
 /// The repository.
-fn root() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().expect("xtask is a folder of the repository").to_owned()
 }
 
 /// What `name` builds, apart from the rest.
-fn target_dir(name: &str) -> std::path::PathBuf {
+fn target_dir(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     root().join(target).join(name)
 }

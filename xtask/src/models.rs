@@ -5,7 +5,7 @@ mod mutants;
 use std::env;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use xshell::{Cmd, Shell, cmd};
 
@@ -35,6 +35,17 @@ const LOOM: &str = "--cfg loom";
 pub(crate) fn loom(sh: &Shell, args: &LoomArgs) -> Result<()> {
     let target = target_dir();
     let filter = args.filter.as_slice();
+    if let Some(name) = &args.filter {
+        let list = cmd!(
+            sh,
+            "cargo test --release -p winddown-loom-tests --target-dir {target} -- --list {name}"
+        );
+        let list = with_flags(list, LOOM).quiet().read()?;
+        ensure!(
+            list.lines().any(|line| line.ends_with(": test")),
+            "no model has {name:?} in its name; the models are the tests in loom-tests/tests/"
+        );
+    }
     let test = cmd!(
         sh,
         "cargo test --release -p winddown-loom-tests --target-dir {target} -- {filter...}"

@@ -14,7 +14,7 @@ use crate::features;
 /// How much of it.
 #[derive(Debug, Default, Args)]
 pub(crate) struct TargetArgs {
-    /// Without the tests on 32 bits.
+    /// Without the tests on 32 bits, and without the compile checks for Windows and macOS.
     #[arg(long)]
     quick: bool,
 }
@@ -30,10 +30,13 @@ const NEEDED: [(&str, &str); 4] = [
 /// Targets without an operating system.
 const BARE_METAL: [&str; 2] = ["x86_64-unknown-none", "aarch64-unknown-none"];
 
+/// Systems that other people work on.
+const ELSEWHERE: [&str; 2] = ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"];
+
 /// For the tests on 32 bits.
 const NEEDED_FOR_32_BITS: (&str, &str) = ("/usr/lib32/Scrt1.o", "gcc-multilib");
 
-/// Builds for bare metal, runs in node, and tests on 32 bits.
+/// Builds for bare metal, runs in node, compiles for other systems, and tests on 32 bits.
 pub(crate) fn targets(sh: &Shell, args: &TargetArgs) -> Result<()> {
     let for_32_bits = (!args.quick).then_some(NEEDED_FOR_32_BITS);
     let needed = NEEDED.into_iter().chain(for_32_bits);
@@ -49,12 +52,27 @@ pub(crate) fn targets(sh: &Shell, args: &TargetArgs) -> Result<()> {
     }
     spinlock(sh)?;
     wasm(sh)?;
+    if !args.quick {
+        elsewhere(sh)?;
+    }
     if for_32_bits.is_some() {
         // The tests of the examples run what is there; and alone, they would build it for the host.
         for what in [&["build", "--examples"][..], &["test", "--lib", "--tests"]] {
             let cargo = cmd!(sh, "/usr/bin/cargo {what...} --quiet --locked -Zbuild-std");
             with_std(cargo, "i686-unknown-linux-gnu").run()?;
         }
+    }
+    Ok(())
+}
+
+/// All of the workspace, with tests and examples, compiles for systems that this machine is not: without their
+/// linkers nothing can run.
+fn elsewhere(sh: &Shell) -> Result<()> {
+    for target in ELSEWHERE {
+        let cargo =
+            cmd!(sh, "/usr/bin/cargo check --quiet --locked --workspace --tests --examples");
+        with_std(cargo.arg("-Zbuild-std"), target).run()?;
+        println!("{target}: compiles");
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) fn copy(name: &str, target: PathBuf) -> Result<Self> {
-        let original = crate::root().canonicalize()?;
+        let original = crate::root();
         // Always at the same place, so that only what was changed is built again.
         let root = target_dir().join(name);
         if root.exists() {
