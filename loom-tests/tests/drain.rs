@@ -115,7 +115,8 @@ fn a_group_whose_handle_goes_while_it_is_cancelled_from_above_ends_once() {
 ///
 /// Edges: E, Q.
 ///
-/// Mutants: `drain-releases-nobody`, `link-that-came-late-not-ended`.
+/// Mutants: `drain-releases-nobody`, `link-that-came-late-not-ended`, `sealable-late-refusal-relaxed`,
+/// `sealable-refusal-relaxed`, `sealable-seal-does-not-release`.
 #[test]
 fn a_link_that_meets_a_drain_is_kept_or_over() {
     check(|| {

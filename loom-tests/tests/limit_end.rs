@@ -18,7 +18,8 @@ use winddown_loom_tests::{
 ///
 /// Edges: A.
 ///
-/// Mutants: `limit-close-forgets-the-end`, `limit-leave-forgets-the-end`, `limit-leave-relaxed`.
+/// Mutants: `limit-close-does-not-acquire`, `limit-close-forgets-the-end`, `limit-leave-forgets-the-end`,
+/// `limit-leave-relaxed`.
 #[test]
 fn the_last_guard_of_a_full_group_publishes_its_work() {
     check(|| {

@@ -63,7 +63,7 @@ fn a_close_beside_a_grant_ends_the_group() {
 ///
 /// Edges: B, C, D.
 ///
-/// Mutants: `limit-close-dismisses-nobody`, `limit-close-ends-no-wait`,
+/// Mutants: `limit-close-dismisses-nobody`, `limit-close-does-not-acquire`, `limit-close-ends-no-wait`,
 /// `limit-dismissed-before-closed`.
 #[test]
 fn a_close_wakes_the_waits_for_room() {
