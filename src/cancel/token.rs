@@ -135,7 +135,7 @@ impl CancelToken {
     }
 
     /// Whether the scope, or one above it, is cancelled: one load, and one more for each scope above that is
-    /// open. Never reads a clock: see [`child_until`](Self::child_until).
+    /// open. Never reads a clock: that is the business of `child_until`.
     #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.node.as_ref().is_some_and(|node| node.found().is_some())
