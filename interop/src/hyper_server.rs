@@ -28,9 +28,12 @@ pub async fn serve(listener: TcpListener, guard: TaskGuard) {
         // Refused if the group was closed just now.
         let Ok(of_connection) = guard.group().guard() else { break };
         let token = of_connection.token().clone();
-        let connection = builder.serve_connection(TokioIo::new(stream), service_fn(answer));
+        // The connection owns the service, and so its guard. With HTTP/2 each request is a task of hyper's, which
+        // may end after its connection: it has a guard of its own.
+        let service = service_fn(move |request| of_connection.clone().track(answer(request)));
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
-        tokio::spawn(of_connection.track(connection.until(token)));
+        tokio::spawn(connection.until(token));
     }
     drop(listener);
     // Idle connections end now, the others after their request; at the cancel all are dropped.

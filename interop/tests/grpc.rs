@@ -3,16 +3,21 @@
 #[expect(dead_code, reason = "the client speaks HTTP/1.1")]
 mod common;
 
+use std::future::pending;
 use std::time::Duration;
 
 use common::{LONG, listener};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
+use tokio_stream::{Empty, empty};
 use tonic::transport::Channel;
-use tonic_health::pb::HealthCheckRequest;
+use tonic::{Code, Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::health_server::Health;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use winddown::{Stopped, TaskGroup};
-use winddown_interop::tonic_server::serve;
+use winddown_interop::tonic_server::{GroupHealth, serve};
 
 async fn client(address: String) -> HealthClient<Channel> {
     let channel = Channel::from_shared(format!("http://{address}")).unwrap();
@@ -25,7 +30,11 @@ async fn a_streaming_call_of_tonic_ends_at_the_close() {
     let group = TaskGroup::new();
     let (listener, address) = listener().await;
     let guard = group.guard().unwrap();
-    let server = tokio::spawn(guard.track(serve(listener, group.clone())));
+    let server = tokio::spawn(guard.track(serve(
+        listener,
+        group.clone(),
+        GroupHealth { group: group.clone() },
+    )));
     let mut client = client(address).await;
     let status = client.check(HealthCheckRequest::default()).await.unwrap().into_inner().status();
     assert_eq!(status, ServingStatus::Serving);
@@ -39,24 +48,87 @@ async fn a_streaming_call_of_tonic_ends_at_the_close() {
         assert_eq!(last, ServingStatus::NotServing);
         assert!(watch.message().await.unwrap().is_none(), "the stream has ended");
     };
-    let stop = group.shutdown(std::future::pending::<()>());
+    let stop = group.shutdown(pending::<()>());
     let (stopped, ()) = timeout(LONG, async { tokio::join!(stop, rest) }).await.expect("in time");
     assert_eq!(stopped, Stopped::Gracefully);
     server.await.unwrap().unwrap();
 }
 
-/// A connection that never speaks keeps tonic waiting until then.
+/// A service that takes its time.
+struct Slow {
+    group: TaskGroup,
+    ended: UnboundedSender<(bool, bool)>,
+}
+
+#[tonic::async_trait]
+impl Health for Slow {
+    type WatchStream = Empty<Result<HealthCheckResponse, Status>>;
+
+    async fn check(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        let _ended = Ended { group: self.group.clone(), tell: self.ended.clone() };
+        pending().await
+    }
+
+    async fn watch(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Ok(Response::new(empty()))
+    }
+}
+
+/// Tells how the group was when the call ended. It is no guard.
+struct Ended {
+    group: TaskGroup,
+    tell: UnboundedSender<(bool, bool)>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.tell.send((self.group.token().is_cancelled(), self.group.is_drained()));
+    }
+}
+
 #[tokio::test]
-async fn tonic_is_forced_by_the_cancel() {
+async fn a_slow_call_of_tonic_is_cut_at_the_cancel() {
     let group = TaskGroup::new();
     let (listener, address) = listener().await;
     let guard = group.guard().unwrap();
-    let server = tokio::spawn(guard.track(serve(listener, group.clone())));
-    let stuck = tokio::net::TcpStream::connect(address).await.unwrap();
-    sleep(Duration::from_millis(50)).await;
-    let grace = sleep(Duration::from_millis(50));
-    let stopped = timeout(LONG, group.shutdown(grace)).await.expect("in time");
+    let (ended, mut ends) = unbounded_channel();
+    let slow = Slow { group: group.clone(), ended };
+    let server = tokio::spawn(guard.track(serve(listener, group.clone(), slow)));
+    let mut client = client(address).await;
+    let call = client.check(HealthCheckRequest::default());
+    let stop = async {
+        sleep(Duration::from_millis(100)).await;
+        group.shutdown(sleep(Duration::from_millis(50))).await
+    };
+    let (answer, stopped) =
+        timeout(LONG, async { tokio::join!(call, stop) }).await.expect("in time");
     assert_eq!(stopped, Stopped::Forced);
+    assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(ends.recv().await, Some((true, false)), "cancelled, and not yet drained");
     server.await.unwrap().unwrap();
-    drop(stuck);
+}
+
+/// The limit is for this client: the group does not say that tonic has ended.
+#[tokio::test]
+async fn a_connection_that_never_speaks_keeps_tonic_up() {
+    let group = TaskGroup::new();
+    let (listener, address) = listener().await;
+    let guard = group.guard().unwrap();
+    let health = GroupHealth { group: group.clone() };
+    let server = tokio::spawn(guard.track(serve(listener, group.clone(), health)));
+    let silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    sleep(Duration::from_millis(50)).await;
+    let (grace, limit) = (sleep(Duration::from_millis(50)), sleep(Duration::from_millis(500)));
+    let unfinished = timeout(LONG, group.shutdown(grace).until(limit)).await.expect("in time");
+    assert_eq!(unfinished.unwrap_err().left, 1);
+    assert!(!group.is_drained());
+    drop(silent);
+    server.await.unwrap().unwrap();
+    assert!(group.is_drained());
 }

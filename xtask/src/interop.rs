@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 use crate::skips::{skip, skip_without_lack};
 
 /// The tests that serve on the loopback.
-const SERVERS: [&str; 2] = ["grpc", "http"];
+const SERVERS: [&str; 3] = ["grpc", "http", "service"];
 
 /// Lints the package, and runs its tests and the blocks of the page.
 pub(crate) fn interop(sh: &Shell) -> Result<()> {

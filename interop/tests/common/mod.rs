@@ -35,6 +35,16 @@ impl Client {
         self.stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     }
 
+    /// Makes a WebSocket of the connection.
+    pub async fn upgrade(&mut self, path: &str) {
+        let headers = "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: d2luZGRvd24gdGVzdHMgaQ==\r\n";
+        let request = format!("GET {path} HTTP/1.1\r\n{headers}\r\n");
+        self.stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = self.read_until("\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer:?}");
+    }
+
     /// Reads until `text` was there.
     pub async fn read_until(&mut self, text: &str) -> String {
         let mut read = String::new();
@@ -50,9 +60,14 @@ impl Client {
 
     /// Reads until the server ends the connection.
     pub async fn read_to_end(&mut self) -> String {
+        String::from_utf8(self.read_bytes().await).unwrap()
+    }
+
+    /// The same, of what is no text.
+    pub async fn read_bytes(&mut self) -> Vec<u8> {
         let mut read = Vec::new();
         // A reset is an end too.
         let _ = timeout(LONG, self.stream.read_to_end(&mut read)).await.expect("in time");
-        String::from_utf8(read).unwrap()
+        read
     }
 }
