@@ -382,6 +382,13 @@ mod first_waits {
     }
 
     #[test]
+    fn each_wait_for_a_place_allocates() {
+        let group = limited().build();
+        let _tasks = [(); 3].map(|()| group.guard().unwrap());
+        assert_eq!([(); 4].map(|()| of_a_task(group.guard_when_room())), [6, 2, 2, 2]);
+    }
+
+    #[test]
     fn the_first_wait_below_hooks_the_scope_into_each_one_above() {
         let root = CancelScope::new();
         let child = root.token().child();
