@@ -211,6 +211,11 @@ impl<F, L> Until<F, L> {
     /// Work that is always ready then never stops, and a wait for a place in a group may give one although the
     /// limit has come.
     ///
+    /// It is for an idle read whose request may be in the buffer already: `read(..).until(closing).work_first()`
+    /// takes a request that has arrived before the close was seen, and answers it, where the other order leaves it
+    /// unread. A client that goes on sending is then served until the cancel: ask `guard.is_closed()` after each
+    /// answer.
+    ///
     /// # Examples
     ///
     /// ```
@@ -283,6 +288,9 @@ impl<F: Future, L: Future> FusedFuture for Until<F, L> {
 pub trait FutureUntil: IntoFuture + Sized {
     /// Runs the future until `limit` resolves: a token, a signal's wait, any timer. The limit is looked at
     /// first in each poll, so work that is always ready stops too.
+    ///
+    /// For an idle read whose request may be in the buffer already, prefer the work:
+    /// [`work_first`](Until::work_first).
     ///
     /// What is not a future yet is made one here, before the limit is looked at.
     ///

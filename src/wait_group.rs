@@ -87,11 +87,15 @@ pub use wait::Wait;
 ///
 /// | call ([key](crate::docs::embedded#availability-tables)) | allocates | interrupt | foreign code | blocks |
 /// |---|---|---|---|---|
-/// | `new`, `add`, `guard` | no | yes | no | no |
-/// | `guard_in`, `try_guard_in`, a guard's clone | no | yes | the pointer's | no |
+/// | `new` | no | yes | no | no |
+/// | `add`, `guard` | no | yes | no: see below | no: see below |
+/// | `guard_in`, `try_guard_in`, a guard's clone | no | yes | the pointer's: see below | no: see below |
 /// | `count`, `is_idle`: one load | no | yes | no | no |
 /// | `done`, a guard's drop or `leave` | no | yes | wakers | lock, if more than a few wait |
 /// | a poll of `wait` or `wait_in` | first wait | no | wakers | lock |
+///
+/// * An entry of one piece of work that is refused since the group is full is in the count for a moment. If all
+///   other work leaves in that moment, taking the entry back is the step to zero: it wakes the waits as `done` does.
 ///
 /// # Compared with
 ///
@@ -123,7 +127,13 @@ impl WaitGroup {
     ///
     /// # Errors
     ///
-    /// [`Overflow`] if the count would pass half of its range; then nothing was counted.
+    /// [`Overflow`] if the count would pass half of its range; then nothing is counted when this returns. For
+    /// `n == 1` the refused entry may have been in the count for a moment: see
+    /// [`WaitGroup`](Self#availability).
+    ///
+    /// # Panics
+    ///
+    /// Only if it is refused, with the panic of a waker that it woke, after all the others were woken.
     ///
     /// # Memory ordering
     ///
@@ -186,7 +196,8 @@ impl WaitGroup {
     ///
     /// # Panics
     ///
-    /// If half of the range of the count is in flight; then nothing was counted.
+    /// If half of the range of the count is in flight; then nothing is counted. The panic may be that of a waker
+    /// in place of this one: see [`WaitGroup`](Self#availability).
     ///
     /// # Examples
     ///
@@ -251,8 +262,12 @@ impl WaitGroup {
     ///
     /// # Errors
     ///
-    /// [`Overflow`] if half of the range of the count is in flight; then nothing was counted, and `group` is
+    /// [`Overflow`] if half of the range of the count is in flight; then nothing is counted, and `group` is
     /// dropped.
+    ///
+    /// # Panics
+    ///
+    /// As [`add`](Self::add).
     ///
     /// # Examples
     ///
@@ -270,7 +285,7 @@ impl WaitGroup {
         Ok(Guard { group, entered })
     }
 
-    /// How many pieces of work are in flight: a snapshot.
+    /// How many pieces of work are in flight: a snapshot. An entry that is being refused may be counted.
     ///
     /// # Memory ordering
     ///

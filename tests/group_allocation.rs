@@ -329,3 +329,71 @@ fn a_map_of_guards_stays_as_large_as_it_was() {
     drop(all);
     assert!(group.join().block_for(Duration::ZERO).is_ok());
 }
+
+/// Rule 13: what the first waits of each thing allocate, and how that is moved to the start (`docs/embedded.md`).
+mod first_waits {
+    use super::*;
+    use winddown::{CancelToken, Signal, WaitGroup};
+
+    /// Polls as many waits at a time as it is given, while they are pending, and drops them.
+    fn prepare<F: Future + Unpin, const N: usize>(mut waits: [F; N]) -> usize {
+        allocations(|| assert!(waits.iter_mut().all(|wait| look(wait).is_pending())))
+    }
+
+    /// What a wait of another task costs.
+    fn of_a_task<F: Future + Unpin>(mut wait: F) -> usize {
+        let bell = Bell::new().waker();
+        allocations(|| assert!(poll(&mut wait, &bell).is_pending()))
+    }
+
+    #[test]
+    fn one_pending_poll_prepares_a_signal_a_wait_group_and_a_drain() {
+        let (signal, work, group) = (Signal::new(), WaitGroup::new(), TaskGroup::new());
+        let (_work, _task) = (work.guard(), group.guard().unwrap());
+        assert_eq!(prepare([signal.closed()]), 1);
+        assert_eq!(prepare([work.wait()]), 1);
+        assert_eq!(prepare([group.drained()]), 1);
+        let later = [
+            of_a_task(signal.closed()),
+            of_a_task(work.wait()),
+            of_a_task(group.join()),
+            of_a_task(group.shutdown(pending::<()>())),
+        ];
+        assert_eq!(later, [0; 4]);
+    }
+
+    /// The first wait sits in the scope itself. A second one at the same time makes the list; so does a wait of
+    /// another task on a handle that keeps a registration, since the new one is made before the old one goes.
+    #[test]
+    fn a_token_has_room_for_one_wait_and_two_at_a_time_prepare_it() {
+        let group = TaskGroup::new();
+        let guard = group.guard().unwrap();
+        for token in [guard.token(), guard.closing()] {
+            assert_eq!(of_a_task(token.cancelled()), 0, "in the scope");
+            assert_eq!(of_a_task(token.cancelled()), 4, "the list, and a block for a crowd");
+            assert_eq!(of_a_task(token.cancelled()), 0);
+        }
+        let scope = CancelScope::new();
+        assert_eq!(prepare([scope.token().cancelled()]), 0, "one prepares nothing");
+        assert_eq!(prepare([scope.token().cancelled(), scope.token().cancelled()]), 4);
+        let tokens = [(); 30].map(|()| scope.token().clone());
+        let mut waits = tokens.each_ref().map(CancelToken::cancelled);
+        assert_eq!(waits.iter_mut().map(of_a_task).sum::<usize>(), 0);
+    }
+
+    #[test]
+    fn each_wait_for_a_place_allocates() {
+        let group = limited().build();
+        let _tasks = [(); 3].map(|()| group.guard().unwrap());
+        assert_eq!([(); 4].map(|()| of_a_task(group.guard_when_room())), [6, 2, 2, 2]);
+    }
+
+    #[test]
+    fn the_first_wait_below_hooks_the_scope_into_each_one_above() {
+        let root = CancelScope::new();
+        let child = root.token().child();
+        let (one, two) = (child.token().child(), child.token().child());
+        assert_eq!(of_a_task(one.token().cancelled()), 2, "a list in each of two scopes");
+        assert_eq!(of_a_task(two.token().cancelled()), 0);
+    }
+}

@@ -78,6 +78,11 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 ///
 /// Four words; a clone counts a reference.
 ///
+/// A scope has room for one wait. The second wait at the same time takes about four allocations, with seats for 30
+/// waits (14 on 32 bits); each further 30 (14) take two. They are used again and again, and stay until the scope
+/// goes. The registration that an abandoned wait left with a handle is such a wait. A scope below others takes one
+/// allocation more in each scope above that nothing has waited below yet.
+///
 /// # Availability
 ///
 /// | call ([key](crate::docs::embedded#availability-tables)) | needs | allocates | interrupt | foreign code | blocks |
@@ -90,7 +95,7 @@ pub use waits::{Cancelled, WaitAny, WaitCancelled, WaitReason};
 /// | `child`, `with_value`, `shielded` | | yes | no | no | no |
 /// | `child_until` | `std` | yes | | yes | lock |
 /// | `on_cancel` | | yes | no | yes | lock |
-/// | a poll of `cancelled`, `cancelled_owned`, `any`, `run_until_cancelled`, the token itself | | first wait | no | yes | lock |
+/// | a poll of `cancelled`, `cancelled_owned`, `any`, `run_until_cancelled`, the token itself | | first waits | no | yes | lock |
 /// | `forget_wait` | | no | no: frees | a waker's drop | lock |
 ///
 /// # Compared with

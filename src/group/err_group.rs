@@ -25,7 +25,15 @@ pub use track::TrackedErr;
 /// what failed ([`build_err_with`](TaskGroupBuilder::build_err_with)). All errors are kept, up to a bound
 /// ([`keep_errors`](TaskGroupBuilder::keep_errors)); the rest are counted. Every `join` gives the same answer.
 ///
-/// Everything else is the group's: see [`group`](Self::group). Clones are handles, as of a [`TaskGroup`].
+/// Everything else is on [`group()`](Self::group), which is the [`TaskGroup`]: `close`, `cancel`, `shutdown`,
+/// `drained`, `guard`, `guard_when_room`, `child`, `token`, `closing`, `len`, `panics`, `holders`. Errors are given by
+/// [`join`](Self::join) alone: after `errors.group().shutdown(grace).await`, `errors.join().await` is ready at once.
+///
+/// Errors are given once the group is drained. If a limit came first (`join().until(limit)`), they stay where they
+/// are: a later `join` gives them, and if there is none, they are dropped with the group. What failed first can be
+/// told before that by the reason of the token ([`build_err_with`](TaskGroupBuilder::build_err_with)).
+///
+/// Clones are handles, as of a [`TaskGroup`].
 ///
 /// # Examples
 ///

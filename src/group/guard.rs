@@ -163,6 +163,11 @@ impl TaskGuard {
     /// When the future is ready, it is dropped first, then the guard, and then its output is returned. If it
     /// panics, both are dropped in the same order, while the panic unwinds.
     ///
+    /// The guard moves into the wrapper, so the future cannot use it. A task that needs a token clones it before:
+    /// `let token = guard.token().clone();`. A task that needs the guard takes it as a parameter and is not
+    /// wrapped: `work(guard)`. Do not write `guard.clone().track(..)`, which the compiler proposes: that counts
+    /// the task twice, also against a [limit](crate::TaskGroupBuilder::limit).
+    ///
     /// # Examples
     ///
     /// ```
@@ -235,6 +240,9 @@ impl TaskGuard {
 
     /// Gives the task a label for `TaskGroup::holders`, in place of an earlier one. Without the feature
     /// `holders` the label is dropped, and nothing else happens.
+    ///
+    /// A task that is labelled anew at each step shows where it is. The time of its line goes on: it counts from
+    /// when the guard was taken.
     ///
     /// `label(format!("…"))` makes its text in every build, since the caller makes it. For a text that is made
     /// at run time see [`label_with`](Self::label_with).

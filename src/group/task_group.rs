@@ -85,8 +85,15 @@ use crate::sync::{Arc, Ordering};
 ///
 /// A handle is a pointer, and so is a [`TaskGuard`] (two with `holders`). A group takes three allocations, for
 /// itself and for the scopes of its two tokens. A limit takes one more, a link two, a finaliser that captures
-/// something one; a place below a token three or four, and one below another group four or five. The
-/// constructor is not `const`: a group in a `static` needs a `LazyLock`.
+/// something one; a place below a token three or four, and one below another group four or five.
+///
+/// The first wait for the drain takes one allocation. Each of the two tokens has room for one wait; the second
+/// wait at the same time takes about four, with seats for 30 waits (14 on 32 bits). Below another group, the first
+/// wait on a token may take one for each level above. [All of it can be taken at the
+/// start](crate::docs::embedded#all-memory-at-the-start).
+///
+/// The constructor is not `const`: a group in a `static` needs a `LazyLock`, which is std's alone. Without `std`
+/// see [statics](crate::docs::embedded#a-group-in-a-static).
 ///
 /// # Many cores
 ///
@@ -105,7 +112,7 @@ use crate::sync::{Arc, Ordering};
 /// | `new`, `child` and the like | | yes | no | yes | lock |
 /// | `guard`, `track` | | once: see below | yes | no | no |
 /// | `token`, `closing`, `is_closed`, `is_drained`, `len`, `is_empty`, a clone, any handle's drop but the last | | no | yes | no | no |
-/// | `panics` | `std` | no | | no | no |
+/// | `panics`: 0 without `std` | | no | yes | no | no |
 /// | `holders` | `holders` | yes | no | no | lock |
 /// | `set_limit` | | no | yes | yes | lock, if there is a queue |
 /// | `close`, `cancel`, the last handle's drop | | no | if the finaliser may run there | yes | lock |
@@ -302,6 +309,9 @@ impl TaskGroup {
 
     /// [`guard`](Self::guard) and [`TaskGuard::track`] in one. Where making the future costs something or has
     /// effects, write `group.guard()?.track(future)`, which asks first.
+    ///
+    /// The guard is inside of the wrapper, so the future cannot use it. A future that needs the group's tokens gets
+    /// clones of them; one that needs the guard takes it as a parameter, and is not wrapped.
     ///
     /// # Errors
     ///
@@ -537,6 +547,9 @@ impl TaskGroup {
     /// [`drained`](Self::drained) with a future that owns the handle. If it is the last one, the group stays
     /// open until it is closed from above, or the future is dropped.
     ///
+    /// So a struct that owns a group and hands out such a wait closes the group in its `Drop`: the drop of its own
+    /// handle is not the last one while the wait lives. See [libraries](crate::docs::libraries#keeps-tasks-of-its-own).
+    ///
     /// # Examples
     ///
     /// ```
@@ -633,6 +646,9 @@ impl TaskGroup {
 
     /// A group below this one: this group's levels are the child's at once, and this group is drained only when
     /// the child is. A child affects neither its parent nor its siblings, but counts as one task.
+    ///
+    /// It may be handed to a library: an owner of the child can close and cancel what is in it and below it, and
+    /// nothing above. The library hears both levels, and the parent waits for its tasks.
     ///
     /// It is no handle of its parent: if the parent's last handle is dropped, the parent is closed, and with it
     /// the child.
@@ -746,6 +762,9 @@ impl TaskGroup {
 
     /// Which guards are inside, as data and, printed, as a report: for "the shutdown hangs, what holds it up?".
     /// Works from any thread while tasks run. Needs the feature `holders`.
+    ///
+    /// A [child](Self::child) group is one line, with the place of the call that made it. Its tasks are in the
+    /// `holders` of the child; those of a [linked](TaskGroupBuilder::link) group are in that group's.
     ///
     /// # Examples
     ///

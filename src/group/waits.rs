@@ -120,6 +120,10 @@ pub enum Stopped {
     Gracefully,
     /// The group was cancelled before that: by the end of the grace, or by another cancel. (A cancel from above
     /// closes the group by that; so it has forced a group that was open, even if no task was inside.)
+    ///
+    /// It does not say that something was cut short: a task may have finished its work after the cancel, or never
+    /// have looked at its token. A task that gave up says so itself, by its output or as an error of an
+    /// [`ErrGroup`](crate::ErrGroup).
     Forced,
 }
 

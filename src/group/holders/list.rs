@@ -56,7 +56,7 @@ impl fmt::Display for Holder {
 /// The guards that are inside a group, oldest first. Made by [`TaskGroup::holders`](crate::TaskGroup::holders).
 ///
 /// It is a slice of [`Holder`]s, and prints as a report of one line each. It is a copy: what happens in the
-/// group later does not change it.
+/// group later does not change it. A child group is one line, without its tasks: ask the child for those.
 ///
 /// # Examples
 ///
