@@ -11,6 +11,7 @@ pub mod check;
 pub mod errors;
 pub mod family;
 pub mod groups;
+pub mod lens;
 pub mod places;
 pub mod probe;
 pub mod run;
@@ -63,6 +64,12 @@ pub trait Subject: Send + Sync {
         around: &mut dyn FnMut(&mut dyn FnMut() -> Outcome),
     );
 
+    /// What else has to be true of a history, where the documents promise less than a model can say. A call that
+    /// contradicts it, if there is one.
+    fn contradicted(&self, _: &[EventOf<Self>]) -> Option<usize> {
+        None
+    }
+
     /// What is called when all threads are done, one after the other: it ends what goes on, and asks which wakers
     /// were woken. The waits of all threads are in `locals`, and the calls are made with the `Local` of their
     /// number.
@@ -84,6 +91,8 @@ pub trait Kind: Sync {
     fn op(&self, seed: u64, thread: usize, random: &mut Random) -> OpOf<Self>;
 }
 
+/// The events of a subject.
+pub type EventOf<S> = Event<<<S as Subject>::Model as Model>::Op>;
 /// The calls of a kind.
 pub type OpOf<K> = <<<K as Kind>::Subject as Subject>::Model as Model>::Op;
 /// The history of a kind.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::check::Verdict;
 use super::run::{BATCH, Shape, plan, run};
 use super::shrink::report;
-use super::{Kind, errors, groups, places, signals, trees, wait_groups};
+use super::{History, Kind, errors, groups, places, signals, trees, wait_groups};
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,34 +54,53 @@ impl<K: Kind> AnyKind for K {
     }
 
     fn run(&self, seed: u64, count: u64, tries: usize) -> Result<Tally, String> {
-        let (mut tally, end) = (Tally::default(), seed + count.max(1));
-        let mut at = seed;
-        while at < end {
-            let next = end.min((at / BATCH + 1) * BATCH);
-            for _ in 0..tries.max(1) {
-                tally += batch(self, at..next)?;
-            }
-            at = next;
+        let mut tally = Tally::default();
+        match first_wrong(self, seed, count, tries, &mut tally) {
+            None => Ok(tally),
+            Some((seed, history)) => Err(report(self, seed, plan(self, seed), history)),
         }
-        Ok(tally)
     }
 }
 
+/// The seed and the history of the first that is wrong, of those with the seeds from `seed` on.
+pub fn first_wrong<K: Kind>(
+    kind: &K,
+    seed: u64,
+    count: u64,
+    tries: usize,
+    tally: &mut Tally,
+) -> Option<(u64, History<K>)> {
+    let (mut at, end) = (seed, seed + count.max(1));
+    while at < end {
+        let next = end.min((at / BATCH + 1) * BATCH);
+        for _ in 0..tries.max(1) {
+            if let Some(wrong) = batch(kind, at..next, tally) {
+                return Some(wrong);
+            }
+        }
+        at = next;
+    }
+    None
+}
+
 /// The histories of some seeds of one shape.
-fn batch<K: Kind>(kind: &K, seeds: std::ops::Range<u64>) -> Result<Tally, String> {
+fn batch<K: Kind>(
+    kind: &K,
+    seeds: std::ops::Range<u64>,
+    tally: &mut Tally,
+) -> Option<(u64, History<K>)> {
     let shape = Shape::of(seeds.start);
     let plans: Vec<_> = seeds.clone().map(|seed| plan(kind, seed)).collect();
-    let mut tally = Tally::default();
     for (seed, (history, verdict)) in seeds.zip(run(kind, shape, plans)) {
         tally.histories += 1;
         tally.calls += history.len() as u64;
         match verdict {
             Verdict::Explained => {}
             Verdict::Unknown => tally.unknown += 1,
-            Verdict::Wrong => return Err(report(kind, seed, plan(kind, seed), history)),
+            Verdict::Wrong => return Some((seed, history)),
         }
     }
-    Ok(tally)
+    None
 }
 
 /// All kinds of objects of the crate.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use winddown::future::{WaitCancelled, WaitDrained, WaitErrors, WaitRoom};
 use winddown::{CancelToken, ErrGroup, Reason, Refused, TaskGroup, TaskGroupBuilder, TaskGuard};
 
-use super::Subject;
 use super::probe::{Lent, Probed, ended};
 use super::tasks::Task;
 use super::trees::TEXTS;
+use super::{Event, Subject, lens};
 use crate::model::group::{self, Built, GROUPS, Op, WAITS};
 use crate::model::{Outcome, Refusal};
 use crate::random::Random;
@@ -20,6 +20,7 @@ use crate::random::Random;
 const EACH: usize = 3;
 
 /// The groups, and the guards that the threads hold together.
+#[derive(Debug)]
 pub struct Shared {
     built: Vec<Built>,
     groups: Vec<Real>,
@@ -28,6 +29,7 @@ pub struct Shared {
     finishing: AtomicBool,
 }
 
+#[derive(Debug)]
 struct Real {
     group: TaskGroup,
     /// Of groups with errors.
@@ -36,17 +38,20 @@ struct Real {
 }
 
 /// What keeps a group from its end.
+#[derive(Debug)]
 enum Inside {
     Guard(TaskGuard),
     Task(Task),
 }
 
 /// The waits of one thread.
+#[derive(Debug)]
 pub struct Local {
     first: usize,
     waits: [Option<(u8, Wait)>; EACH],
 }
 
+#[derive(Debug)]
 enum Wait {
     Drained(Probed<WaitDrained>),
     Join(Probed<Lent<WaitDrained<&'static TaskGroup>, TaskGroup>>),
@@ -90,7 +95,9 @@ impl Real {
         let finalised = Arc::new(AtomicUsize::new(0));
         let runs = Arc::clone(&finalised);
         let builder = builder(built, |other| before[usize::from(other)].group.clone());
-        let builder = builder.finally(move || drop(runs.fetch_add(1, Ordering::AcqRel)));
+        let builder = builder.finally(move || {
+            runs.fetch_add(1, Ordering::AcqRel);
+        });
         if built.errors.is_some() {
             let errors = builder.build_err();
             return Self {
@@ -364,6 +371,11 @@ impl Subject for Shared {
             | Op::BlockFor(group) => around(&mut || self.groups[usize::from(group)].call(op)),
             Op::Build(_) | Op::CloneHandle(_) | Op::DropHandle(_) => {}
         }
+    }
+
+    fn contradicted(&self, events: &[Event<Op>]) -> Option<usize> {
+        let unlimited = self.built.iter().all(|built| built.limit.is_none());
+        if unlimited { lens::contradicted(&self.built, events) } else { None }
     }
 
     /// Lets all waits for a place have one, or hear of the close; then all leave.

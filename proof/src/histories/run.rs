@@ -11,6 +11,7 @@ use crate::model::Outcome;
 use crate::random::Random;
 
 /// What the threads of one history call, and when.
+#[derive(Debug)]
 pub struct Plan<K: Kind + ?Sized> {
     /// What the subject is made from.
     pub seed: u64,
@@ -143,7 +144,10 @@ impl<K: Kind + ?Sized> Job<K> {
         }
         let mut events: History<K> = left.into_iter().flat_map(|left| left.events).collect();
         events.sort_by_key(|event| event.called);
-        let verdict = check(self.subject.model(), &events, u64::MAX);
+        let verdict = match self.subject.contradicted(&events) {
+            Some(_) => Verdict::Wrong,
+            None => check(self.subject.model(), &events, u64::MAX),
+        };
         (events, verdict)
     }
 }

@@ -108,7 +108,14 @@ pub fn report<K: Kind + ?Sized>(kind: &K, seed: u64, plan: Plan<K>, history: His
         shape.pinned,
         kind.name(),
     );
-    for event in essence(&model, &history) {
+    let events = match kind.make(plan.seed).contradicted(&history) {
+        Some(at) => {
+            let _ = writeln!(text, "Contradicted by all others:\n{}\n", line_of(&history[at]));
+            history
+        }
+        None => essence(&model, &history),
+    };
+    for event in events {
         let _ = writeln!(text, "{}", line_of(&event));
     }
     text

@@ -20,6 +20,7 @@ pub struct Signals;
 const EACH: usize = 3;
 
 /// A signal of either sort.
+#[derive(Debug)]
 pub enum Shared {
     /// It is closed in one step.
     Plain(Arc<Signal>),
@@ -28,11 +29,13 @@ pub enum Shared {
 }
 
 /// The waits of one thread.
+#[derive(Debug)]
 pub struct Local {
     first: usize,
     waits: [Option<Wait>; EACH],
 }
 
+#[derive(Debug)]
 enum Wait {
     Plain(Probed<WaitClosed<Arc<Signal>>>),
     Typed(Probed<WaitClosed<Arc<Signal<u8>>>>),

@@ -30,6 +30,7 @@ impl Future for Told {
 }
 
 /// A task of a group with errors. Dropping it leaves the group.
+#[derive(Debug)]
 pub struct Task {
     tracked: Pin<Box<TrackedErr<Told, u8>>>,
     told: Arc<AtomicU16>,

@@ -24,13 +24,14 @@ const CALLS: usize = 2;
 pub const TEXTS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /// A tree that grows while threads use it.
+#[derive(Debug)]
 pub struct Shared {
     nodes: [Mutex<Slot>; NODES],
     callbacks: [Arc<AtomicUsize>; CALLBACKS],
 }
 
 /// What is known of a scope.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Slot {
     canceller: Option<Canceller>,
     /// A token that nobody can cancel, as that of `shielded`.
@@ -40,6 +41,7 @@ struct Slot {
 }
 
 /// What one thread holds.
+#[derive(Debug)]
 pub struct Local {
     thread: usize,
     waits: [Option<(u8, Probed<WaitCancelled<CancelToken>>)>; EACH],
@@ -162,7 +164,9 @@ impl Local {
         let ran = &shared.callbacks[callback];
         around(&mut || {
             let runs = Arc::clone(ran);
-            *slot = Some(token.on_cancel(move || drop(runs.fetch_add(1, Ordering::AcqRel))));
+            *slot = Some(token.on_cancel(move || {
+                runs.fetch_add(1, Ordering::AcqRel);
+            }));
             Outcome::Bool(ran.load(Ordering::Acquire) > 0)
         });
     }

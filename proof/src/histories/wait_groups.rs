@@ -20,12 +20,14 @@ pub struct WaitGroups;
 const EACH: usize = 3;
 
 /// One group, and the guards that its threads hold together.
+#[derive(Debug)]
 pub struct Shared {
     group: Arc<WaitGroup>,
     guards: Mutex<Vec<Guard<Arc<WaitGroup>>>>,
 }
 
 /// The waits of one thread.
+#[derive(Debug)]
 pub struct Local {
     first: usize,
     waits: [Option<Probed<Wait<Arc<WaitGroup>>>>; EACH],
