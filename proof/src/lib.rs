@@ -3,6 +3,9 @@
 //!
 //! `cargo xtask proof histories` and `cargo xtask proof sequences` run both for as long as wanted.
 
+mod heap;
+
 pub mod histories;
 pub mod model;
 pub mod random;
+pub mod sequence;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use winddown_proof::histories::campaign::campaign;
+use winddown_proof::sequence::shrink;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     };
     let result = match args.what.as_str() {
         "histories" => histories(&args),
+        "sequences" => sequences(&args),
         _ => Err(USAGE.into()),
     };
     match result {
@@ -75,5 +77,12 @@ fn histories(args: &Args) -> Result<(), String> {
     let kind = args.kind.as_deref();
     let all = campaign(kind, args.seed, args.count, args.tries, args.end(), tell)?;
     println!("all: {all}");
+    Ok(())
+}
+
+fn sequences(args: &Args) -> Result<(), String> {
+    println!("sequences, from seed {}", args.seed);
+    let (sequences, calls) = shrink::campaign(args.seed, args.count, args.end())?;
+    println!("{sequences} sequences with {calls} calls");
     Ok(())
 }

@@ -39,6 +39,7 @@ impl Kind for Groups {
             13 | 14 => Op::Len(group),
             15 => Op::IsClosed(group),
             16 => Op::IsCancelled(group),
+            17 if random.one_in(2) => Op::IsFinalised(group),
             17 => Op::IsDrained(group),
             18 => Op::BlockFor(group),
             19 => Op::DropWait(wait),

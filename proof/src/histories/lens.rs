@@ -56,5 +56,8 @@ fn left(event: &Event<Op>) -> Option<Group> {
 }
 
 fn looks(op: &Op) -> bool {
-    matches!(op, Op::Len(_) | Op::IsClosed(_) | Op::IsCancelled(_) | Op::IsDrained(_))
+    matches!(
+        op,
+        Op::Len(_) | Op::IsClosed(_) | Op::IsCancelled(_) | Op::IsDrained(_) | Op::IsFinalised(_)
+    )
 }

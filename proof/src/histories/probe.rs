@@ -80,6 +80,12 @@ impl<W, T: 'static> Lent<W, T> {
         let lent: &'static T = unsafe { &*Arc::as_ptr(&owner) };
         Self { wait: make(lent), _owner: owner }
     }
+
+    /// Gives the wait away, and keeps what it borrows until that is done.
+    pub fn with<R>(self, then: impl FnOnce(W) -> R) -> R {
+        let Self { wait, _owner } = self;
+        then(wait)
+    }
 }
 
 impl<W: Future + Unpin, T> Future for Lent<W, T> {

@@ -82,6 +82,7 @@ impl Kind for Trees {
             10..=12 => Op::Reason { node },
             13 => Op::DropWait { wait },
             14 | 15 => Op::OnCancel { callback, node },
+            16 if random.one_in(3) => Op::DropRegistration { callback },
             16 => Op::Deregister { callback },
             _ => Op::Poll { wait, node },
         }
@@ -211,6 +212,15 @@ impl Subject for Shared {
             }
             Op::OnCancel { callback, node } => local.on_cancel(self, callback, node, around),
             Op::Poll { wait, node } => local.poll(self, wait, node, around),
+            Op::DropRegistration { callback } => {
+                let slot = &mut local.registrations[callback - local.thread * CALLS];
+                if slot.is_some() {
+                    around(&mut || {
+                        *slot = None;
+                        Outcome::Unit
+                    });
+                }
+            }
             Op::Deregister { callback } => {
                 let mut registration = local.registrations[callback - local.thread * CALLS].take();
                 if registration.is_some() {

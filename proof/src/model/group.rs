@@ -17,6 +17,8 @@ pub const WAITS: usize = 12;
 
 /// `Reason::Cancelled` as a number.
 pub const CANCELLED: u8 = 100;
+/// `Reason::Dropped` as a number.
+pub const DROPPED: u8 = 101;
 /// `Reason::Failed` as a number.
 pub const FAILED: u8 = 102;
 
@@ -120,6 +122,8 @@ pub enum Op {
     IsClosed(u8),
     IsCancelled(u8),
     IsDrained(u8),
+    /// Whether the finaliser has run.
+    IsFinalised(u8),
     PollDrained(usize, u8),
     PollJoin(usize, u8),
     /// `ErrGroup::join`.
@@ -225,8 +229,14 @@ impl Model for Family {
     }
 
     fn only_looks(op: &Op) -> bool {
-        let looks =
-            matches!(op, Op::Len(_) | Op::IsClosed(_) | Op::IsCancelled(_) | Op::IsDrained(_));
+        let looks = matches!(
+            op,
+            Op::Len(_)
+                | Op::IsClosed(_)
+                | Op::IsCancelled(_)
+                | Op::IsDrained(_)
+                | Op::IsFinalised(_)
+        );
         looks || matches!(op, Op::BlockFor(_) | Op::Woken(_))
     }
 }

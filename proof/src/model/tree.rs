@@ -82,6 +82,10 @@ pub enum Op {
     Deregister {
         callback: usize,
     },
+    /// The drop of the registration.
+    DropRegistration {
+        callback: usize,
+    },
     /// When nothing else is going on: whether the waker of the last poll was woken.
     Woken {
         wait: usize,
@@ -311,6 +315,11 @@ impl Model for Tree {
                     phase,
                     *outcome == Outcome::Bool(true),
                 ));
+            }
+            Op::DropRegistration { callback } => {
+                let ways = [true, false].into_iter();
+                let ways = ways.filter_map(|in_time| self.deregister(callback, in_time));
+                steps.extend(ways.map(|next| (next, Then::Return)));
             }
             Op::Poll { wait, node } => {
                 let (next, allowed, then) = self.poll(wait, node, phase);

@@ -41,6 +41,11 @@ impl WaitGroup {
         self.waits[wait] == Waits::Over
     }
 
+    /// Whether nobody may enter any more.
+    pub fn is_full(&self) -> bool {
+        self.count >= MOST
+    }
+
     fn enter(&self, n: u64) -> (Self, Outcome) {
         // Rule 1: an `add` that would pass half of the range is an error that changes nothing.
         match self.count.checked_add(n) {

@@ -1,6 +1,6 @@
 //! The calls of a group: the steps before their own work.
 
-use super::{BEFORE_LOOK, Built, Errors, FAILED, Family, Group, LOOK, Op, Stage, Wait};
+use super::{AFTER, BEFORE_LOOK, Built, Errors, FAILED, Family, Group, LOOK, Op, Stage, Wait};
 use crate::model::{Outcome, Refusal, Steps, Then};
 
 const CLOSED: Outcome = Outcome::Refused(Refusal::Closed);
@@ -63,6 +63,7 @@ impl Family {
             Op::IsClosed(group) => *outcome == Outcome::Bool(self.is_closed(group)),
             Op::IsCancelled(group) => *outcome == Outcome::Bool(self.is_cancelled(group)),
             Op::IsDrained(group) => *outcome == Outcome::Bool(self.is_drained(group)),
+            Op::IsFinalised(group) => *outcome == Outcome::Bool(self.is_finalised(group)),
             Op::BlockFor(group) if self.is_drained(group) => *outcome == Outcome::Ready,
             Op::BlockFor(_) => *outcome == Outcome::Pending,
             Op::Woken(wait) => !self.must_be_woken(wait) || *outcome == Outcome::Bool(true),
@@ -138,13 +139,15 @@ impl Family {
         }
     }
 
-    /// Closes the door and then cancels the token.
+    /// Closes the door and then cancels the token. From the first of the two on, what follows is its work: another
+    /// closer may find the group closed and not drained.
     fn cancel(&self, group: u8, why: u8, phase: u8, outcome: &Outcome, steps: &mut Steps<Self>) {
         let mut next = self.clone();
         if phase == 0 {
             if !self.is_closed(group) {
                 next.close_door(group);
             }
+            next.busy += 1;
             steps.push((next, Then::Go(1)));
             return;
         }
@@ -153,7 +156,7 @@ impl Family {
             if first {
                 next.of_mut(group).why = Some(why);
             }
-            next.finish(steps);
+            steps.push((next, Then::Go(AFTER)));
         }
     }
 
@@ -181,22 +184,16 @@ impl Family {
             (0, outcome) if *outcome == CLOSED && self.is_finalised(group) => {
                 steps.push((self.clone(), Then::Return))
             }
-            (1 | 2, Outcome::Ok) => {
-                self.cancel_as_failed(group, phase, |next, steps| next.finish(steps), steps)
-            }
+            (1 | 2, Outcome::Ok) => self.cancel_as_failed(group, phase, false, steps),
             _ => {}
         }
     }
 
     /// The error of a task that then leaves.
     fn fail(&self, group: u8, error: u8, phase: u8, steps: &mut Steps<Self>) {
-        let leaves = |mut next: Self, steps: &mut Steps<Self>| {
-            next.leave(group);
-            next.finish(steps);
-        };
         match phase {
             0 => self.take_error(group, error, steps),
-            _ => self.cancel_as_failed(group, phase, leaves, steps),
+            _ => self.cancel_as_failed(group, phase, true, steps),
         }
     }
 
@@ -211,29 +208,24 @@ impl Family {
         steps.push((next, Then::Go(1)));
     }
 
-    /// Rule 15: "the first error cancels the rest, unless the group was told not to".
-    fn cancel_as_failed(
-        &self,
-        group: u8,
-        phase: u8,
-        then: impl Fn(Self, &mut Steps<Self>),
-        steps: &mut Steps<Self>,
-    ) {
+    /// Rule 15: "the first error cancels the rest, unless the group was told not to". Then the task leaves.
+    fn cancel_as_failed(&self, group: u8, phase: u8, leaves: bool, steps: &mut Steps<Self>) {
         let mut next = self.clone();
         let cancels = self.of(group).errors.as_ref().is_some_and(|errors| errors.cancels);
-        if !cancels || (phase == 1 && self.is_cancelled(group)) {
-            return then(next, steps);
-        }
-        if phase == 1 {
+        if phase == 1 && cancels && !self.is_cancelled(group) {
             if !self.is_closed(group) {
                 next.close_door(group);
             }
+            next.busy += 1;
             return steps.push((next, Then::Go(2)));
         }
-        if !self.is_cancelled(group) {
+        if phase == 2 && !self.is_cancelled(group) {
             next.of_mut(group).why = Some(FAILED);
         }
-        then(next, steps);
+        if leaves {
+            next.leave(group);
+        }
+        if phase == 2 { steps.push((next, Then::Go(AFTER))) } else { next.finish(steps) }
     }
 
     /// Closes the door at the first poll; what it drains is drained before the wait is looked at.

@@ -1,10 +1,10 @@
 //! Own work of a family of groups: what follows from a call, and is done by a call that is going on.
 
-use super::{AFTER, Family, Stage, Wait};
+use super::{AFTER, DROPPED, Family, Stage, Wait};
 use crate::model::{Steps, Then, Waits};
 
 /// What a call may do for any group.
-const PIECES: [fn(&Family, u8) -> Option<Family>; 7] = [
+const PIECES: [fn(&Family, u8) -> Option<Family>; 8] = [
     Family::shut,
     Family::dismiss,
     Family::let_in,
@@ -12,6 +12,7 @@ const PIECES: [fn(&Family, u8) -> Option<Family>; 7] = [
     Family::give_back,
     Family::finalise,
     Family::drain,
+    Family::go,
 ];
 
 impl Family {
@@ -141,6 +142,17 @@ impl Family {
                 next.leave(parent);
             }
             next.end_waits();
+            next
+        })
+    }
+
+    /// "A token that outlives the group is cancelled with `Dropped`": so are those of groups below it.
+    fn go(&self, group: u8) -> Option<Self> {
+        let state = self.of(group);
+        let gone = state.handles == 0 && state.stage == Stage::Drained;
+        (gone && state.why.is_none()).then(|| {
+            let mut next = self.clone();
+            next.of_mut(group).why = Some(DROPPED);
             next
         })
     }
