@@ -32,3 +32,16 @@ fn sequences_that_were_wrong_once_are_right() {
         run(bytes).unwrap_or_else(|_| panic!("{}", report(None, bytes)));
     }
 }
+
+/// What fuzzing has found so far: `cargo xtask fuzz` leads by coverage, and needs a build of its own.
+#[test]
+fn the_inputs_that_fuzzing_keeps_are_right() {
+    let corpus = include_str!("../../fuzz/corpus.hex");
+    for line in corpus.lines() {
+        let pairs = (0..line.len()).step_by(2);
+        let byte = |at| u8::from_str_radix(&line[at..at + 2], 16).expect("a pair of digits");
+        let bytes: Vec<u8> = pairs.map(byte).collect();
+        run(&bytes).unwrap_or_else(|_| panic!("{}", report(None, &bytes)));
+    }
+    assert!(corpus.lines().count() > 100);
+}
