@@ -107,7 +107,7 @@ impl<M: Model> Possible<M> {
                 match then {
                     Then::Return => drop(self.states.insert(next)),
                     Then::Go(phase) if seen.insert((next.clone(), phase)) => {
-                        open.push((next, phase))
+                        open.push((next, phase));
                     }
                     Then::Go(_) => {}
                 }

@@ -170,9 +170,10 @@ impl Real {
                 // SAFETY: the wait alone keeps the reference.
                 Wait::Errors(Probed::new(unsafe { Lent::new(errors, |errors| errors.join()) }))
             }
-            // SAFETY: as above.
             _ => {
-                Wait::Join(Probed::new(unsafe { Lent::new(Arc::new(group), |group| group.join()) }))
+                // SAFETY: as above.
+                let join = unsafe { Lent::new(Arc::new(group), |group| group.join()) };
+                Wait::Join(Probed::new(join))
             }
         }
     }
@@ -270,14 +271,14 @@ impl Wait {
     fn poll(&mut self, entered: &mut Option<TaskGuard>, is_over: &mut bool) -> Outcome {
         use std::task::Poll::{Pending, Ready};
         match self {
-            Self::Drained(wait) => ended(wait.poll(true)),
-            Self::Join(wait) => ended(wait.poll(false)),
-            Self::Closed(wait) => ended(wait.poll(false)),
+            Self::Drained(wait) => ended(&wait.poll(true)),
+            Self::Join(wait) => ended(&wait.poll(false)),
+            Self::Closed(wait) => ended(&wait.poll(false)),
             Self::Errors(wait) => match wait.poll(true) {
                 Ready(Err(errors)) => {
                     Outcome::Errors(errors.iter().copied().collect(), errors.dropped())
                 }
-                other => ended(other),
+                other => ended(&other),
             },
             Self::Room(wait) => match wait.poll(true) {
                 Pending => Outcome::Pending,

@@ -57,7 +57,7 @@ impl<F: Future + Unpin> Probed<F> {
 }
 
 /// A poll that tells nothing but whether the wait is over.
-pub fn ended<T>(poll: Poll<T>) -> Outcome {
+pub fn ended<T>(poll: &Poll<T>) -> Outcome {
     if poll.is_ready() { Outcome::Ready } else { Outcome::Pending }
 }
 

@@ -108,8 +108,8 @@ fn over(over: bool) -> Outcome {
 impl Wait {
     fn poll(&mut self, renew: bool) -> Outcome {
         match self {
-            Self::Plain(wait) => ended(wait.poll(renew)),
-            Self::Typed(wait) => ended(wait.poll(renew)),
+            Self::Plain(wait) => ended(&wait.poll(renew)),
+            Self::Typed(wait) => ended(&wait.poll(renew)),
         }
     }
 

@@ -178,7 +178,7 @@ impl Local {
         let make = || (node, Probed::new(token.cancelled_owned()));
         let (of, probed) = self.waits[at].get_or_insert_with(make);
         if *of == node {
-            around(&mut || ended(probed.poll(wait % 2 == 0)));
+            around(&mut || ended(&probed.poll(wait % 2 == 0)));
         }
     }
 }

@@ -147,7 +147,7 @@ impl Local {
             Op::Poll(_) => {
                 let make = || Probed::new(WaitGroup::wait_in(Arc::clone(group)));
                 let probed = self.waits[at].get_or_insert_with(make);
-                around(&mut || ended(probed.poll(wait % 2 == 0)));
+                around(&mut || ended(&probed.poll(wait % 2 == 0)));
             }
             Op::DropWait(_) if self.waits[at].is_some() => {
                 around(&mut || {

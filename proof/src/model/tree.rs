@@ -238,7 +238,7 @@ impl Tree {
         match self.callbacks[at] {
             Callback::Registered(_) if in_time => next.callbacks[at] = Callback::TakenBack,
             Callback::Registered(node) if self.is_cancelled(node) => {
-                next.callbacks[at] = Callback::Ran
+                next.callbacks[at] = Callback::Ran;
             }
             Callback::Ran if !in_time => {}
             _ => return None,

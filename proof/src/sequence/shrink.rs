@@ -13,7 +13,7 @@ pub fn bytes(seed: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
     let most = 1 << (5 + random.below(6));
     let length = 1 + random.below(most).min(LONGEST);
-    (0..length).map(|_| random.next() as u8).collect()
+    (0..length).map(|_| random.number() as u8).collect()
 }
 
 /// The smallest wrong bytes that can be found from `wrong`: pieces are left out, and bytes made smaller.

@@ -179,10 +179,10 @@ impl Family {
     fn record(&self, group: u8, error: u8, phase: u8, outcome: &Outcome, steps: &mut Steps<Self>) {
         match (phase, outcome) {
             (0, Outcome::Ok) if self.of(group).stage == Stage::Runs => {
-                self.take_error(group, error, steps)
+                self.take_error(group, error, steps);
             }
             (0, outcome) if *outcome == CLOSED && self.is_finalised(group) => {
-                steps.push((self.clone(), Then::Return))
+                steps.push((self.clone(), Then::Return));
             }
             (1 | 2, Outcome::Ok) => self.cancel_as_failed(group, phase, false, steps),
             _ => {}
@@ -290,14 +290,12 @@ impl Family {
                     steps.push((next, Then::Go(BEFORE_LOOK)));
                 }
             }
-            (_, Wait::Granted(_)) if self.is_closed(group) => {
-                if *outcome == CLOSED {
-                    next.waits[wait] = Wait::New;
-                    next.leave(group);
-                    next.finish(steps);
-                }
+            (_, Wait::Granted(_)) if self.is_closed(group) && *outcome == CLOSED => {
+                next.waits[wait] = Wait::New;
+                next.leave(group);
+                next.finish(steps);
             }
-            (_, Wait::Granted(_)) if *outcome == Outcome::Ok => {
+            (_, Wait::Granted(_)) if !self.is_closed(group) && *outcome == Outcome::Ok => {
                 next.waits[wait] = Wait::New;
                 steps.push((next, Then::Return));
             }

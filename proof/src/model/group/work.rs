@@ -61,7 +61,7 @@ impl Family {
 
     /// The waits for a place hear of the close.
     fn dismiss(&self, group: u8) -> Option<Self> {
-        let Some(&wait) = self.of(group).queue.first() else { return None };
+        let &wait = self.of(group).queue.first()?;
         self.of(group).shut.then(|| {
             let mut next = self.clone();
             next.of_mut(group).queue.remove(0);
