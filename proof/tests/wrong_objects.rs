@@ -13,6 +13,8 @@ use winddown_proof::histories::{Kind, OpOf, Subject};
 use winddown_proof::model::{Model, Outcome, Refusal, group, signal, tree, wait_group};
 use winddown_proof::random::Random;
 
+const TREES: Trees = Trees { between: 0 };
+
 /// In how many histories a fault must show.
 const HISTORIES: u64 = 3_000;
 
@@ -158,7 +160,7 @@ fn a_signal_that_opens_again_is_refused() {
 
 #[test]
 fn a_child_scope_that_misses_the_cancel_is_refused() {
-    refused(Trees, 5, |op, call| match (op, call()) {
+    refused(TREES, 5, |op, call| match (op, call()) {
         (tree::Op::IsCancelled { node: 1.. }, Outcome::Bool(true)) => Outcome::Bool(false),
         (_, outcome) => outcome,
     });
@@ -166,7 +168,7 @@ fn a_child_scope_that_misses_the_cancel_is_refused() {
 
 #[test]
 fn a_scope_with_two_reasons_is_refused() {
-    refused(Trees, 5, |op, call| match (op, call()) {
+    refused(TREES, 5, |op, call| match (op, call()) {
         (tree::Op::Reason { .. }, Outcome::Value(Some(reason))) => Outcome::Value(Some(reason ^ 1)),
         (_, outcome) => outcome,
     });
@@ -174,7 +176,7 @@ fn a_scope_with_two_reasons_is_refused() {
 
 #[test]
 fn a_callback_that_runs_twice_is_refused() {
-    refused(Trees, 5, |op, call| match (op, call()) {
+    refused(TREES, 5, |op, call| match (op, call()) {
         (tree::Op::Ran { .. }, Outcome::Count(1)) => Outcome::Count(2),
         (_, outcome) => outcome,
     });
@@ -182,7 +184,7 @@ fn a_callback_that_runs_twice_is_refused() {
 
 #[test]
 fn a_callback_that_is_taken_back_and_runs_is_refused() {
-    refused(Trees, 2, |op, call| match (op, call()) {
+    refused(TREES, 2, |op, call| match (op, call()) {
         (tree::Op::Deregister { .. }, Outcome::Bool(false)) => Outcome::Bool(true),
         (_, outcome) => outcome,
     });

@@ -108,7 +108,8 @@ pub fn kinds() -> Vec<Box<dyn AnyKind>> {
     vec![
         Box::new(wait_groups::WaitGroups),
         Box::new(signals::Signals),
-        Box::new(trees::Trees),
+        Box::new(trees::Trees { between: 0 }),
+        Box::new(trees::Trees { between: 300 }),
         Box::new(groups::Groups),
         Box::new(places::Places),
         Box::new(errors::ErrGroups),

@@ -1,17 +1,20 @@
 //! A family of real groups, called by several threads.
 
+mod waits;
+
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use winddown::future::{WaitCancelled, WaitDrained, WaitErrors, WaitRoom};
-use winddown::{CancelToken, ErrGroup, Reason, Refused, TaskGroup, TaskGroupBuilder, TaskGuard};
+use waits::Wait;
+use winddown::{ErrGroup, Reason, Refused, TaskGroup, TaskGroupBuilder, TaskGuard};
 
-use super::probe::{Lent, Probed, ended};
+use super::probe::{Lent, Probed};
 use super::tasks::Task;
 use super::trees::TEXTS;
 use super::{Event, Subject, lens};
+
 use crate::model::group::{self, Built, GROUPS, Op, WAITS};
 use crate::model::{Outcome, Refusal};
 use crate::random::Random;
@@ -49,15 +52,6 @@ enum Inside {
 pub struct Local {
     first: usize,
     waits: [Option<(u8, Wait)>; EACH],
-}
-
-#[derive(Debug)]
-enum Wait {
-    Drained(Probed<WaitDrained>),
-    Join(Probed<Lent<WaitDrained<&'static TaskGroup>, TaskGroup>>),
-    Errors(Probed<Lent<WaitErrors<'static, u8>, ErrGroup<u8>>>),
-    Closed(Probed<WaitCancelled<CancelToken>>),
-    Room(Probed<WaitRoom>),
 }
 
 /// A wait for a thread to call.
@@ -253,60 +247,6 @@ impl Shared {
         self.inside[usize::from(of)].lock().unwrap().extend(entered.map(Inside::Guard));
         if is_over {
             *slot = None;
-        }
-    }
-}
-
-impl Wait {
-    fn is_polled_by(&self, op: &Op) -> bool {
-        match self {
-            Self::Drained(_) => matches!(op, Op::PollDrained(..)),
-            Self::Join(_) => matches!(op, Op::PollJoin(..)),
-            Self::Errors(_) => matches!(op, Op::PollErrors(..)),
-            Self::Closed(_) => matches!(op, Op::PollClosed(..)),
-            Self::Room(_) => matches!(op, Op::PollRoom(..)),
-        }
-    }
-
-    fn poll(&mut self, entered: &mut Option<TaskGuard>, is_over: &mut bool) -> Outcome {
-        use std::task::Poll::{Pending, Ready};
-        match self {
-            Self::Drained(wait) => ended(&wait.poll(true)),
-            Self::Join(wait) => ended(&wait.poll(false)),
-            Self::Closed(wait) => ended(&wait.poll(false)),
-            Self::Errors(wait) => match wait.poll(true) {
-                Ready(Err(errors)) => {
-                    Outcome::Errors(errors.iter().copied().collect(), errors.dropped())
-                }
-                other => ended(&other),
-            },
-            Self::Room(wait) => match wait.poll(true) {
-                Pending => Outcome::Pending,
-                Ready(answer) => {
-                    // Such a wait is not ready again.
-                    *is_over = true;
-                    match answer {
-                        Ok(guard) => {
-                            *entered = Some(guard);
-                            Outcome::Ok
-                        }
-                        Err(error) => refused(error),
-                    }
-                }
-            },
-        }
-    }
-
-    fn woken(&self) -> Option<bool> {
-        fn of<F: Future + Unpin>(wait: &Probed<F>) -> Option<bool> {
-            wait.is_parked().then(|| wait.is_woken())
-        }
-        match self {
-            Self::Drained(wait) => of(wait),
-            Self::Join(wait) => of(wait),
-            Self::Errors(wait) => of(wait),
-            Self::Closed(wait) => of(wait),
-            Self::Room(wait) => of(wait),
         }
     }
 }

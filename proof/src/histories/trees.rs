@@ -14,7 +14,11 @@ use crate::random::Random;
 
 /// Trees.
 #[derive(Debug)]
-pub struct Trees;
+pub struct Trees {
+    /// How many scopes lie between a scope and its child, that nobody uses. They make each walk up long, so that
+    /// other calls begin and end meanwhile.
+    pub between: usize,
+}
 
 /// How many waits each thread has.
 const EACH: usize = 3;
@@ -28,6 +32,8 @@ pub const TEXTS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
 pub struct Shared {
     nodes: [Mutex<Slot>; NODES],
     callbacks: [Arc<AtomicUsize>; CALLBACKS],
+    between: usize,
+    seed: u64,
 }
 
 /// What is known of a scope.
@@ -53,12 +59,18 @@ impl Kind for Trees {
     type Subject = Shared;
 
     fn name(&self) -> &'static str {
-        "tree"
+        if self.between == 0 { "tree" } else { "deep-tree" }
     }
 
-    fn make(&self, _: u64) -> Shared {
-        let shared = Shared { nodes: Default::default(), callbacks: Default::default() };
+    fn make(&self, seed: u64) -> Shared {
+        let (between, mut random) = (self.between, Random::new(!seed));
+        let shared =
+            Shared { nodes: Default::default(), callbacks: Default::default(), between, seed };
         shared.nodes[0].lock().unwrap().keep(CancelScope::new());
+        for (parent, id) in first(&mut random) {
+            let parent = shared.token(parent).expect("it was made before");
+            shared.nodes[usize::from(id)].lock().unwrap().keep(shared.below(&parent).child());
+        }
         shared
     }
 
@@ -89,6 +101,13 @@ impl Kind for Trees {
     }
 }
 
+/// The scopes that are there at first: a chain, or a tree of any form.
+fn first(random: &mut Random) -> Vec<(u8, u8)> {
+    let (scopes, is_chain) = (random.below(4) as u8, random.one_in(2));
+    let mut parent = |id: u8| if is_chain { id - 1 } else { random.below(usize::from(id)) as u8 };
+    (1..=scopes).map(|id| (parent(id), id)).collect()
+}
+
 impl Slot {
     fn keep(&mut self, scope: CancelScope) {
         self.canceller = Some(scope.canceller());
@@ -114,6 +133,12 @@ impl Shared {
         self.nodes[usize::from(node)].lock().unwrap().token.clone()
     }
 
+    /// The lowest of the scopes that lie between this one and its children.
+    fn below(&self, token: &CancelToken) -> CancelToken {
+        let below = |token: CancelToken, _| token.child().detach().token().clone();
+        (0..self.between).fold(token.clone(), below)
+    }
+
     fn grow(&self, op: &Op, around: Around<'_>) {
         let (Op::Child { parent, id } | Op::Shielded { parent, id }) = *op else { return };
         let Some(parent) = self.token(parent) else { return };
@@ -124,6 +149,7 @@ impl Shared {
         }
         let mut made = Slot::default();
         around(&mut || {
+            let parent = self.below(&parent);
             match op {
                 Op::Child { .. } => made.keep(parent.child()),
                 _ => made.token = Some(parent.shielded()),
@@ -188,7 +214,8 @@ impl Subject for Shared {
     type Local = Local;
 
     fn model(&self) -> tree::Tree {
-        tree::Tree::new()
+        let first = first(&mut Random::new(!self.seed));
+        first.into_iter().fold(tree::Tree::new(), |tree, (parent, id)| tree.with_child(parent, id))
     }
 
     fn local(&self, thread: usize) -> Local {

@@ -107,6 +107,12 @@ impl Tree {
         tree
     }
 
+    /// The tree with one more scope.
+    #[must_use]
+    pub fn with_child(&self, parent: u8, id: u8) -> Self {
+        self.born(parent, id, false)
+    }
+
     /// Whether a wait that was parked is over, so that it must have been woken.
     pub fn must_be_woken(&self, wait: usize) -> bool {
         self.waits[wait].is_some_and(|node| self.is_cancelled(node))
