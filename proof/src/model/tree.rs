@@ -96,8 +96,15 @@ pub enum Op {
     },
 }
 
+/// The step of a call that has looked up and found nothing.
+const OPEN: u8 = 1;
 /// The last step of a call that may run callbacks.
 const DELIVERED: u8 = 2;
+/// The step of a call that has found a cancelled scope: this and the number of that scope. It takes that reason for
+/// its own scope, if it has none by then.
+const FOUND: u8 = 16;
+/// The step of a question that gives what it has found to the scopes between: this and the number of the scope.
+const FIXED: u8 = 32;
 
 impl Tree {
     /// A root, with the number 0.
@@ -139,24 +146,30 @@ impl Tree {
         })
     }
 
-    /// The reason of the nearest scope that has one.
-    fn found(&self, node: u8) -> Option<u8> {
-        self.line(node).find_map(|node| self.node(node).reason)
+    /// The nearest scope that has a reason of its own.
+    fn nearest(&self, node: u8) -> Option<u8> {
+        self.line(node).find(|&node| self.node(node).reason.is_some())
     }
 
     fn is_cancelled(&self, node: u8) -> bool {
-        self.found(node).is_some()
+        self.nearest(node).is_some()
     }
 
-    /// Rule 8: a question fixes what it finds, in its own scope and in all between.
-    fn fixed(&self, node: u8) -> Self {
+    /// Rule 8: the scope, and all between it and that one, have its reason from now on, as far as they are open.
+    fn fixed(&self, node: u8, found: u8) -> Self {
         let mut next = self.clone();
-        if let Some(found) = self.found(node) {
-            let open = |node: &u8| self.node(*node).reason.is_none();
-            for node in self.line(node).take_while(open) {
-                next.node_mut(node).reason = Some(found);
-            }
+        let open = |node: &u8| self.node(*node).reason.is_none();
+        for node in self.line(node).take_while(open) {
+            next.node_mut(node).reason = self.node(found).reason;
         }
+        next
+    }
+
+    /// The scope alone has the reason of that one, if it is open.
+    fn adopted(&self, node: u8, found: u8) -> Self {
+        let reason = self.node(node).reason.or(self.node(found).reason);
+        let mut next = self.clone();
+        next.node_mut(node).reason = reason;
         next
     }
 
@@ -194,47 +207,89 @@ impl Tree {
 
     /// Rule 8: a cancel looks up first and adopts what it finds; otherwise it settles its own scope. Between the
     /// two an ancestor may be cancelled: "the node and its descendants may have fixed different ones of the two".
-    fn cancel(&self, node: u8, reason: u8, phase: u8, steps: &mut Vec<(Self, bool, Then)>) {
-        let own = self.node(node).reason;
-        match (phase, self.found(node)) {
-            (0, Some(_)) => steps.push((self.fixed(node).begins(), false, Then::Go(DELIVERED))),
-            (0, None) => steps.push((self.clone().begins(), true, Then::Go(1))),
-            (1, _) if own.is_some() => steps.push((self.clone(), false, Then::Go(DELIVERED))),
-            (1, above) => {
-                steps.push((self.with_reason(node, reason), true, Then::Go(DELIVERED)));
-                if above.is_some() {
-                    steps.push((self.fixed(node), false, Then::Go(DELIVERED)));
-                }
+    fn cancel(&self, node: u8, reason: u8, phase: u8, won: bool) -> Steps<Self> {
+        let (own, found) = (self.node(node).reason, self.nearest(node));
+        let mut steps = Steps::new();
+        match (phase, found) {
+            (0, Some(found)) if !won => {
+                steps.push((self.clone().begins(), Then::Go(FOUND + found)))
             }
-            _ => {
-                steps.push((self.clone().ends(), true, Then::Return));
-                steps.push((self.clone().ends(), false, Then::Return));
+            (0, None) => steps.push((self.clone().begins(), Then::Go(OPEN))),
+            (OPEN, _) if own.is_some() && !won => steps.push((self.clone(), Then::Go(DELIVERED))),
+            (OPEN, _) if own.is_none() && won => {
+                steps.push((self.with_reason(node, reason), Then::Go(DELIVERED)));
             }
+            // The delivery from above came first.
+            (OPEN, Some(found)) if !won => {
+                steps.push((self.fixed(node, found), Then::Go(DELIVERED)));
+            }
+            _ => {}
         }
-        if phase == 0 {
-            // The outcome is known after the next step.
-            if let Some((state, true, then)) = steps.first().cloned() {
-                steps.push((state, false, then));
-            }
-        }
+        steps
     }
 
     /// Rule 10: on a scope that is cancelled it runs before the registration returns. Otherwise it may have run
     /// by then, if a cancel races with it.
-    fn on_cancel(&self, at: usize, node: u8, phase: u8, ran: bool) -> Option<(Self, Then)> {
+    fn on_cancel(&self, at: usize, node: u8, phase: u8, ran: bool) -> Steps<Self> {
         let mut next = self.clone();
-        match (phase, self.is_cancelled(node)) {
-            (0, true) if ran => next.callbacks[at] = Callback::Ran,
-            (0, true) => return None,
-            (0, false) => next.callbacks[at] = Callback::Registered(node),
-            (_, true) if ran => next.callbacks[at] = Callback::Ran,
-            (_, _) if ran && self.callbacks[at] != Callback::Ran => return None,
+        match (phase, self.nearest(node)) {
+            (0, Some(found)) if ran => {
+                next.callbacks[at] = Callback::Ran;
+                return vec![(next.begins(), Then::Go(FOUND + found))];
+            }
+            (0, None) => {
+                next.callbacks[at] = Callback::Registered(node);
+                return vec![(next.begins(), Then::Go(OPEN))];
+            }
+            (OPEN, found) => {
+                let is_ran = self.callbacks[at] == Callback::Ran || found.is_some();
+                if ran && is_ran {
+                    next.callbacks[at] = Callback::Ran;
+                }
+                return if ran && !is_ran { Vec::new() } else { next.delivers(found) };
+            }
             _ => {}
         }
-        if phase == 0 {
-            Some((next.begins(), Then::Go(DELIVERED)))
-        } else {
-            Some((next.ends(), Then::Return))
+        Steps::new()
+    }
+
+    /// "Where a cancellation from above meets the first wait below it, the waiting thread may have to deliver it."
+    fn delivers(self, found: Option<u8>) -> Steps<Self> {
+        let mut steps = Steps::new();
+        steps.extend(found.map(|found| (self.clone(), Then::Go(FOUND + found))));
+        steps.push((self, Then::Go(DELIVERED)));
+        steps
+    }
+
+    /// The steps that all calls share which look for a cancelled scope.
+    fn shared(&self, node: u8, phase: u8) -> Option<Steps<Self>> {
+        Some(vec![match phase {
+            DELIVERED => (self.clone().ends(), Then::Return),
+            FOUND..FIXED => (self.adopted(node, phase - FOUND), Then::Go(DELIVERED)),
+            _ => return None,
+        }])
+    }
+
+    /// Rule 8: a question finds the nearest, fixes it for its own scope, which is the answer, and then for those
+    /// between.
+    fn question(&self, node: u8, phase: u8, answer: Option<u8>) -> Steps<Self> {
+        match phase {
+            0 => match self.nearest(node) {
+                Some(found) if answer.is_some() => vec![(self.clone(), Then::Go(FOUND + found))],
+                None if answer.is_none() => vec![(self.clone(), Then::Return)],
+                _ => Steps::new(),
+            },
+            FOUND..FIXED => {
+                let next = self.adopted(node, phase - FOUND);
+                let is_it = next.node(node).reason == answer;
+                let between = Then::Go(FIXED + phase - FOUND);
+                if is_it { vec![(next, between)] } else { Steps::new() }
+            }
+            _ => {
+                let above = self.line(node).nth(1).filter(|_| phase - FIXED != node);
+                let next = above.map(|above| self.fixed(above, phase - FIXED));
+                vec![(next.unwrap_or_else(|| self.clone()), Then::Return)]
+            }
         }
     }
 
@@ -252,16 +307,15 @@ impl Tree {
         Some(next)
     }
 
-    fn poll(&self, wait: usize, node: u8, phase: u8) -> (Self, Outcome, Then) {
-        if phase == DELIVERED {
-            return (self.clone().ends(), Outcome::Unit, Then::Return);
+    fn poll(&self, wait: usize, node: u8, phase: u8, outcome: &Outcome) -> Steps<Self> {
+        let found = self.nearest(node);
+        if phase == OPEN {
+            return self.clone().delivers(found);
         }
         let mut next = self.clone();
         next.waits[wait] = Some(node);
-        let outcome = if self.is_cancelled(node) { Outcome::Ready } else { Outcome::Pending };
-        // "Where a cancellation from above meets the first wait below it, the waiting thread may have to
-        // deliver it."
-        (next.begins(), outcome, Then::Go(DELIVERED))
+        let allowed = if found.is_some() { Outcome::Ready } else { Outcome::Pending };
+        if *outcome == allowed { vec![(next.begins(), Then::Go(OPEN))] } else { Steps::new() }
     }
 
     /// What has one step, and one outcome.
@@ -271,11 +325,6 @@ impl Tree {
             Op::Child { parent, id } => (self.born(parent, id, false), Outcome::Unit),
             Op::Shielded { parent, id } => (self.born(parent, id, true), Outcome::Unit),
             Op::IsCancelled { node } => same(Outcome::Bool(self.is_cancelled(node))),
-            Op::Reason { node } => {
-                let next = self.fixed(node);
-                let reason = next.node(node).reason;
-                (next, Outcome::Value(reason))
-            }
             Op::DropWait { wait } => {
                 let mut next = self.clone();
                 next.waits[wait] = None;
@@ -301,37 +350,38 @@ impl Model for Tree {
 
     fn step(&self, op: &Op, phase: u8, outcome: &Outcome, steps: &mut Steps<Self>) {
         match *op {
-            Op::Cancel { node, .. } | Op::DropScope { node } => {
-                let reason = if let Op::Cancel { reason, .. } = *op { reason } else { DROPPED };
-                let mut ways = Vec::new();
-                self.cancel(node, reason, phase, &mut ways);
-                let allowed = |won| match (op, won) {
-                    (Op::DropScope { .. }, _) => *outcome == Outcome::Unit,
-                    (_, true) => *outcome == Outcome::Ok,
-                    (_, false) => *outcome == Outcome::Refused(Refusal::Closed),
-                };
-                steps.extend(
-                    ways.into_iter().filter_map(|(s, won, then)| allowed(won).then_some((s, then))),
-                );
+            Op::Cancel { node, .. }
+            | Op::DropScope { node }
+            | Op::OnCancel { node, .. }
+            | Op::Poll { node, .. }
+                if self.shared(node, phase).is_some() =>
+            {
+                steps.extend(self.shared(node, phase).into_iter().flatten());
+            }
+            Op::Cancel { node, reason } => {
+                let won = *outcome == Outcome::Ok;
+                if won || *outcome == Outcome::Refused(Refusal::Closed) {
+                    steps.extend(self.cancel(node, reason, phase, won));
+                }
+            }
+            Op::DropScope { node } => {
+                let ways = [true, false].map(|won| self.cancel(node, DROPPED, phase, won));
+                steps.extend(ways.into_iter().flatten());
             }
             Op::OnCancel { callback, node } => {
-                steps.extend(self.on_cancel(
-                    callback,
-                    node,
-                    phase,
-                    *outcome == Outcome::Bool(true),
-                ));
+                let ran = *outcome == Outcome::Bool(true);
+                steps.extend(self.on_cancel(callback, node, phase, ran));
+            }
+            Op::Poll { wait, node } => steps.extend(self.poll(wait, node, phase, outcome)),
+            Op::Reason { node } => {
+                if let Outcome::Value(answer) = *outcome {
+                    steps.extend(self.question(node, phase, answer));
+                }
             }
             Op::DropRegistration { callback } => {
                 let ways = [true, false].into_iter();
                 let ways = ways.filter_map(|in_time| self.deregister(callback, in_time));
                 steps.extend(ways.map(|next| (next, Then::Return)));
-            }
-            Op::Poll { wait, node } => {
-                let (next, allowed, then) = self.poll(wait, node, phase);
-                if phase == DELIVERED || allowed == *outcome {
-                    steps.push((next, then));
-                }
             }
             _ => {
                 if let Some((next, allowed)) = self.simple(op, outcome) {
