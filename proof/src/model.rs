@@ -49,7 +49,7 @@ pub enum Outcome {
 pub enum Refusal {
     /// `Overflow`, and `Refused::Full`.
     Full,
-    /// `Refused::Closed`, and whoever came second to a close, a cancel or a record.
+    /// `Refused::Closed`, and what a close, a cancel or a record gives that came too late.
     Closed,
     /// `Unbalanced`.
     Unbalanced,

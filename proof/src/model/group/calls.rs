@@ -282,13 +282,17 @@ impl Family {
                 self.enter(group, 1, outcome, steps);
                 let before = steps.len();
                 self.enter(group, 1, &FULL, steps);
-                if steps.len() > before && *outcome != FULL {
+                if steps.len() > before {
+                    // What is full now may have room by the time when the wait is in the queue.
                     steps.truncate(before);
-                    next.waits[wait] = Wait::Queued(group);
-                    next.of_mut(group).queue.push(wait as u8);
-                    next.busy += 1;
-                    steps.push((next, Then::Go(BEFORE_LOOK)));
+                    steps.push((next, Then::Go(2)));
                 }
+            }
+            (2, Wait::New) => {
+                next.waits[wait] = Wait::Queued(group);
+                next.of_mut(group).queue.push(wait as u8);
+                next.busy += 1;
+                steps.push((next, Then::Go(BEFORE_LOOK)));
             }
             (_, Wait::Granted(_)) if self.is_closed(group) && *outcome == CLOSED => {
                 next.waits[wait] = Wait::New;
