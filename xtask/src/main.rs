@@ -15,6 +15,7 @@ mod minimal;
 mod models;
 mod msrv;
 mod package;
+mod proof;
 mod semver;
 mod skips;
 mod targets;
@@ -62,6 +63,10 @@ enum Task {
     Msrv,
     /// Ten million abandoned waits, trees of a million scopes: what `test` does with fewer.
     Soak,
+    /// Histories of real threads and sequences of calls, checked against models.
+    Proof(proof::ProofArgs),
+    /// Sequences of calls from bytes that are led by coverage.
+    Fuzz(proof::FuzzArgs),
     /// Firmware under QEMU, for targets with and without compare-and-swap.
     Embedded(embedded::EmbeddedArgs),
     /// Counts the instructions of each operation, and fails if one takes more than its baseline.
@@ -91,6 +96,8 @@ fn main() -> Result<()> {
         Task::Targets(args) => targets::targets(&sh, &args),
         Task::Msrv => msrv::msrv(&sh),
         Task::Soak => checks::soak(&sh),
+        Task::Proof(args) => proof::proof(&sh, &args),
+        Task::Fuzz(args) => proof::fuzz(&sh, &args),
         Task::Embedded(args) => embedded::embedded(&sh, &args),
         Task::Instructions(args) => instructions::instructions(&sh, &args),
         Task::Bench(args) => bench::bench(&sh, &args),
