@@ -48,6 +48,8 @@ pub(crate) fn test(sh: &Shell, args: &TestArgs) -> Result<()> {
     step("documentation", || {
         let _flags = sh.push_env("RUSTDOCFLAGS", "-D warnings");
         cmd!(sh, "cargo doc --no-deps --quiet").run()?;
+        let bare = ["--no-default-features", "--features", "critical-section"];
+        cmd!(sh, "cargo doc --no-deps --quiet {bare...}").run()?;
         Ok(cmd!(sh, "cargo doc --no-deps --quiet --features holders").run()?)
     })?;
     step("public API", || api::api(sh, &api::ApiArgs::default()))?;

@@ -212,7 +212,7 @@ impl Tree {
         let mut steps = Steps::new();
         match (phase, found) {
             (0, Some(found)) if !won => {
-                steps.push((self.clone().begins(), Then::Go(FOUND + found)))
+                steps.push((self.clone().begins(), Then::Go(FOUND + found)));
             }
             (0, None) => steps.push((self.clone().begins(), Then::Go(OPEN))),
             (OPEN, _) if own.is_some() && !won => steps.push((self.clone(), Then::Go(DELIVERED))),
