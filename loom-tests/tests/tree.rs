@@ -104,6 +104,60 @@ fn a_tree_is_cancelled_in_one_instant(height: usize) {
 
 from_each_height!(a_tree_is_cancelled_in_one_instant);
 
+/// Rule 8: a scope below two that are cancelled one after the other, the nearer first, has the reason of the nearer,
+/// whatever asks for it first, and whenever that walks up. `act` returns false if it has cancelled the leaf itself.
+fn the_nearest_of_two_cancels_is_found(act: fn(&Line) -> bool) {
+    check(move || {
+        let line = Line::new();
+        // SAFETY: the thread is joined below.
+        let line = unsafe { lend(&line) };
+        let canceller = thread::spawn(move || {
+            assert!(line.cancel_with(MIDDLE, Reason::Message("the nearer")));
+            assert!(line.cancel_with(ROOT, Reason::Message("the farther")));
+        });
+        let follows = act(line);
+        canceller.join().unwrap();
+        assert!(!follows || line.told(LEAF) == line.told(MIDDLE));
+    });
+}
+
+/// Rule 8.
+///
+/// Edges: D.
+///
+/// Mutants: `node-nearest-in-one-walk`.
+#[test]
+fn the_nearest_of_two_cancels_is_found_by_a_question() {
+    the_nearest_of_two_cancels_is_found(|line| {
+        line.told(LEAF);
+        true
+    });
+}
+
+/// Rule 8.
+///
+/// Edges: D.
+///
+/// Mutants: `node-nearest-in-one-walk`.
+#[test]
+fn the_nearest_of_two_cancels_is_found_by_a_cancel_that_comes_second() {
+    the_nearest_of_two_cancels_is_found(|line| !line.cancel_with(LEAF, Reason::Cancelled));
+}
+
+/// Rule 8.
+///
+/// Edges: D.
+///
+/// Mutants: `node-nearest-in-one-walk`.
+#[test]
+fn the_nearest_of_two_cancels_is_found_by_a_callback() {
+    the_nearest_of_two_cancels_is_found(|line| {
+        line.turns.take();
+        line.token(LEAF).on_cancel(|| ()).detach();
+        true
+    });
+}
+
 /// Rules 5 and 6: of two cancels one is the first, and the other one sees what came before that.
 ///
 /// Edges: D.

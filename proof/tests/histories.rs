@@ -16,5 +16,5 @@ fn every_history_has_an_order_that_the_model_allows() {
     let tally = campaign(None, SEED, None, 1, Some(end), |_, _| {})
         .unwrap_or_else(|report| panic!("{report}"));
     println!("{tally}");
-    assert!(tally.histories >= 6 * 64 && tally.unknown * 1000 < tally.histories, "{tally}");
+    assert!(tally.histories >= 7 * 64 && tally.unknown * 1000 < tally.histories, "{tally}");
 }

@@ -32,6 +32,7 @@ mod word;
 use core::any::Any;
 use core::fmt;
 use core::mem;
+use core::ptr;
 
 use alloc::boxed::Box;
 
@@ -157,10 +158,26 @@ impl Node {
         }
     }
 
+    /// The reason of the node that was the nearest cancelled one at some instant during the call (rule 8).
+    ///
+    /// One walk does not tell: behind it a nearer node may be cancelled, and then the one that it finds. If a second
+    /// walk finds the same reason, all nodes below it were open when that walk began, since it saw them open later;
+    /// and the reason was there by then. Each further walk is due to another cancel.
+    fn nearest(&self) -> Option<&Reason> {
+        let mut found = self.found()?;
+        loop {
+            let again = self.found()?;
+            if ptr::eq(found, again) {
+                return Some(found);
+            }
+            found = again;
+        }
+    }
+
     /// The reason of this node, for ever: if it comes from above, it is fixed here before anybody
     /// hears of it.
     pub(crate) fn reason(&self) -> Option<&Reason> {
-        let found = Word::borrowed(self.found()?);
+        let found = Word::borrowed(self.nearest()?);
         // It is fixed in all that lie between, too, so that the next question below them is short. Waits
         // there are fired by the delivery that is on its way: a question runs no foreign code.
         for node in self.cancelling_scopes().take_while(|node| node.own_reason().is_none()) {
@@ -176,7 +193,7 @@ impl Node {
         deferred: &mut Deferred,
     ) -> Result<(), Reason> {
         // An ancestor's cancellation came first, and its reason is ours.
-        if let Some(found) = this.found() {
+        if let Some(found) = this.nearest() {
             Self::pass_on(this, found, deferred);
             return Err(reason);
         }
@@ -262,7 +279,7 @@ impl Node {
     /// those that were registered before. The node outlives the registration.
     pub(crate) fn register(this: &Arc<Self>, callback: &Arc<Callback>) -> Option<Parked<Call>> {
         // Looked at first: a callback that is in no list runs on this thread.
-        if let Some(reason) = this.found() {
+        if let Some(reason) = this.nearest() {
             let mut deferred = Deferred::new();
             Self::pass_on(this, reason, &mut deferred);
             run_both(|| deferred.run(), || callback.run());
@@ -275,7 +292,7 @@ impl Node {
         // Also where nothing was registered: a node is fired only when it is cancelled.
         let announced = this.announce(None, &mut deferred);
         if let Announced::Over = announced {
-            Self::pass_on(this, this.found()?, &mut deferred);
+            Self::pass_on(this, this.nearest()?, &mut deferred);
         }
         run_both(
             || deferred.run(),

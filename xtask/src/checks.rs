@@ -79,16 +79,20 @@ fn tests(sh: &Shell) -> Result<()> {
 }
 
 /// Packages that are workspaces of their own, and that no other step formats and lints.
-const APART: [&str; 3] =
-    ["benches/size/Cargo.toml", "tests/no_std/Cargo.toml", "executors/wasm/Cargo.toml"];
+const APART: [&str; 4] = [
+    "benches/size/Cargo.toml",
+    "tests/no_std/Cargo.toml",
+    "executors/wasm/Cargo.toml",
+    "fuzz/Cargo.toml",
+];
 
 /// Lints them, with and without what they have features for. Programs without the standard library have the
 /// profile in which a panic aborts. The program for wasm is linted for the host, whose library is there.
 fn apart(sh: &Shell) -> Result<()> {
-    let [size, no_std, wasm] = APART;
+    let [size, no_std, wasm, fuzz] = APART;
     let target = crate::target_dir("apart");
     for (manifest, features) in
-        [(size, "rivals"), (size, ""), (no_std, ""), (wasm, ""), (wasm, "holders")]
+        [(size, "rivals"), (size, ""), (no_std, ""), (wasm, ""), (wasm, "holders"), (fuzz, "")]
     {
         cmd!(sh, "cargo clippy --quiet --locked --release --manifest-path {manifest}")
             .args(["--features", features, "--target-dir"])

@@ -109,6 +109,7 @@ pub fn kinds() -> Vec<Box<dyn AnyKind>> {
         Box::new(wait_groups::WaitGroups),
         Box::new(signals::Signals),
         Box::new(trees::Trees { between: 0 }),
+        Box::new(trees::Trees { between: 300 }),
         Box::new(groups::Groups),
         Box::new(places::Places),
         Box::new(errors::ErrGroups),
