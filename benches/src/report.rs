@@ -123,7 +123,9 @@ mod tests {
         }
         let readme = fs::read_to_string(readme)?;
         assert!(readme.starts_with("before\n") && readme.ends_with("after\n"));
-        assert!(readme.contains("| 5.00 | 20.0 ×4.00 | TaskTracker: 10.0 ×2.00 |"), "{readme}");
+        let row = "| 20.0 ×4.00 | TaskTracker: 10.0 ×2.00 | 6.00 ×1.20 | TaskTracker: 10.0 ×2.00 |";
+        assert!(readme.contains(row), "{readme}");
+        assert_eq!(readme.matches("\n| ").count(), 2, "a head and a row: {readme}");
         Ok(())
     }
 }

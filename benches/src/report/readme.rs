@@ -105,10 +105,13 @@ fn rows(machines: &[Machine<'_>]) -> String {
     text += &format!(" |\n|---|{}\n", "--:|---|".repeat(machines.len()));
     for [name, title, heading, ours] in ROWS {
         let cells = machines.iter().map(|machine| {
-            let row = machine.results.table(title).and_then(|table| row(table, heading, ours));
-            row.unwrap_or_else(|| " | ".to_owned())
+            machine.results.table(title).and_then(|table| row(table, heading, ours))
         });
-        text += &format!("| {name} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
+        let cells: Vec<_> = cells.collect();
+        if cells.iter().any(Option::is_some) {
+            let cells = cells.into_iter().map(|cell| cell.unwrap_or_else(|| " | ".to_owned()));
+            text += &format!("| {name} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
+        }
     }
     text
 }
