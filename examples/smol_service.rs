@@ -1,4 +1,4 @@
-//! A service on smol. Ctrl-C closes the door: idle tasks leave, and busy tasks have five seconds to
+//! A service on smol. Ctrl-C closes the group: idle tasks leave, and busy tasks have five seconds to
 //! finish.
 //!
 //! `cargo run --example smol_service`, and Ctrl-C.
@@ -16,7 +16,7 @@ fn main() -> Result<(), ctrlc::Error> {
         door.close();
     })?;
     smol::block_on(async {
-        smol::spawn(take_requests(group.guard().expect("the door is open"))).detach();
+        smol::spawn(take_requests(group.guard().expect("the group is open"))).detach();
         println!("serving until Ctrl-C");
         group.closed().await;
         println!("stopping: {} inside", group.len());
@@ -26,19 +26,19 @@ fn main() -> Result<(), ctrlc::Error> {
     Ok(())
 }
 
-/// Idle most of the time, so it leaves when the door is closed.
+/// Idle most of the time, so it leaves when the group is closed.
 async fn take_requests(guard: TaskGuard) {
     let arrivals = Timer::interval(Duration::from_millis(100));
     let mut arrivals = StreamUntil::until(arrivals, guard.closed()).enumerate();
     while let Some((id, _)) = arrivals.next().await {
-        // Refused if the door was closed just now, before there is a task.
+        // Refused if the group was closed just now, before there is a task.
         let Ok(of_request) = guard.group().guard() else { return };
         let token = of_request.token().clone();
         smol::spawn(of_request.track(handle(id, token))).detach();
     }
 }
 
-/// Goes on after the door is closed, until it is done or the grace is over.
+/// Goes on after the group is closed, until it is done or the grace is over.
 async fn handle(id: usize, token: CancelToken) {
     let work = Timer::after(Duration::from_millis(500));
     match token.run_until_cancelled(work).await {

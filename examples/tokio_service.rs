@@ -1,4 +1,4 @@
-//! A service on tokio. Ctrl-C closes the door: idle tasks leave, and busy tasks have five seconds to
+//! A service on tokio. Ctrl-C closes the group: idle tasks leave, and busy tasks have five seconds to
 //! finish.
 //!
 //! `cargo run --example tokio_service`, and Ctrl-C.
@@ -12,7 +12,7 @@ use winddown::{CancelToken, TaskGroup, TaskGuard};
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let group = TaskGroup::new();
-    tokio::spawn(take_requests(group.guard().expect("the door is open")));
+    tokio::spawn(take_requests(group.guard().expect("the group is open")));
     println!("serving until Ctrl-C");
     tokio::signal::ctrl_c().await?;
     group.close();
@@ -22,7 +22,7 @@ async fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Idle most of the time, so it leaves when the door is closed.
+/// Idle most of the time, so it leaves when the group is closed.
 async fn take_requests(guard: TaskGuard) {
     let mut arrivals = interval(Duration::from_millis(100));
     for id in 0.. {
@@ -30,14 +30,14 @@ async fn take_requests(guard: TaskGuard) {
             () = guard.closed() => return,
             _ = arrivals.tick() => {}
         }
-        // Refused if the door was closed just now, before there is a task.
+        // Refused if the group was closed just now, before there is a task.
         let Ok(of_request) = guard.group().guard() else { return };
         let token = of_request.token().clone();
         tokio::spawn(of_request.track(handle(id, token)));
     }
 }
 
-/// Goes on after the door is closed, until it is done or the grace is over.
+/// Goes on after the group is closed, until it is done or the grace is over.
 async fn handle(id: u32, token: CancelToken) {
     let work = sleep(Duration::from_millis(500));
     match token.run_until_cancelled(work).await {

@@ -335,7 +335,8 @@ impl TaskGroup {
     /// Changes the [limit](TaskGroupBuilder::limit) of a group that was built with one, while tasks run.
     ///
     /// A higher limit lets in as many waits for a place as there is room for, in their order. With a lower one
-    /// all tasks stay, and none enters until fewer are inside.
+    /// all tasks stay, and none enters until fewer are inside; a place that is on its way to a wait when the limit is
+    /// lowered may still get there.
     ///
     /// # Errors
     ///
@@ -708,7 +709,8 @@ impl TaskGroup {
     }
 
     /// How many tasks are inside: a snapshot. A child counts as one, however many tasks it has; so does a place
-    /// that was granted to a wait for room and is not taken yet. A link does not count.
+    /// that was granted to a wait for room and is not taken yet, and, for a moment, one that a wait or
+    /// [`set_limit`](Self::set_limit) tries to pass on. A link does not count.
     ///
     /// A task that enters or leaves during the call may be counted or not. After threads have contended (see
     /// [`TaskGroup`]) that may hide another task that is inside all the time, and so may a first close that
