@@ -241,7 +241,9 @@ mod holders {
 
     yes!(Holder: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Debug, core::fmt::Display);
     yes!(Holders: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Debug, Default);
-    yes!(Holders: IntoIterator, core::ops::Deref<Target = [Holder]>, core::fmt::Display);
+    yes!(Holders: IntoIterator<Item = Holder>, AsRef<[Holder]>, core::fmt::Display);
+    yes!(&'static Holders: IntoIterator<IntoIter = core::slice::Iter<'static, Holder>>);
+    no!(Holders: Copy, core::ops::Deref);
 }
 
 // A state word and a pointer.

@@ -63,7 +63,7 @@ mod with_the_feature {
 
     use super::*;
     use crate::common::{look, panic_of};
-    use winddown::{ErrGroup, Holder, Refused, TaskGuard};
+    use winddown::{ErrGroup, Holder, Holders, Refused, TaskGuard};
 
     fn labels(group: &TaskGroup) -> Vec<Cow<'static, str>> {
         group.holders().into_iter().map(|holder| holder.label).collect()
@@ -78,9 +78,10 @@ mod with_the_feature {
         let second = group.guard().unwrap();
         let holders = group.holders();
         assert_eq!(labels(&group), ["reader", ""]);
-        assert_eq!(holders[0].location.file(), file!());
-        assert_eq!([holders[0].location.line(), holders[1].location.line()], [here, here + 1]);
-        assert_eq!([holders[0].id, holders[1].id], [0, 1]);
+        let [one, two] = holders.as_ref() else { panic!("{holders}") };
+        assert_eq!([one.location.file(), two.location.file()], [file!(); 2]);
+        assert_eq!([one.location.line(), two.location.line()], [here, here + 1]);
+        assert_eq!([one.id, two.id], [0, 1]);
         assert!(holders.iter().all(|holder| holder.since.is_some_and(|at| at >= before)));
         drop(first);
         assert_eq!((group.holders().len(), holders.len()), (1, 2), "data, not a view");
@@ -90,6 +91,30 @@ mod with_the_feature {
         let last = group.guard().unwrap();
         assert_eq!(group.holders().into_iter().map(|it: Holder| it.id).collect::<Vec<_>>(), [3]);
         drop(last);
+    }
+
+    /// Oldest first, whichever way the list is read; a guard that is labelled anew keeps its place.
+    #[test]
+    fn a_list_is_read_oldest_first_in_every_way() {
+        fn id(holder: &Holder) -> u64 {
+            holder.id
+        }
+        let group = TaskGroup::new();
+        let [first, second, third] = [(); 3].map(|()| group.guard().unwrap());
+        drop(first);
+        let guards = [third, second.label("anew")];
+        let holders = group.holders();
+        assert_eq!(holders.first().map(id), Some(1));
+        assert_eq!((holders.len(), holders.iter().len(), holders.is_empty()), (2, 2, false));
+        assert!(holders.iter().map(id).eq([1, 2]) && holders.iter().rev().map(id).eq([2, 1]));
+        assert!((&holders).into_iter().map(id).eq([1, 2]));
+        assert!(matches!(holders.as_ref(), [one, two] if (one.id, two.id) == (1, 2)));
+        assert!(holders.into_iter().rev().map(|holder| holder.id).eq([2, 1]));
+        drop(guards);
+        for none in [group.holders(), Holders::default()] {
+            assert!(none.first().is_none() && none.iter().next().is_none() && none.is_empty());
+            assert_eq!((none.len(), none.as_ref().len(), none.into_iter().count()), (0, 0, 0));
+        }
     }
 
     /// A label may be made at run time, and the last one counts.
@@ -105,7 +130,7 @@ mod with_the_feature {
         let before = group.holders();
         drop(first.label("renamed"));
         assert_eq!(labels(&group), ["connection 2", "second", "cow"]);
-        assert_eq!(before[0].label, "connection 1", "data, not a view");
+        assert_eq!(before.first().unwrap().label, "connection 1", "data, not a view");
         drop((second, third, fourth));
         assert!(group.holders().is_empty());
     }
@@ -266,8 +291,8 @@ mod with_the_feature {
             while !over.load(Ordering::Relaxed) {
                 let holders = group.holders();
                 assert!((1..=5).contains(&holders.len()));
-                assert_eq!(holders[0].label, "stays", "the oldest comes first");
-                assert!(holders.windows(2).all(|two| two[0].id < two[1].id));
+                assert_eq!(holders.first().unwrap().label, "stays", "the oldest comes first");
+                assert!(holders.iter().is_sorted_by(|one, next| one.id < next.id));
             }
         });
         drop(stays);

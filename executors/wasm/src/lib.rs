@@ -123,7 +123,7 @@ fn a_guard_is_taken_without_a_clock() {
     #[cfg(feature = "holders")]
     {
         let holders = group.holders();
-        assert!(matches!(&*holders, [holder] if holder.since.is_none()));
+        assert!(matches!(holders.as_ref(), [holder] if holder.since.is_none()));
         assert!(holders.to_string().contains("a task") && !holders.to_string().contains(", for "));
     }
     drop(guard);

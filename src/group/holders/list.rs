@@ -5,8 +5,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
-use core::ops::Deref;
 use core::panic::Location;
+use core::slice;
 
 use crate::sync::Lock;
 #[cfg(feature = "std")]
@@ -21,7 +21,8 @@ use crate::sync::host::{Instant, now};
 /// ```
 /// let group = winddown::TaskGroup::new();
 /// let _guard = group.guard().unwrap().label("accept loop");
-/// let oldest = &group.holders()[0];
+/// let holders = group.holders();
+/// let oldest = holders.first().unwrap();
 /// assert!(oldest.to_string().starts_with("#0 accept loop, from "));
 /// ```
 #[derive(Clone, Debug)]
@@ -55,8 +56,8 @@ impl fmt::Display for Holder {
 
 /// The guards that are inside a group, oldest first. Made by [`TaskGroup::holders`](crate::TaskGroup::holders).
 ///
-/// It is a slice of [`Holder`]s, and prints as a report of one line each. It is a copy: what happens in the
-/// group later does not change it. A child group is one line, without its tasks: ask the child for those.
+/// Printed, it is a report of one line each; as data, it is a list of [`Holder`]s. It is a copy: what happens in
+/// the group later does not change it. A child group is one line, without its tasks: ask the child for those.
 ///
 /// # Examples
 ///
@@ -66,22 +67,111 @@ impl fmt::Display for Holder {
 /// let group = TaskGroup::new();
 /// let guard = group.guard().unwrap().label("accept loop");
 /// let holders: Holders = group.holders();
-/// assert_eq!((holders.len(), holders[0].id), (1, guard.id()));
-/// assert!(holders[0].location.file().ends_with(".rs"));
+/// assert_eq!(holders.len(), 1);
+/// for holder in &holders {
+///     assert_eq!((&*holder.label, holder.id), ("accept loop", guard.id()));
+///     assert!(holder.location.file().ends_with(".rs"));
+/// }
 /// // 1 inside
 /// //   #0 accept loop, from src/main.rs:4:19, for 12.3µs
 /// println!("{holders}");
 /// ```
+///
+/// A pattern or an index takes the slice, [`as_ref`](Self::as_ref):
+///
+/// ```
+/// let group = winddown::TaskGroup::new();
+/// let _guards = [group.guard().unwrap(), group.guard().unwrap()];
+/// let holders = group.holders();
+/// let [oldest, youngest] = holders.as_ref() else { panic!("two are inside") };
+/// assert_eq!((oldest.id, youngest.id), (0, 1));
+/// ```
+///
+/// # Size
+///
+/// One vector, which [`TaskGroup::holders`](crate::TaskGroup::holders) made; an empty list takes no memory. Each
+/// label that was made at run time is copied, and takes memory of its own.
+///
+/// # Availability
+///
+/// Its calls neither allocate nor block, and may be made in an interrupt. A clone allocates; the drop frees, and so
+/// does that of the iterator by value. Printing reads the clock, where there is one.
 #[derive(Clone, Debug, Default)]
 pub struct Holders {
     list: Vec<Holder>,
 }
 
-impl Deref for Holders {
-    type Target = [Holder];
+impl Holders {
+    /// The oldest: of the guards in the list, the one that was taken first. `None` if the list is empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// assert!(group.holders().first().is_none());
+    /// let _guards = ["reader", "writer"].map(|name| group.guard().unwrap().label(name));
+    /// assert_eq!(group.holders().first().unwrap().label, "reader");
+    /// ```
+    pub fn first(&self) -> Option<&Holder> {
+        self.list.first()
+    }
 
-    fn deref(&self) -> &[Holder] {
+    /// The guards, oldest first: in the order of their numbers. The iterator goes from either end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let _guards = ["reader", "writer"].map(|name| group.guard().unwrap().label(name));
+    /// let holders = group.holders();
+    /// assert!(holders.iter().map(|holder| &*holder.label).eq(["reader", "writer"]));
+    /// assert_eq!(holders.iter().next_back().unwrap().label, "writer");
+    /// ```
+    pub fn iter(&self) -> slice::Iter<'_, Holder> {
+        self.list.iter()
+    }
+
+    /// How many guards were inside when the list was made. What is inside now, the group's
+    /// [`len`](crate::TaskGroup::len) says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let before = group.holders();
+    /// drop(guard);
+    /// assert_eq!((before.len(), group.holders().len()), (1, 0));
+    /// ```
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether no guard was inside when the list was made.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// assert!(group.holders().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+impl AsRef<[Holder]> for Holders {
+    fn as_ref(&self) -> &[Holder] {
         &self.list
+    }
+}
+
+impl<'a> IntoIterator for &'a Holders {
+    type Item = &'a Holder;
+    type IntoIter = slice::Iter<'a, Holder>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 
