@@ -37,3 +37,10 @@ fn the_server_of_the_page_about_shutdown_is_the_program_of_this_crate() {
     let program = code(&read("bin/server.rs"));
     assert!(read("../docs/shutdown.md").contains(&format!("```rust,no_run\n{program}\n```")));
 }
+
+/// `cargo xtask executors` builds and runs it.
+#[test]
+fn the_device_of_the_page_about_embedded_targets_is_an_example_of_the_executors() {
+    let program = code(&read("../executors/examples/embassy_device.rs"));
+    assert!(read("../docs/embedded.md").contains(&format!("```rs\n{program}\n```")));
+}

@@ -42,7 +42,10 @@ pub(crate) fn executors(sh: &Shell, args: &ExecutorArgs) -> Result<()> {
     let programs = target.join("debug");
     suite_in(&program(&programs, "winddown-executors"), filter.as_deref())?;
     // Those of the other runtimes have tests among the crate's own.
-    embassy_service(&program(&programs.join("examples"), "embassy_service"))
+    let examples = programs.join("examples");
+    let device = program(&examples, "embassy_device");
+    cmd!(sh, "{device}").run()?;
+    embassy_service(&program(&examples, "embassy_service"))
 }
 
 fn program(folder: &Path, name: &str) -> PathBuf {
