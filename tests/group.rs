@@ -144,6 +144,21 @@ mod door {
         }
     }
 
+    /// Rule 4: a wait that owns the closing token, and no handle, hears of the drop of the last handle.
+    #[test]
+    fn an_owned_wait_for_the_close_does_not_hold_the_door() {
+        for group in [TaskGroup::new(), limited(1)] {
+            let guard = group.guard().unwrap();
+            let (bell, mut wait) = (Bell::new(), group.closing().clone().cancelled_owned());
+            assert!(poll(&mut wait, &bell.waker()).is_pending());
+            drop(group);
+            assert!(guard.is_closed());
+            assert_eq!((bell.rings(), look(&mut wait)), (1, Poll::Ready(())));
+            drop(guard);
+            assert_eq!(look(&mut wait.clone()), Poll::Ready(()), "the group is gone");
+        }
+    }
+
     /// A token is no handle: it does not keep the door open.
     #[test]
     fn the_closing_token_is_cancelled_by_the_close_and_says_so() {

@@ -439,6 +439,11 @@ impl TaskGroup {
 
     /// Waits until the group is closed: `closing().cancelled()`. It does not close the group.
     ///
+    /// For a future that borrows nothing, to be stored or sent to another thread, write
+    /// `group.closing().clone().cancelled_owned()`: see [`CancelToken::cancelled_owned`]. That future owns a token
+    /// and no handle: it does not keep the group open, and it is over when the last handle is dropped. (The future
+    /// of [`drained_owned`](Self::drained_owned) owns a handle.)
+    ///
     /// # Panics
     ///
     /// As [`CancelToken::cancelled`].
@@ -455,6 +460,21 @@ impl TaskGroup {
     /// let thread = std::thread::spawn(move || handle.closed().block());
     /// group.close();
     /// thread.join().unwrap();
+    /// ```
+    ///
+    /// A struct that keeps the wait, and no handle:
+    ///
+    /// ```
+    /// use winddown::{TaskGroup, future::WaitCancelled};
+    ///
+    /// struct Connection {
+    ///     closed: WaitCancelled,
+    /// }
+    ///
+    /// let group = TaskGroup::new();
+    /// let connection = Connection { closed: group.closing().clone().cancelled_owned() };
+    /// drop(group); // the last handle, which closes the group
+    /// connection.closed.block();
     /// ```
     pub fn closed(&self) -> WaitCancelled<&CancelToken> {
         self.closing().cancelled()
