@@ -25,18 +25,17 @@ fn is_enabled(level: Level) -> bool {
     level <= STATIC_MAX_LEVEL && level <= LevelFilter::current()
 }
 
-/// What happened to the group at this address, which has `len` tasks inside. `why` gives what prints the reason.
+/// What happened to the group at this address. `facts` gives how many tasks are inside, and what prints the reason.
 pub(crate) fn group<W: Display + 'static>(
     deferred: &mut Deferred,
     what: &'static str,
     group: *const (),
-    len: usize,
-    why: impl FnOnce() -> Option<W>,
+    facts: impl FnOnce() -> (usize, Option<W>),
 ) {
     if !is_enabled(Level::DEBUG) {
         return;
     }
-    let Some(why) = why() else { return };
+    let (len, Some(why)) = facts() else { return };
     deferred.tell_later(move || {
         debug!(target: TARGET, ?group, len, reason = %why, "group {what}");
     });
@@ -46,12 +45,12 @@ pub(crate) fn group<W: Display + 'static>(
 pub(crate) fn scope_cancelled<W: Display + 'static>(
     deferred: &mut Deferred,
     scope: *const (),
-    why: impl FnOnce() -> Option<W>,
+    why: impl FnOnce() -> W,
 ) {
     if !is_enabled(Level::DEBUG) {
         return;
     }
-    let Some(why) = why() else { return };
+    let why = why();
     deferred.tell_later(move || {
         debug!(target: TARGET, ?scope, reason = %why, "scope cancelled");
     });

@@ -161,8 +161,9 @@ impl Node {
     /// The reason of the node that was the nearest cancelled one at some instant during the call (rule 8).
     ///
     /// One walk does not tell: behind it a nearer node may be cancelled, and then the one that it finds. If a second
-    /// walk finds the same reason, all nodes below it were open when that walk began, since it saw them open later;
-    /// and the reason was there by then. Each further walk is due to another cancel.
+    /// walk finds the same reason, all nodes that it passed were open when it began, since it saw them open later; and
+    /// the scope that the reason comes from was cancelled by then. (The node where the walk ends may have recorded the
+    /// reason since: by this rule, too.) Each further walk is due to another cancel.
     fn nearest(&self) -> Option<&Reason> {
         let mut found = self.found()?;
         loop {

@@ -413,14 +413,7 @@ impl Canceller {
     ///
     /// As [`CancelScope::cancel`].
     pub fn cancel_with(&self, reason: impl Into<Reason>) -> Result<(), Reason> {
-        and_then_run(|deferred| {
-            let settled = self.token.settle(reason.into(), deferred);
-            #[cfg(feature = "tracing")]
-            if settled.is_ok() {
-                self.token.tell_cancelled(deferred);
-            }
-            settled
-        })
+        and_then_run(|deferred| self.token.settle_and_tell(reason.into(), deferred))
     }
 
     /// Cancels for the reason of another scope's cancellation, without holding that scope: the reason is
@@ -492,12 +485,7 @@ impl<L: Future> Future for Expiry<L> {
             if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                 said = Some(ready!(timer.poll(cx)));
             }
-            let settled = this.canceller.token.settle(Reason::Deadline, &mut deferred);
-            #[cfg(feature = "tracing")]
-            if settled.is_ok() {
-                this.canceller.token.tell_cancelled(&mut deferred);
-            }
-            drop(settled);
+            let _ = this.canceller.token.settle_and_tell(Reason::Deadline, &mut deferred);
         }
         // The drops of the timer, and of what it said, are foreign code, and come after our own.
         let timer = &mut this.timer;

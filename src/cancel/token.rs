@@ -449,19 +449,26 @@ impl CancelToken {
         Ok(())
     }
 
+    /// [`settle`](Self::settle) of a scope that is no group's, of which an event is told.
+    pub(crate) fn settle_and_tell(
+        &self,
+        reason: Reason,
+        deferred: &mut Deferred,
+    ) -> Result<(), Reason> {
+        self.settle(reason, deferred)?;
+        self.node.iter().for_each(|node| tell_cancelled(node, deferred));
+        Ok(())
+    }
+
     /// Cancels the scope whose time is up at `now`, here or above, with all below it: a decision by the
     /// clock is made at the scope whose time it is.
     #[cfg(feature = "std")]
     pub(crate) fn end_what_is_overdue(&self, now: Instant) {
         if let Some(node) = self.node.as_ref().and_then(|node| Node::overdue(node, now)) {
-            and_then_run(|deferred| {
-                let settled = Node::settle(node, Reason::Deadline, deferred);
-                #[cfg(feature = "tracing")]
-                if settled.is_ok() {
-                    let why = || Some(Cancelled::new(node));
-                    crate::events::scope_cancelled(deferred, Arc::as_ptr(node).cast(), why);
-                }
-                drop(settled);
+            let _ = and_then_run(|deferred| {
+                Node::settle(node, Reason::Deadline, deferred)?;
+                tell_cancelled(node, deferred);
+                Ok::<_, Reason>(())
             });
         }
     }
@@ -472,15 +479,16 @@ impl CancelToken {
         self.cancellation()
     }
 
-    /// Tells that the scope, which is no group's, was just cancelled by itself.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn tell_cancelled(&self, deferred: &mut Deferred) {
-        crate::events::scope_cancelled(deferred, self.id().cast(), || self.why());
-    }
-
     fn id(&self) -> *const Node {
         self.node.as_ref().map_or(core::ptr::null(), Arc::as_ptr)
     }
+}
+
+/// Tells that the scope of `node` was just cancelled by itself.
+#[inline]
+fn tell_cancelled(_node: &Arc<Node>, _deferred: &mut Deferred) {
+    #[cfg(feature = "tracing")]
+    crate::events::scope_cancelled(_deferred, Arc::as_ptr(_node).cast(), || Cancelled::new(_node));
 }
 
 #[cfg(feature = "std")]

@@ -14,14 +14,14 @@ impl Shared {
 
     /// By the thread that closed the population, once.
     pub(super) fn tell_closed(&self, deferred: &mut Deferred) {
-        let why = || self.door.why();
-        events::group(deferred, "closed", self.id(), self.population.len(), why);
+        let facts = || (self.population.len(), self.door.why());
+        events::group(deferred, "closed", self.id(), facts);
     }
 
     /// By the thread that cancelled the token, if it was not cancelled from above.
     pub(super) fn tell_cancelled(&self, deferred: &mut Deferred) {
-        let why = || self.stop.token().why();
-        events::group(deferred, "cancelled", self.id(), self.population.len(), why);
+        let facts = || (self.population.len(), self.stop.token().why());
+        events::group(deferred, "cancelled", self.id(), facts);
     }
 
     /// By the thread that drained the group, once.

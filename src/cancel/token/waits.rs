@@ -172,22 +172,22 @@ impl<P: Borrow<CancelToken>> Drop for WaitCancelled<P> {
     #[inline]
     fn drop(&mut self) {
         let WaitOn { waiting, lead } = &mut self.wait;
-        let kept = &lead.token.borrow().spare;
+        let spare = &lead.token.borrow().spare;
         // What is kept goes with the handle, before the node does. What is not is dropped last: foreign code.
         match mem::replace(waiting, Waiting::Over) {
             Waiting::Parked(parked, ()) if parked.is_live() => {
                 if lead.borrows_place {
                     // SAFETY: `begin` borrowed the place from this handle: a token, or a reference to one, leads to
                     //   one handle.
-                    unsafe { kept.put_back(Some(parked)) };
+                    unsafe { spare.put_back(Some(parked)) };
                 } else {
-                    drop(kept.put(parked));
+                    drop(spare.put(parked));
                 }
             }
             over => {
                 if lead.borrows_place {
                     // SAFETY: as above.
-                    unsafe { kept.put_back(None) };
+                    unsafe { spare.put_back(None) };
                 }
                 drop(over);
             }

@@ -134,7 +134,8 @@ impl Limited {
         let now = unsafe { &*word }.load(Ordering::Relaxed);
         // A: publishes what was done inside; the last step acquires what all others did. B: a wait announced itself
         // before this step, or after it, and finds the room.
-        // SAFETY: as above; nothing is touched after it.
+        // SAFETY: as above; nothing is touched after it. The reference that `step` has for its whole call is to an
+        //   atomic, and so asks for no memory that stays.
         let left = step(unsafe { &*word }, now, Ordering::AcqRel, Ordering::Relaxed, |now| {
             let next = Word(now).leave().ok_or(())?;
             Ok::<_, ()>((next.0, next))
