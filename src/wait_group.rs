@@ -10,10 +10,10 @@
 //!   finds the zero. Every leave releases; between it and the read that ends the wait there are only
 //!   read-modify-writes of the word, so the release sequence holds.
 //! * **B** (one word): an announcement and the step to zero are read-modify-writes of one word, so
-//!   one of them is second. The announcement first: the step sees `WAITERS`, acquires (C) what was
-//!   registered, and fires. The step first: the announcement sees zero or another round.
+//!   one of them is second. The announcement first: the step sees `WAITERS`, and its thread
+//!   acquires (C) what was registered, and fires. The step first: the announcement sees zero or another round.
 //! * **C** (announce to fire): the wait list, the listener in it, and its count, are seen by
-//!   the thread that fires.
+//!   the thread that fires. Its step to zero only releases; it acquires by a load behind that step.
 
 mod guard;
 mod wait;
@@ -405,9 +405,12 @@ impl WaitGroup {
     /// Wakes the waits of the round. By the thread whose step ended it.
     #[cold]
     fn end_round(&self) -> Deferred {
-        // C: this reads what our own step left, or what came after it. Both continue the release sequences of the
-        // announcements, since all changes of the word are read-modify-writes.
-        self.load();
+        // C: acquires the announcements, with the waits that were registered before them. The step that ended the
+        // round has not: nearly all steps end none, so they release only. Relaxed, or without this load, the thread
+        // may find an older list, or none, and the waits are never woken; its value is not needed. It reads what our
+        // own step left, or what came after it. Both continue the release sequences of the announcements, since all
+        // changes of the word are read-modify-writes.
+        self.word.load(Ordering::Acquire);
         let mut deferred = Deferred::new();
         self.waiters.fire().settle(&mut deferred);
         deferred

@@ -2,14 +2,15 @@
 
 #![cfg(loom)]
 
-use core::future::poll_fn;
+use core::future::{Future as _, poll_fn};
+use core::pin::Pin;
 use core::task::{Poll, Waker};
 
 use loom::future::block_on;
 use loom::sync::Mutex;
 use loom::thread;
-use winddown::WaitGroup;
 use winddown::model::Arc;
+use winddown::{Signal, WaitGroup};
 use winddown_loom_tests::{
     Turns, Wakes, Work, alone_and_in_a_crowd, check, check_within, crowd, lend, parked, poll,
     unexplored,
@@ -84,7 +85,7 @@ fn a_blocked_thread_sees_the_work_of_the_last_guard() {
 ///
 /// Edges: B, C, K.
 ///
-/// Mutants: `parker-park-relaxed`, `parker-wake-relaxed`.
+/// Mutants: `parker-park-relaxed`, `parker-wake-relaxed`, `parker-wake-unless-woken`.
 #[test]
 fn a_blocked_thread_that_is_woken_twice_misses_nothing() {
     check(|| {
@@ -111,6 +112,38 @@ fn a_blocked_thread_that_is_woken_twice_misses_nothing() {
             group.wait().until(never).block().unwrap();
             work.assert_finished();
         });
+        worker.join().unwrap();
+        blocked.join().unwrap();
+    });
+}
+
+/// Rule 5: a blocked thread that is woken by two threads before it polls again sees what came before either wake.
+///
+/// Edges: B, C, K (its release sequence).
+///
+/// Mutants: `parker-wake-by-a-store`.
+#[test]
+fn a_blocked_thread_that_two_threads_wake_misses_nothing() {
+    check_within(2, || {
+        let lent = (WaitGroup::new(), Signal::new(), Work::default());
+        // SAFETY: the threads are joined below.
+        let (group, signal, work) = unsafe { lend(&lent) };
+        let guard = group.guard();
+        let worker = thread::spawn(move || {
+            work.finish();
+            drop(guard);
+        });
+        // A thread of its own, as above. It takes no lock, since loom takes a late unpark for the end of that, too.
+        let blocked = thread::spawn(move || {
+            let mut closed = signal.closed();
+            let never = poll_fn(|cx| {
+                let _ = Pin::new(&mut closed).poll(cx);
+                Poll::<()>::Pending
+            });
+            group.wait().until(never).block().unwrap();
+            work.assert_finished();
+        });
+        assert!(signal.close());
         worker.join().unwrap();
         blocked.join().unwrap();
     });

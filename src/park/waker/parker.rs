@@ -2,7 +2,8 @@
 //!
 //! `std::task::Wake` sees neither portable atomics nor loom's, so the four functions of a waker stand here by hand.
 //!
-//! Edge **K** (wake): what the waking thread did before is seen by the poll that follows.
+//! Edge **K** (wake): what the waking thread did before is seen by the poll that follows. One poll may answer several
+//! wakes; it sees what came before each, so the flag is changed by read-modify-writes alone.
 
 use core::ptr;
 use core::task::{RawWaker, RawWakerVTable, Waker};
@@ -61,7 +62,11 @@ impl Parker {
     }
 
     fn unpark(&self) {
-        // K: what the waking thread did before is seen by the poll that follows `park`.
+        // K: what the waking thread did before is seen by the poll that follows `park`. A swap, also where the flag is
+        // set already: it continues the release sequences of the wakes before it, so the park that takes the flag back
+        // acquires them all. A plain store would hide those of other threads: the poll could miss what they did, and
+        // their `unpark`, if it comes late, finds the flag clear. The thread's park token does not make up for it: a
+        // park that finds the flag set takes no token.
         if !self.woken.swap(true, Ordering::Release) {
             self.thread.unpark();
         }
