@@ -48,10 +48,26 @@ pub(super) fn check(pages: &Path, items: &[String]) -> Result<(usize, Vec<String
     Ok((found, missing))
 }
 
-/// Whether `item` is an impl for a type that is not there without the feature.
+/// Whether `item` is an impl of or for a type that is not there without the feature.
 fn is_of(item: &str, whole: &BTreeSet<Vec<String>>) -> bool {
-    let name = |it: &Vec<String>| it.join("::");
-    item.starts_with("impl") && whole.iter().any(|it| item.contains(&format!(" for {}", name(it))))
+    let of_type = of_type(item);
+    of_type.is_some_and(|of_type| whole.iter().any(|it| it.join("::") == of_type))
+}
+
+/// The type that an impl is of or for, without references and generics.
+fn of_type(item: &str) -> Option<&str> {
+    let rest = item.strip_prefix("impl")?;
+    // An impl of methods has no trait, and may have generics of its own in front.
+    let of_type = rest.split_once(" for ").map_or_else(
+        || rest.split_once("winddown::").map(|(front, _)| &rest[front.len()..]),
+        |(_, of_type)| Some(of_type),
+    )?;
+    let of_type = of_type.trim_start_matches('&').trim_start_matches("mut ");
+    let of_type = match of_type.strip_prefix('\'') {
+        Some(lifetime) => lifetime.split_once(' ')?.1,
+        None => of_type,
+    };
+    of_type.split(['<', ' ']).next()
 }
 
 /// Whether the page has a badge between the head of the method and its text.
@@ -107,6 +123,19 @@ mod tests {
             assert_eq!(path(line).unwrap().join("::"), wanted);
         }
         assert_eq!(path("impl core::fmt::Debug for winddown::Holder"), None);
+    }
+
+    #[test]
+    fn an_impl_is_of_a_type() {
+        for (line, wanted) in [
+            ("impl winddown::Holders", Some("winddown::Holders")),
+            ("impl<T> winddown::Signal<T>", Some("winddown::Signal")),
+            ("impl core::fmt::Debug for winddown::Holder", Some("winddown::Holder")),
+            ("impl<'a> X::IntoIterator for &'a winddown::Holders", Some("winddown::Holders")),
+            ("pub struct winddown::Holders", None),
+        ] {
+            assert_eq!(of_type(line), wanted);
+        }
     }
 
     #[test]
