@@ -165,13 +165,13 @@ impl Node {
     /// the scope that the reason comes from was cancelled by then. (The node where the walk ends may have recorded the
     /// reason since: by this rule, too.) Each further walk is due to another cancel.
     fn nearest(&self) -> Option<&Reason> {
-        let mut found = self.found()?;
+        let mut last = None;
         loop {
-            let again = self.found()?;
-            if ptr::eq(found, again) {
+            let found = self.found()?;
+            if last.is_some_and(|last| ptr::eq(last, found)) {
                 return Some(found);
             }
-            found = again;
+            last = Some(found);
         }
     }
 
