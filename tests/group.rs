@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use common::{Bell, limited, look, panic_quietly, poll};
-use winddown::{CancelScope, ChildError, FutureUntil as _, Reason, Refused, TaskGroup, Unfinished};
+use winddown::{
+    CancelScope, ChildError, FutureUntil as _, Reason, Refused, TaskGroup, TaskGuard, Unfinished,
+};
 
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -305,6 +307,36 @@ mod levels {
             assert_eq!(seen.load(Ordering::Relaxed), 1);
             assert!(!callback.deregister());
             drop(guard);
+        }
+    }
+
+    /// Rules 8, 17: a group and its guard answer as the group's token does, whatever is cancelled, here or above.
+    #[test]
+    fn a_group_and_its_guard_say_whether_it_is_cancelled() {
+        let cancels: [fn(&CancelScope, &TaskGroup, &TaskGroup); 3] = [
+            |_, _, child| assert!(child.cancel()),
+            |_, parent, _| assert!(parent.cancel()),
+            |scope, _, _| assert!(scope.cancel()),
+        ];
+        for (levels, cancel) in (1..).zip(cancels) {
+            let scope = CancelScope::new();
+            let parent = TaskGroup::builder().parent(scope.token()).build();
+            let child = parent.child().unwrap();
+            let guards = [&parent, &child].map(|group| group.guard().unwrap());
+            let looks = || {
+                let by_guard = guards.each_ref().map(TaskGuard::is_cancelled);
+                assert_eq!([&parent, &child].map(TaskGroup::is_cancelled), by_guard);
+                assert_eq!(guards.each_ref().map(|guard| guard.token().is_cancelled()), by_guard);
+                by_guard
+            };
+            assert_eq!(looks(), [false, false]);
+            parent.close();
+            assert!(guards.iter().all(TaskGuard::is_closed));
+            assert_eq!(looks(), [false, false], "a close is no cancel");
+            cancel(&scope, &parent, &child);
+            assert_eq!(looks(), [levels > 1, true]);
+            drop(guards);
+            assert!(parent.is_drained() && child.is_cancelled(), "for ever");
         }
     }
 

@@ -85,6 +85,7 @@ fn nothing_is_allocated_without_waits() {
             assert!(look(&mut group.guard_when_room()).is_ready());
             drop((group.clone(), group.closed(), group.drained(), group.join()));
             assert_eq!((group.len(), group.is_closed(), group.is_drained()), (1, false, false));
+            assert!(!group.is_cancelled() && !guard.is_cancelled() && !guard.is_closed());
             assert!(group.close() && group.guard().is_err() && group.track(ready(7)).is_err());
             assert!(look(&mut group.closed()).is_ready());
             group.closed().block();

@@ -249,7 +249,7 @@ impl TaskGroupBuilder {
     /// ```
     /// let group = winddown::TaskGroup::builder().cancel_on_error(false).build_err::<&str>();
     /// group.record("no such row").unwrap();
-    /// assert!(!group.group().token().is_cancelled());
+    /// assert!(!group.group().is_cancelled());
     /// ```
     pub fn cancel_on_error(mut self, cancels: bool) -> Self {
         self.keeps_going = !cancels;
@@ -353,7 +353,7 @@ impl TaskGroup {
     /// let service = winddown::TaskGroup::new();
     /// let batch = service.child_err::<&str>().unwrap();
     /// batch.record("no such row").unwrap();
-    /// assert!(batch.group().token().is_cancelled() && !service.token().is_cancelled());
+    /// assert!(batch.group().is_cancelled() && !service.is_cancelled());
     /// ```
     #[track_caller]
     pub fn child_err<E: Send + Sync + 'static>(&self) -> Result<ErrGroup<E>, Refused> {
@@ -386,7 +386,7 @@ impl TaskGroup {
     /// let batch = service.child_err_with(builder, |error: &String| error.as_str().into()).unwrap();
     /// batch.record("no such row".into()).unwrap();
     /// assert_eq!(batch.group().token().check().unwrap_err().to_string(), "no such row");
-    /// assert!(!service.token().is_cancelled());
+    /// assert!(!service.is_cancelled());
     /// ```
     #[track_caller]
     pub fn child_err_with<E: Send + Sync + 'static>(

@@ -29,7 +29,7 @@ use crate::park::deferred::{Deferred, and_then_run};
 /// use winddown::{TaskGroup, TaskGuard};
 ///
 /// fn work(guard: TaskGuard) {
-///     let done = guard.token().is_cancelled(); // asked now and then
+///     let done = guard.is_cancelled(); // asked now and then
 ///     assert!(!done && !guard.is_closed());
 /// } // counted out here
 ///
@@ -53,7 +53,7 @@ use crate::park::deferred::{Deferred, and_then_run};
 ///
 /// | call ([key](crate::docs::embedded#availability-tables)) | needs | allocates | interrupt | foreign code | blocks |
 /// |---|---|---|---|---|---|
-/// | `token`, `closing`, `group`, `is_closed`, `cancel_on_drop` | | no | yes | no | no |
+/// | `token`, `closing`, `group`, `is_closed`, `is_cancelled`, `cancel_on_drop` | | no | yes | no | no |
 /// | a clone, `track`, `track_stream` | | no | yes | no | no |
 /// | the drop, `leave` | | no | see below | yes | lock |
 /// | `label`, `label_with` | | no | if nothing is to be freed | the label's | lock, with `holders` |
@@ -141,6 +141,29 @@ impl TaskGuard {
     /// Whether the group is closed. See [`TaskGroup::is_closed`].
     pub fn is_closed(&self) -> bool {
         self.hold.shared().is_closed()
+    }
+
+    /// Whether the group is cancelled: `token().is_cancelled()`. See [`TaskGroup::is_cancelled`].
+    ///
+    /// A busy task asks it between two steps. A task that returns a `Result` has the reason, too, by
+    /// [`token().check()?`](CancelToken::check).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let group = winddown::TaskGroup::new();
+    /// let guard = group.guard().unwrap();
+    /// let busy = std::thread::spawn(move || {
+    ///     while !guard.is_cancelled() {
+    ///         std::thread::yield_now(); // one step of the work
+    ///     }
+    /// });
+    /// group.cancel();
+    /// busy.join().unwrap();
+    /// assert!(group.is_drained());
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        self.token().is_cancelled()
     }
 
     /// Waits until the group is closed. See [`TaskGroup::closed`].
@@ -328,7 +351,7 @@ impl TaskGuard {
     /// let group = winddown::TaskGroup::new();
     /// let listener = group.guard().unwrap().cancel_on_drop();
     /// drop(listener); // for whatever reason
-    /// assert!(group.token().is_cancelled());
+    /// assert!(group.is_cancelled());
     /// ```
     pub fn cancel_on_drop(mut self) -> Self {
         self.hold.mark(ON_DROP);

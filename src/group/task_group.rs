@@ -111,7 +111,7 @@ use crate::sync::{Arc, Ordering};
 /// | `builder` | | no | yes | no | no |
 /// | `new`, `child` and the like | | yes | no | yes | lock |
 /// | `guard`, `track` | | once: see below | yes | no | no |
-/// | `token`, `closing`, `is_closed`, `is_drained`, `len`, `is_empty`, a clone, any handle's drop but the last | | no | yes | no | no |
+/// | `token`, `closing`, `is_closed`, `is_cancelled`, `is_drained`, `len`, `is_empty`, a clone, any handle's drop but the last | | no | yes | no | no |
 /// | `panics`: 0 without `std` | | no | yes | no | no |
 /// | `holders` | `holders` | yes | no | no | lock |
 /// | `set_limit` | | no | yes | yes | lock, if there is a queue |
@@ -431,7 +431,7 @@ impl TaskGroup {
     /// let group = TaskGroup::new();
     /// group.close();
     /// assert!(matches!(group.closing().reason(), Some(Reason::Closed)));
-    /// assert!(!group.token().is_cancelled());
+    /// assert!(!group.is_cancelled());
     /// ```
     pub fn closing(&self) -> &CancelToken {
         &self.shared.door
@@ -491,7 +491,7 @@ impl TaskGroup {
     /// ```
     /// let group = winddown::TaskGroup::new();
     /// assert!(group.cancel());
-    /// assert!(group.is_closed() && group.token().is_cancelled());
+    /// assert!(group.is_closed() && group.is_cancelled());
     /// ```
     pub fn cancel(&self) -> bool {
         self.cancel_with(Reason::Cancelled).is_ok()
@@ -539,6 +539,27 @@ impl TaskGroup {
     /// ```
     pub fn token(&self) -> &CancelToken {
         self.shared.stop.token()
+    }
+
+    /// Whether the group is cancelled, here or above: `token().is_cancelled()`. One load, and one more for each
+    /// level above that is open. A group that is cancelled is closed.
+    ///
+    /// Like every look, it reads no clock: see [`CancelToken::is_cancelled`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let service = winddown::TaskGroup::new();
+    /// let (mail, web) = (service.child().unwrap(), service.child().unwrap());
+    /// mail.cancel();
+    /// assert!(mail.is_cancelled() && !web.is_cancelled());
+    /// service.close();
+    /// assert!(web.is_closed() && !web.is_cancelled());
+    /// service.cancel();
+    /// assert!(web.is_cancelled());
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        self.token().is_cancelled()
     }
 
     /// Waits until the group is drained. **It does not close the group; you probably want
@@ -834,7 +855,7 @@ impl fmt::Debug for TaskGroup {
         f.debug_struct("TaskGroup")
             .field("len", &self.len())
             .field("closed", &self.is_closed())
-            .field("cancelled", &self.token().is_cancelled())
+            .field("cancelled", &self.is_cancelled())
             .field("drained", &self.is_drained())
             .finish()
     }

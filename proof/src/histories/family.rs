@@ -141,7 +141,7 @@ impl Real {
             }
             Op::Len(_) => Outcome::Count(group.len()),
             Op::IsClosed(_) => Outcome::Bool(group.is_closed()),
-            Op::IsCancelled(_) => Outcome::Bool(group.token().is_cancelled()),
+            Op::IsCancelled(_) => Outcome::Bool(group.is_cancelled()),
             Op::IsDrained(_) => Outcome::Bool(group.is_drained()),
             Op::BlockFor(_) => match group.drained().block_for(Duration::from_micros(30)) {
                 Ok(()) => Outcome::Ready,

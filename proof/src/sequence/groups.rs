@@ -252,7 +252,7 @@ impl Groups {
             let handle = handle.group();
             self.expect(&Op::Len(group), &Outcome::Count(handle.len()))?;
             self.expect(&Op::IsClosed(group), &Outcome::Bool(handle.is_closed()))?;
-            self.expect(&Op::IsCancelled(group), &Outcome::Bool(handle.token().is_cancelled()))?;
+            self.expect(&Op::IsCancelled(group), &Outcome::Bool(handle.is_cancelled()))?;
             self.expect(&Op::IsDrained(group), &Outcome::Bool(handle.is_drained()))?;
         }
         Ok(())

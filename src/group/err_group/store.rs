@@ -137,7 +137,7 @@ impl<E: Send + Sync + 'static> Seal for SealOf<E> {
 impl<E> Store<E> {
     /// What is to make the reason of an error that comes now. None if that error would cancel nothing.
     pub(super) fn explain(&self, group: &TaskGroup) -> Option<Explain<E>> {
-        self.explain.filter(|_| self.cancels && !group.token().is_cancelled())
+        self.explain.filter(|_| self.cancels && !group.is_cancelled())
     }
 
     /// Records `error`, and cancels the group if that is asked for. What is beyond the bound comes back, to
