@@ -6,7 +6,7 @@ use winddown_proof::sequence::run;
 use winddown_proof::sequence::shrink::{campaign, report};
 
 /// How long the bounded form runs at most.
-const TIME: Duration = Duration::from_secs(20);
+const TIME: Duration = Duration::from_secs(10);
 /// How many sequences it has at most, the same each time.
 const SEQUENCES: u64 = 100_000;
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use std::sync::Mutex;
 use std::time::Instant;
 use xshell::{Shell, cmd};
 
@@ -66,6 +67,7 @@ pub(crate) fn test(sh: &Shell, args: &TestArgs) -> Result<()> {
     step("package", || package::package(sh, &PackageArgs::bounded()))?;
     step("documentation, as docs.rs builds it", || docsrs::docsrs(sh))?;
     step("oldest compiler", || msrv::msrv(sh))?;
+    print_times();
     skips::finish(args.no_skip)
 }
 
@@ -133,10 +135,24 @@ fn with_cfg(sh: &Shell, feature: &str, tests: &[&str]) -> Result<()> {
         .run()?)
 }
 
+/// The steps that passed, and their seconds.
+static TOOK: Mutex<Vec<(String, u64)>> = Mutex::new(Vec::new());
+
+/// Where the time went.
+fn print_times() {
+    let took = TOOK.lock().expect("no step panicked");
+    println!("\n== {} s in all", took.iter().map(|(_, seconds)| seconds).sum::<u64>());
+    let mut longest: Vec<_> = took.iter().filter(|(_, seconds)| *seconds >= 10).collect();
+    longest.sort_by_key(|(_, seconds)| core::cmp::Reverse(*seconds));
+    longest.iter().for_each(|(name, seconds)| println!("{seconds:5} s  {name}"));
+}
+
 fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
     println!("\n== {name}");
     let start = Instant::now();
     check().with_context(|| format!("step '{name}' failed"))?;
-    println!("== {name}: ok, {:.0} s", start.elapsed().as_secs_f64());
+    let seconds = start.elapsed().as_secs();
+    println!("== {name}: ok, {seconds} s");
+    TOOK.lock().expect("no step panicked").push((name.to_owned(), seconds));
     Ok(())
 }

@@ -15,6 +15,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::fs;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -33,7 +34,7 @@ pub(crate) struct MutantArgs {
     /// Only the mutants whose names contain this, also if something is wrong with others.
     #[arg(long)]
     name: Option<String>,
-    /// Only those that are marked `core`: every edge, every step of the seats.
+    /// Only those that are marked `core`, no edge left out, each with the first of its models.
     #[arg(long, conflicts_with = "all")]
     bounded: bool,
     /// All of them, which is what happens anyway.
@@ -42,6 +43,9 @@ pub(crate) struct MutantArgs {
     /// Check and print the list, and run nothing.
     #[arg(long)]
     list: bool,
+    /// Only compile each mutant, and run no model: after names in `src` have changed.
+    #[arg(long, conflicts_with = "list")]
+    compile: bool,
     /// The models were seen to pass.
     #[arg(skip)]
     models_pass: bool,
@@ -72,12 +76,15 @@ pub(crate) fn mutants(_: &Shell, args: &MutantArgs) -> Result<()> {
     }
 
     let tree = Tree::copy("mutants", target_dir())?;
+    if args.compile {
+        return compile(&mutants, &source, &tree);
+    }
     if !args.models_pass {
         tree.check_unchanged(&mutants)?;
     }
     // Most of the time goes into the compiler, which uses one core for so small a crate.
     let other = Tree::copy("more-mutants", target_dir().join("more"))?;
-    run(&mutants, &source, [&tree, &other]).finish()
+    run(&mutants, args.bounded, &source, [&tree, &other]).finish()
 }
 
 /// Reads the list, tells what is wrong with it, and counts that.
@@ -101,15 +108,34 @@ fn print(mutants: &[&Mutant]) {
     }
 }
 
-/// Runs `mutants`, in each of `trees` one after the other.
-fn run(mutants: &[&Mutant], source: &Source, trees: [&Tree; 2]) -> Outcomes {
+/// Tells which of `mutants` do not compile.
+fn compile(mutants: &[&Mutant], source: &Source, tree: &Tree) -> Result<()> {
+    let mut wrong = 0;
+    for mutant in mutants {
+        if let Err(error) = tree.with_mutant(source, mutant, || tree.check()) {
+            wrong += 1;
+            println!("{}: {error:#}", mutant.name);
+        }
+    }
+    ensure!(wrong == 0, "{wrong} mutants do not compile");
+    println!("{} mutants compile", mutants.len());
+    Ok(())
+}
+
+/// Runs `mutants`, in each of `trees` one after the other; if that is to be `brief`, with one model each.
+fn run(mutants: &[&Mutant], brief: bool, source: &Source, trees: [&Tree; 2]) -> Outcomes {
     let (outcomes, next) = (Mutex::new(Outcomes::default()), AtomicUsize::new(0));
     thread::scope(|scope| {
         for tree in trees {
             scope.spawn(|| {
                 while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let tried = tree.try_mutant(source, mutant);
-                    outcomes.lock().expect("nobody panicked").add(mutant, tried);
+                    let models = if brief { &mutant.models[..1] } else { &mutant.models };
+                    let start = Instant::now();
+                    let tried = tree.with_mutant(source, mutant, || {
+                        tree.run(models.iter().map(String::as_str))
+                    });
+                    let took = start.elapsed();
+                    outcomes.lock().expect("nobody panicked").add(mutant, tried, took);
                 }
             });
         }

@@ -1,5 +1,7 @@
 //! What came of each mutant.
 
+use core::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use super::list::Mutant;
@@ -17,8 +19,8 @@ pub(super) struct Outcomes {
 }
 
 impl Outcomes {
-    pub(super) fn add(&mut self, mutant: &Mutant, tried: Result<Tried<'_>>) {
-        let name = &mutant.name;
+    pub(super) fn add(&mut self, mutant: &Mutant, tried: Result<Tried<'_>>, took: Duration) {
+        let name = format!("{}, {:.0} s", mutant.name, took.as_secs_f64());
         let tried = match tried {
             Ok(tried) => tried,
             Err(error) => {

@@ -53,21 +53,32 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes `mutant` and runs its models.
-    pub(super) fn try_mutant<'a>(&self, source: &Source, mutant: &'a Mutant) -> Result<Tried<'a>> {
+    /// Does `what` while the crate is `mutant`.
+    pub(super) fn with_mutant<R>(
+        &self,
+        source: &Source,
+        mutant: &Mutant,
+        what: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
         let changed = source.changed(mutant.changes()?)?;
         let path = |relative: &Path| self.root.join("src").join(relative);
         for file in &changed {
             fs::write(path(file.path), &file.after)?;
         }
-        let tried = self.run(mutant.models.iter().map(String::as_str));
+        let result = what();
         for file in &changed {
             fs::write(path(file.path), file.before)?;
         }
-        tried
+        result
     }
 
-    fn run<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Result<Tried<'a>> {
+    /// Compiles the crate as the models use it, and no model.
+    pub(super) fn check(&self) -> Result<()> {
+        self.cargo(&["check", "--quiet", "-p", "winddown", "--features", "loom"]).map(drop)
+    }
+
+    /// Runs `models` and says how each failed.
+    pub(super) fn run<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Result<Tried<'a>> {
         let mut by_binary = BTreeMap::<_, Vec<_>>::new();
         for model in models {
             let (binary, test) = model.split_once("::").context("a model is `binary::test`")?;
@@ -85,9 +96,21 @@ impl Tree {
 
     /// Builds one test binary and gives its path.
     fn build(&self, binary: &str) -> Result<PathBuf> {
+        let test = ["test", "--release", "--no-run", "-p", "winddown-loom-tests", "--test", binary];
+        let said = self.cargo(&test)?;
+        let executable = said
+            .lines()
+            .find(|line| line.trim_start().starts_with("Executable"))
+            .and_then(|line| Some(line.rsplit_once('(')?.1.trim_end().trim_end_matches(')')))
+            .with_context(|| format!("cargo names no executable:\n{said}"))?;
+        Ok(self.root.join(executable))
+    }
+
+    /// Runs cargo, which must succeed, and gives what it said.
+    fn cargo(&self, args: &[&str]) -> Result<String> {
         let output = Command::new("cargo")
-            .args(["test", "--release", "--color=never", "--no-run", "-p", "winddown-loom-tests"])
-            .args(["--test", binary, "--target-dir"])
+            .args(args)
+            .args(["--color=never", "--target-dir"])
             .arg(&self.target)
             .env("RUSTFLAGS", LOOM)
             // Each mutant changes a line or two.
@@ -95,14 +118,9 @@ impl Tree {
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .current_dir(&self.root)
             .output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.success(), "it does not build:\n{said}");
-        let executable = said
-            .lines()
-            .find(|line| line.trim_start().starts_with("Executable"))
-            .and_then(|line| Some(line.rsplit_once('(')?.1.trim_end().trim_end_matches(')')))
-            .with_context(|| format!("cargo names no executable:\n{said}"))?;
-        Ok(self.root.join(executable))
+        Ok(said)
     }
 
     /// Runs one model in a process of its own, since a deadlock aborts, and says how it failed.
