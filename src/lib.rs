@@ -66,6 +66,13 @@ pub use group::{Holder, Holders};
 pub use signal::Signal;
 pub use wait_group::{Guard, WaitGroup};
 
+/// What histories need of the inside. Outside semver.
+#[cfg(winddown_pauses)]
+#[doc(hidden)]
+pub mod pauses {
+    pub use crate::sync::pauses::seed;
+}
+
 /// What models need of the inside. Outside semver.
 #[cfg(loom)]
 #[doc(hidden)]

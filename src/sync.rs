@@ -9,6 +9,8 @@
 mod lazy;
 #[cfg(loom)]
 pub(crate) mod model;
+#[cfg(winddown_pauses)]
+pub(crate) mod pauses;
 mod sealable;
 mod step;
 mod take_once;
@@ -22,7 +24,14 @@ pub(crate) use unwind::{run_both, run_to_end};
 
 pub(crate) use core::sync::atomic::Ordering;
 
-#[cfg(not(any(loom, feature = "portable-atomic")))]
+#[cfg(winddown_pauses)]
+mod imp {
+    pub(crate) use super::pauses::{AtomicBool, AtomicPtr, AtomicUsize, AtomicWord};
+    pub(crate) use alloc::sync::{Arc, Weak};
+    pub(crate) use core::sync::atomic::fence;
+}
+
+#[cfg(not(any(loom, winddown_pauses, feature = "portable-atomic")))]
 mod imp {
     pub(crate) use alloc::sync::{Arc, Weak};
     #[cfg(not(target_has_atomic = "64"))]
@@ -32,7 +41,7 @@ mod imp {
     pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
 }
 
-#[cfg(all(not(loom), feature = "portable-atomic"))]
+#[cfg(all(not(any(loom, winddown_pauses)), feature = "portable-atomic"))]
 mod imp {
     #[cfg(not(target_has_atomic = "64"))]
     pub(crate) use portable_atomic::AtomicU32 as AtomicWord;

@@ -28,6 +28,9 @@ pub(crate) struct ProofArgs {
     /// Histories: with counts that are spread over shards from birth.
     #[arg(long)]
     born_sharded: bool,
+    /// Histories: threads also pause between the steps of the crate.
+    #[arg(long)]
+    pauses: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,11 +59,14 @@ pub(crate) fn proof(sh: &Shell, args: &ProofArgs) -> Result<()> {
     give("tries", args.tries.map(|tries| tries.to_string()));
     give("kind", args.kind.clone());
     let cargo = cmd!(sh, "cargo run --quiet --release -p winddown-proof");
-    let cargo = if args.born_sharded {
-        let target = crate::target_dir("born-sharded-proof");
-        cargo.arg("--target-dir").arg(target).env("RUSTFLAGS", "--cfg winddown_born_sharded")
-    } else {
+    let built = [(args.born_sharded, "born_sharded"), (args.pauses, "pauses")];
+    let built: Vec<_> = built.iter().filter(|(is_asked, _)| *is_asked).map(|(_, it)| *it).collect();
+    let cargo = if built.is_empty() {
         cargo
+    } else {
+        let flags = built.iter().map(|it| format!("--cfg winddown_{it}")).collect::<Vec<_>>();
+        let target = crate::target_dir(&format!("proof-{}", built.join("-")));
+        cargo.arg("--target-dir").arg(target).env("RUSTFLAGS", flags.join(" "))
     };
     Ok(cargo.args(["--", what]).args(options).run()?)
 }

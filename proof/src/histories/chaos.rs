@@ -80,3 +80,16 @@ impl Pause {
         }
     }
 }
+
+/// With `--cfg winddown_pauses`, lets the calling thread pause between the steps of the crate, where `seed` says.
+/// In one history of four it does not.
+pub fn pause_between_steps(seed: u64, thread: usize) {
+    #[cfg(winddown_pauses)]
+    if seed % 4 == 0 {
+        winddown::pauses::seed(0);
+    } else {
+        winddown::pauses::seed(Random::new(seed.rotate_left(8) ^ thread as u64).number());
+    }
+    #[cfg(not(winddown_pauses))]
+    let _ = (seed, thread);
+}

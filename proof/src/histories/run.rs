@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use super::chaos::{Pause, Pinned};
+use super::chaos::{Pause, Pinned, pause_between_steps};
 use super::check::{Verdict, check};
 use super::{Event, History, Kind, OpOf, Subject};
 use crate::model::Outcome;
@@ -116,10 +116,12 @@ impl<K: Kind + ?Sized> Job<K> {
 
     fn call(&self, thread: usize, mut left: Left<K>) {
         let Some(script) = self.plan.scripts.get(thread) else { return };
+        pause_between_steps(self.plan.seed, thread);
         for (pause, op) in script {
             pause.rest();
             self.record(thread, op, &mut left);
         }
+        pause_between_steps(0, thread);
         *self.left[thread].lock().unwrap() = Some(left);
     }
 
