@@ -10,9 +10,17 @@ mod common;
 mod heap;
 mod hostile;
 
+use core::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::catch_unwind;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+#[cfg(feature = "std")]
+use core::task::Poll;
+#[cfg(feature = "std")]
+use winddown::WaitGroup;
 
 use hostile::behaviours::{BEHAVIOURS, Behaviour, begin, blocks, enter};
 use hostile::foreign::{Act, Call, PANICS, Seen, observe};
@@ -20,11 +28,13 @@ use hostile::listing;
 use hostile::methods::{self, Row};
 use hostile::world::World;
 
-/// In what state the objects are.
-const STATES: [(&str, fn() -> Arc<World>); 2] = [("in use", World::new), ("ended", World::ended)];
+/// Makes objects in some state.
+type State = fn() -> Arc<World>;
+
+const STATES: [(&str, State); 2] = [("in use", World::new), ("ended", World::ended)];
 
 /// Runs `row` in a world of its own, and checks that world to its end.
-fn run(row: &Row, world: fn() -> Arc<World>, plan: Option<(usize, Act)>) -> Seen {
+fn run(row: &Row, world: State, plan: Option<(usize, Act)>) -> Seen {
     let before = blocks();
     let world = world();
     enter(Some(Arc::clone(&world)));
@@ -53,7 +63,7 @@ fn ends_of_kinds(calls: &[Call]) -> BTreeSet<usize> {
 }
 
 /// One call of foreign code that misbehaves.
-fn cell(row: &Row, world: fn() -> Arc<World>, at: usize, behaviour: &Behaviour) {
+fn cell(row: &Row, world: State, at: usize, behaviour: &Behaviour) {
     let seen = run(row, world, Some((at, behaviour.act)));
     assert!(seen.misbehaved, "the call was not made again");
     let expected = behaviour.name.starts_with(PANICS).then_some(PANICS);
@@ -97,6 +107,55 @@ fn foreign_code_may_do_anything_in_every_second_method() {
 #[test]
 fn foreign_code_may_do_anything_in_every_other_method() {
     matrix(|row| row % 2 == 1);
+}
+
+/// Parks the thread until a limit unparks it.
+#[cfg(feature = "std")]
+fn blocks_for_a_moment() {
+    let (group, mut polls) = (WaitGroup::new(), 0);
+    let _guard = group.guard();
+    let limit = core::future::poll_fn(move |cx| {
+        polls += 1;
+        cx.waker().wake_by_ref();
+        if polls < 3 { Poll::Pending } else { Poll::Ready(()) }
+    });
+    assert!(group.wait().until(limit).block().is_err());
+}
+
+/// The destructors of a thread's locals run when the thread ends, before or after those of other locals, whatever order
+/// the system has. Every type works in them, whether the thread has used the crate before or not.
+#[test]
+fn a_thread_that_ends_may_use_every_type() {
+    /// Uses everything when its thread ends.
+    struct AtTheEnd(Cell<Option<Sender<()>>>);
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            let world = World::new();
+            world.use_everything();
+            #[cfg(feature = "std")]
+            blocks_for_a_moment();
+            world.end();
+            world.check_ended();
+            world.drop_handles();
+            self.0.take().expect("once").send(()).unwrap();
+        }
+    }
+    thread_local! {
+        static FIRST: AtTheEnd = const { AtTheEnd(Cell::new(None)) };
+        static LAST: AtTheEnd = const { AtTheEnd(Cell::new(None)) };
+    }
+    for uses_it_before in [false, true] {
+        let (tell, told) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            FIRST.with(|it| it.0.set(Some(tell.clone())));
+            if uses_it_before {
+                World::new().end();
+            }
+            LAST.with(|it| it.0.set(Some(tell)));
+        });
+        thread.join().unwrap();
+        assert_eq!(told.iter().count(), 2);
+    }
 }
 
 /// Rule 18: a query never runs foreign code. What `hostile/listing.rs` calls quiet is quiet in each state, and all

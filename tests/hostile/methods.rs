@@ -30,7 +30,7 @@ macro_rules! rows {
                 let _ = $world;
                 #[allow(unused_mut, unused_variables, reason = "some calls need it")]
                 if let Some(mut $it) = $crate::hostile::foreign::calmly(|| $handle) {
-                    let _ = $call;
+                    $crate::hostile::methods::done($call);
                 }
             },
         },)+]
@@ -47,7 +47,7 @@ macro_rules! looks {
                 let _ = $world;
                 let handle = $crate::hostile::foreign::calmly(|| $handle);
                 if let Some($it) = handle.as_ref() {
-                    let _ = ($it, $call);
+                    $crate::hostile::methods::done(($it, $call));
                 }
                 $crate::hostile::foreign::calmly(|| drop(handle));
             },
@@ -62,6 +62,9 @@ pub(crate) fn all() -> Vec<Row> {
         .flatten()
         .collect()
 }
+
+/// Drops what a call gives, as a part of the row.
+fn done<R>(_: R) {}
 
 /// Polls `future` by three tasks in turn, until it is ready, and drops it.
 fn poll_by_three(future: impl Future) {

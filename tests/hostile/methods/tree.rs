@@ -9,7 +9,7 @@ use std::collections::hash_map::DefaultHasher;
 use winddown::{CancelScope, CancelToken, Cancelled, Reason};
 
 use super::{Row, looks, poll_by_three, rows};
-use crate::hostile::foreign::{Becomes, IntoTask, Paper, Thing};
+use crate::hostile::foreign::{Becomes, IntoTask, Paper, Thing, calmly};
 use crate::hostile::world::World;
 
 fn reason(world: &World) -> Becomes {
@@ -70,7 +70,7 @@ fn cancellers() -> Vec<Row> {
         "into_scope" => |it| it.into_scope(),
         "token" => |it| it.token().is_cancelled(),
         "clone" => |it| it.clone(),
-        "eq" => |it| it == it,
+        "eq" => |it| it == calmly(|| it.clone()),
         "hash" => |it| hash(&it),
         "fmt" => |it| write!(Paper, "{it:?}"),
     }
@@ -80,9 +80,9 @@ fn tokens() -> Vec<Row> {
     let looks = looks! { "CancelToken", |w| w.token.take();
         "check" => |it| it.check(),
         "clone" => |it| it.clone(),
-        "eq" => |it| it == it,
+        "eq" => |it| *it == calmly(|| it.clone()),
         "fmt" => |it| write!(Paper, "{it:?}"),
-        "hash" => |it| hash(&it),
+        "hash" => |it| hash(it),
         "is_cancelled" => |it| it.is_cancelled(),
         "never" => |it| CancelToken::never(),
         "reason" => |it| it.reason().is_some(),
@@ -145,7 +145,7 @@ fn reasons() -> Vec<Row> {
     let cancelled = rows! { "Cancelled", |w| cancelled(w);
         "reason" => |it| it.reason().downcast_ref::<Thing>().is_some(),
         "clone" => |it| it.clone(),
-        "eq" => |it| it == it,
+        "eq" => |it| it == calmly(|| it.clone()),
         "source" => |it| it.source().and_then(|it| it.source()).is_some(),
         "fmt" => |it| write!(Paper, "{it:?} {it}"),
     };
