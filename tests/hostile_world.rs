@@ -31,7 +31,10 @@ use hostile::world::World;
 /// Makes objects in some state.
 type State = fn() -> Arc<World>;
 
-const STATES: [(&str, State); 2] = [("in use", World::new), ("ended", World::ended)];
+/// Where many are waiting: a wait that is woken first, and one that is woken last, are not the same.
+const IN_USE: &str = "in use";
+
+const STATES: [(&str, State); 2] = [(IN_USE, World::new), ("ended", World::ended)];
 
 /// Runs `row` in a world of its own, and checks that world to its end.
 fn run(row: &Row, world: State, plan: Option<(usize, Act)>) -> Seen {
@@ -53,11 +56,12 @@ fn run(row: &Row, world: State, plan: Option<(usize, Act)>) -> Seen {
     seen
 }
 
-/// The first call and the last one of each kind.
-fn ends_of_kinds(calls: &[Call]) -> BTreeSet<usize> {
+/// The first call of each kind, and the last one where `with_last` says so.
+fn of_each_kind(calls: &[Call], with_last: bool) -> BTreeSet<usize> {
     let mut kinds = BTreeMap::new();
     for (number, call) in calls.iter().enumerate() {
-        kinds.entry(call).or_insert((number, number)).1 = number;
+        let (_, last) = kinds.entry(call).or_insert((number, number));
+        *last = if with_last { number } else { *last };
     }
     kinds.into_values().flat_map(|(first, last)| [first, last]).collect()
 }
@@ -70,7 +74,7 @@ fn cell(row: &Row, world: State, at: usize, behaviour: &Behaviour) {
     assert_eq!(seen.panic, expected, "what the method panics with");
 }
 
-/// Runs the cells of each row for which `is_mine` says so. Returns how many there were.
+/// Runs the cells of each row for which `is_mine` says so.
 fn matrix(is_mine: fn(usize) -> bool) {
     begin();
     let (mut cells, mut failures) = (0, Vec::new());
@@ -81,7 +85,7 @@ fn matrix(is_mine: fn(usize) -> bool) {
             let first = catch_unwind(|| drop(run(row, world, None)));
             assert!(first.is_ok(), "{name}, {state}, where foreign code is calm");
             let calls = run(row, world, None).calls;
-            for at in ends_of_kinds(&calls) {
+            for at in of_each_kind(&calls, state == IN_USE) {
                 for behaviour in BEHAVIOURS {
                     cells += 1;
                     if catch_unwind(|| cell(row, world, at, behaviour)).is_err() {

@@ -1,23 +1,22 @@
 //! Things that call out: each call of foreign code that the crate makes comes here, is numbered, and at one number
 //! misbehaves.
 
+mod tasks;
+
 use core::cell::{Cell, RefCell};
 use core::fmt;
-use core::future::Future;
 use core::ops::Deref;
-use core::pin::Pin;
 use core::sync::atomic::{AtomicIsize, Ordering};
-use core::task::{Context, Poll, Waker};
 use std::borrow::Cow;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread;
 
-use futures_core::Stream;
 use winddown::Reason;
 
 use crate::common::{Foreign, panic_quietly};
+pub(crate) use tasks::{IntoTask, Task};
 
 /// What is called, and of what: the `wake` of a waker, the `drop` of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,11 +119,6 @@ impl Tally {
     pub(crate) fn pointer<T>(&self, to: &Arc<T>) -> Pointer<T> {
         Pointer { to: Arc::clone(to), thing: self.thing("a pointer") }
     }
-
-    /// A future or stream that is ready at its poll number `ready_at`, counted from 0, and then gives a thing.
-    pub(crate) fn task(&self, of: &'static str, ready_at: usize) -> Task {
-        Task { thing: self.thing(of), polls: 0, ready_at, on_poll: None }
-    }
 }
 
 /// Counts, and calls out when it is dropped, compared, converted and shown.
@@ -193,7 +187,7 @@ impl From<Becomes> for Cow<'static, str> {
 /// What explains an error of a group.
 pub(crate) fn explain(error: &Thing) -> Reason {
     error.call("explain");
-    Reason::Message("explained")
+    Reason::from(error.tally.thing("an explanation"))
 }
 
 /// See [`Tally::pointer`].
@@ -221,87 +215,6 @@ impl<T> Deref for Pointer<T> {
 impl<T> fmt::Debug for Pointer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.thing, f)
-    }
-}
-
-/// See [`Tally::task`].
-#[derive(Debug)]
-pub(crate) struct Task {
-    thing: Thing,
-    polls: usize,
-    ready_at: usize,
-    on_poll: Option<OnPoll>,
-}
-
-/// What a task does calmly at each poll, before it asks to be polled again.
-struct OnPoll(Box<dyn FnMut() + Send>);
-
-impl fmt::Debug for OnPoll {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnPoll")
-    }
-}
-
-impl Task {
-    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "a thread that blocks needs it"))]
-    pub(crate) fn on_poll(mut self, act: impl FnMut() + Send + 'static) -> Self {
-        self.on_poll = Some(OnPoll(Box::new(act)));
-        self
-    }
-
-    fn step(&mut self, waker: &Waker) -> Poll<Thing> {
-        self.thing.call("poll");
-        if let Some(OnPoll(act)) = &mut self.on_poll {
-            calmly(|| {
-                act();
-                waker.wake_by_ref();
-            });
-        }
-        self.polls += 1;
-        if self.polls <= self.ready_at {
-            return Poll::Pending;
-        }
-        Poll::Ready(self.thing.tally.thing("an output"))
-    }
-
-    /// As a task that fails with what it gives.
-    pub(crate) fn failing(mut self) -> impl Future<Output = Result<(), Thing>> + Unpin {
-        core::future::poll_fn(move |cx| self.step(cx.waker()).map(Err))
-    }
-}
-
-/// What becomes a [`Task`] by foreign code.
-pub(crate) struct IntoTask(pub(crate) Task);
-
-impl IntoFuture for IntoTask {
-    type Output = Thing;
-    type IntoFuture = Task;
-
-    fn into_future(self) -> Task {
-        self.0.thing.call("into_future");
-        self.0
-    }
-}
-
-impl Future for Task {
-    type Output = Thing;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Thing> {
-        self.step(cx.waker())
-    }
-}
-
-impl Stream for Task {
-    type Item = Thing;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Thing>> {
-        let over = self.polls > self.ready_at;
-        self.step(cx.waker()).map(|item| (!over).then_some(item))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.thing.call("size_hint");
-        (0, None)
     }
 }
 

@@ -123,7 +123,16 @@ fn guards() -> Vec<Row> {
 }
 
 fn err_groups() -> Vec<Row> {
-    rows! { "ErrGroup", |w| w.errors.get();
+    // Its first error is beyond the bound, and cancels.
+    let forgetful = rows! { "ErrGroup", |w| {
+            let group = TaskGroup::builder().keep_errors(0).build_err_with(explain);
+            let callback = w.tally.thing("a callback");
+            group.group().token().on_cancel(move || callback.call("run")).detach();
+            Some(group)
+        };
+        "record" => |it| it.record(w.tally.thing("an error")),
+    };
+    let rows = rows! { "ErrGroup", |w| w.errors.get();
         "new" => |it| ErrGroup::<Thing>::new(),
         "default" => |it| ErrGroup::<Thing>::default(),
         "group" => |it| it.group().len(),
@@ -134,7 +143,8 @@ fn err_groups() -> Vec<Row> {
         "join" => |it| poll_by_three(it.join()),
         "clone" => |it| it.clone(),
         "fmt" => |it| write!(Paper, "{it:?}"),
-    }
+    };
+    forgetful.into_iter().chain(rows).collect()
 }
 
 /// The errors of a group that has ended.
