@@ -16,7 +16,9 @@ use std::thread;
 use winddown::Reason;
 
 use crate::common::{Foreign, panic_quietly};
-pub(crate) use tasks::{IntoTask, Task};
+pub(crate) use tasks::IntoTask;
+#[cfg(feature = "std")]
+pub(crate) use tasks::Task;
 
 /// What is called, and of what: the `wake` of a waker, the `drop` of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
