@@ -34,8 +34,11 @@ const QUIET: [(&str, &[(&str, &str)]); 4] = [
             ("Errors", "dropped first into_iter iter panics source"),
             ("Holders", "as_ref first into_iter is_empty iter len"),
             ("Signal", "get is_closed"),
-            ("TaskGroup", "closing holders is_closed is_drained is_empty len panics token"),
-            ("TaskGuard", "closing group id is_closed token"),
+            (
+                "TaskGroup",
+                "closing holders is_cancelled is_closed is_drained is_empty len panics token",
+            ),
+            ("TaskGuard", "closing group id is_cancelled is_closed token"),
             ("WaitDrained", "is_terminated"),
             ("WaitErrors", "is_terminated"),
             ("WaitGroup", "count is_idle"),

@@ -41,6 +41,7 @@ fn groups() -> Vec<Row> {
         "guard" => |it| it.guard(),
         "guard_when_room" => |it| poll_by_three(it.guard_when_room()),
         "guard_when_room_owned" => |it| poll_by_three(it.guard_when_room_owned()),
+        "is_cancelled" => |it| it.is_cancelled(),
         "is_closed" => |it| it.is_closed(),
         "is_drained" => |it| it.is_drained(),
         "is_empty" => |it| it.is_empty(),
@@ -99,6 +100,7 @@ fn guards() -> Vec<Row> {
     let looks = looks! { "TaskGuard", |w| w.guard.take();
         "closing" => |it| it.closing().is_cancelled(),
         "group" => |it| it.group().len(),
+        "is_cancelled" => |it| it.is_cancelled(),
         "is_closed" => |it| it.is_closed(),
         "token" => |it| it.token().is_cancelled(),
         "clone" => |it| it.clone(),
