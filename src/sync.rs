@@ -20,7 +20,7 @@ pub(crate) use lazy::LazyArc;
 pub(crate) use sealable::{SealableStack, Taken};
 pub(crate) use step::{replace, step};
 pub(crate) use take_once::TakeOnce;
-pub(crate) use unwind::{run_both, run_to_end};
+pub(crate) use unwind::{keep_through, run_both, run_to_end};
 
 pub(crate) use core::sync::atomic::Ordering;
 

@@ -1,15 +1,14 @@
 //! Hostile wakers in a tree: they poll, cancel, register, drop and panic, inline.
 //!
 //! Each test stands for a lock that would be held: event-listener's list lock is not re-entrant, so
-//! a waker that runs under it hangs or panics.
+//! a waker that runs under it hangs or panics. What all types and methods have in common is in `hostile_world.rs`.
 
 #![cfg(all(feature = "std", not(loom)))]
 
 mod common;
 
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::{Poll, Waker};
-use core::time::Duration;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -70,40 +69,6 @@ impl Tree {
     }
 }
 
-/// Every public method, on a token that is cancelled.
-fn use_everything(token: &CancelToken) {
-    assert!(token.is_cancelled() && token.reason().is_some());
-    let cancelled = token.check().unwrap_err();
-    assert!(!format!("{token:?} {cancelled:?} {cancelled}").is_empty());
-    assert!(look(&mut token.cancelled()).is_ready());
-    assert!(look(&mut token.clone().cancelled_owned()).is_ready());
-    assert!(look(&mut token.run_until_cancelled(core::future::pending::<()>())).is_ready());
-    assert!(look(&mut CancelToken::any([&CancelToken::never(), token])).is_ready());
-    token.cancelled().block();
-    token.cancelled().block_for(Duration::ZERO).unwrap();
-    token.forget_wait();
-    let _ = (token.deadline(), token.value::<&str>());
-    let child = token.child();
-    assert!(!child.cancel() && !child.canceller().cancel());
-    assert!(child.cancel_with("late").is_err());
-    assert!(!child.canceller().cancel_like(&cancelled));
-    assert!(token.with_value(2).is_cancelled());
-    let ran = Arc::new(AtomicBool::new(false));
-    let callback = Arc::clone(&ran);
-    assert!(!token.on_cancel(move || callback.store(true, Ordering::Relaxed)).deregister());
-    assert!(ran.load(Ordering::Relaxed));
-    // Below a shield all is open: a whole life in there.
-    let shielded = token.shielded();
-    let inner = shielded.child();
-    let (bell, mut wait) = (Bell::new(), inner.token().cancelled());
-    assert!(poll(&mut wait, &bell.waker()).is_pending());
-    let registration = inner.token().on_cancel(|| {});
-    assert!(inner.cancel());
-    assert!(!registration.deregister());
-    assert_eq!((bell.rings(), look(&mut wait)), (1, Poll::Ready(())));
-    drop((wait, inner.token().child().detach()));
-}
-
 /// Both ways to cancel.
 const WAYS: [bool; 2] = [false, true];
 
@@ -131,57 +96,6 @@ fn a_waker_that_polls_all_waits_finds_them_over() {
             _ => assert!(tree.leaf.cancel()),
         }
         assert!(wakers.iter().all(|waker| (waker.woken(), waker.alive()) == (1, 0)));
-    }
-}
-
-/// Rule 11: a waker may call whatever there is, here, and on a thread for which a lock that is held
-/// here is never given back.
-#[test]
-fn a_waker_may_call_every_method() {
-    for from_below in WAYS {
-        for elsewhere in [false, true] {
-            let tree = Tree::new();
-            let slots = tree.slots();
-            let wakers: Vec<_> = (0..slots.len())
-                .map(|at| {
-                    let token = tree.tokens()[at % 3].clone();
-                    let act = move || {
-                        if elsewhere {
-                            let token = token.clone();
-                            thread::spawn(move || use_everything(&token)).join().unwrap();
-                        } else {
-                            use_everything(&token);
-                        }
-                    };
-                    Foreign::new().on_wake(act).share()
-                })
-                .collect();
-            for (slot, waker) in slots.iter().zip(&wakers) {
-                assert!(slot.poll(&waker.waker()).is_pending());
-            }
-            tree.cancel(from_below);
-            assert!(wakers.iter().all(|waker| waker.woken() == 1));
-        }
-    }
-}
-
-/// Rule 11: a callback may call whatever there is.
-#[test]
-fn a_callback_may_call_every_method() {
-    for from_below in WAYS {
-        let tree = Tree::new();
-        let ran = Arc::new(AtomicUsize::new(0));
-        for token in tree.tokens().into_iter().cycle().take(9) {
-            let (own, ran) = (token.clone(), Arc::clone(&ran));
-            token
-                .on_cancel(move || {
-                    use_everything(&own);
-                    ran.fetch_add(1, Ordering::Relaxed);
-                })
-                .detach();
-        }
-        tree.cancel(from_below);
-        assert_eq!(ran.load(Ordering::Relaxed), 9);
     }
 }
 
@@ -282,35 +196,6 @@ fn a_waker_may_cancel_upward() {
     assert_eq!((upward.woken(), told.woken()), (1, 2));
     assert_eq!(tree.leaf.token().reason().unwrap().to_string(), "from below");
     assert_eq!(tree.middle.token().reason().unwrap().to_string(), "cancelled");
-}
-
-/// Rule 11: one panicking waker does not keep the others from running; the first panic comes out.
-#[test]
-fn the_others_are_woken_although_some_panic() {
-    for bad in 0..9 {
-        for second in [bad, (bad + 4) % 9] {
-            let tree = Tree::new();
-            let slots = tree.slots();
-            let wakers: Vec<_> = (0..9)
-                .map(|at| {
-                    let act = move || {
-                        if at == bad || at == second {
-                            panic_quietly("the waker");
-                        }
-                    };
-                    Foreign::new().on_wake(act).share()
-                })
-                .collect();
-            for (slot, waker) in slots.iter().zip(&wakers) {
-                assert!(slot.poll(&waker.waker()).is_pending());
-            }
-            assert_eq!(panic_of(|| tree.root.cancel()), "the waker");
-            assert!(wakers.iter().all(|waker| waker.woken() == 1));
-            assert!(slots.iter().all(|slot| slot.poll(Waker::noop()).is_ready()));
-            assert!(wakers.iter().all(|waker| waker.alive() == 0));
-            tree.tokens().into_iter().for_each(use_everything);
-        }
-    }
 }
 
 /// Rule 11: a panic while the thread unwinds already must not abort.

@@ -1,7 +1,7 @@
 //! Hostile wakers: they poll, close, drop and panic, inline.
 //!
 //! Each test stands for a lock that would be held: event-listener's list lock is not re-entrant, so
-//! a waker that runs under it hangs or panics.
+//! a waker that runs under it hangs or panics. What all types and methods have in common is in `hostile_world.rs`.
 
 #![cfg(all(feature = "std", not(loom)))]
 
@@ -12,7 +12,6 @@ use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Poll, Waker};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use common::{Bell, Foreign, look, panic_of, panic_quietly, poll};
 use winddown::{Guard, Signal, WaitGroup};
@@ -137,20 +136,12 @@ macro_rules! for_both {
 }
 
 for_both! {
-    /// Rule 11: some executors poll the woken task inside `wake`.
-    a_waker_that_polls_its_own_wait_finds_it_over: polls_itself;
     /// Rule 11: the other waits of the same object, whether they were woken already or not.
     a_waker_that_polls_all_other_waits_finds_them_over: polls_others;
-    /// Rule 11: a waker may call whatever there is.
-    a_waker_may_call_every_method: calls_everything;
-    /// Rule 11: from another thread, for which a lock that is held here is never given back.
-    another_thread_may_call_every_method_while_wakers_run: calls_everything_elsewhere;
     /// Rule 11 and 12: waits that are woken, about to be woken, and the one that is being woken.
     a_waker_may_drop_every_wait: drops_all;
     /// Rule 11: the wait and the pointer that it holds.
     a_waker_may_drop_the_last_handle: drops_the_last_handle;
-    /// Rule 11: one panicking waker does not keep the others from running; its panic comes out.
-    the_others_are_woken_although_one_panics: one_panics;
     /// Rule 11: with `std` a second panic in one delivery does not abort.
     of_two_panics_the_first_comes_out: two_panic;
     /// Rule 11: a panic while the thread unwinds already must not abort.
@@ -179,21 +170,6 @@ for_both! {
     a_waker_may_end_the_next_object: chain;
 }
 
-fn polls_itself<W: Waitable>() {
-    let (object, busy) = W::busy();
-    let slot = W::wait(&object);
-    let seen = Arc::new(AtomicBool::new(false));
-    let waker = {
-        let (slot, seen) = (slot.clone(), Arc::clone(&seen));
-        let act = move || seen.store(slot.poll(Waker::noop()).is_ready(), Ordering::Relaxed);
-        Foreign::new().on_wake(act).share()
-    };
-    assert!(slot.poll(&waker.waker()).is_pending());
-    drop(busy);
-    assert!(seen.load(Ordering::Relaxed));
-    assert_eq!((waker.woken(), waker.alive()), (1, 0));
-}
-
 fn polls_others<W: Waitable>() {
     let (object, busy) = W::busy();
     let slots: Arc<Vec<Slot>> = Arc::new((0..20).map(|_| W::wait(&object)).collect());
@@ -209,38 +185,6 @@ fn polls_each(slots: &Arc<Vec<Slot>>) -> Foreign {
     let slots = Arc::clone(slots);
     Foreign::new()
         .on_wake(move || assert!(slots.iter().all(|slot| slot.poll(Waker::noop()).is_ready())))
-}
-
-fn calls_everything<W: Waitable>() {
-    let (object, busy) = W::busy();
-    let slots: Vec<_> = (0..10).map(|_| W::wait(&object)).collect();
-    let wakers: Vec<_> =
-        slots.iter().map(|_| uses_everything(&object, W::use_everything)).collect();
-    for (slot, waker) in slots.iter().zip(&wakers) {
-        assert!(slot.poll(&waker.waker()).is_pending());
-    }
-    drop(busy);
-    assert!(wakers.iter().all(|waker| waker.woken() == 1));
-}
-
-fn uses_everything<W: Waitable>(object: &Arc<W>, how: fn(&Arc<W>)) -> Arc<Foreign> {
-    let on_wake = Arc::downgrade(object);
-    Foreign::new().on_wake(move || how(&on_wake.upgrade().expect("it is in use"))).share()
-}
-
-fn calls_everything_elsewhere<W: Waitable>() {
-    fn elsewhere<W: Waitable>(object: &Arc<W>) {
-        let object = Arc::clone(object);
-        thread::spawn(move || W::use_everything(&object)).join().unwrap();
-    }
-    let (object, busy) = W::busy();
-    let slots: Vec<_> = (0..3).map(|_| W::wait(&object)).collect();
-    let wakers: Vec<_> = slots.iter().map(|_| uses_everything(&object, elsewhere)).collect();
-    for (slot, waker) in slots.iter().zip(&wakers) {
-        assert!(slot.poll(&waker.waker()).is_pending());
-    }
-    drop(busy);
-    assert!(wakers.iter().all(|waker| waker.woken() == 1));
 }
 
 fn drops_all<W: Waitable>() {
@@ -278,30 +222,6 @@ fn drops_the_last_handle<W: Waitable>() {
     // What ends the wait holds the very last handle, and is still at work while wakers run.
     drop(busy);
     assert_eq!((waker.woken(), waker.alive(), weak.strong_count()), (1, 0, 0));
-}
-
-fn one_panics<W: Waitable>() {
-    for bad in 0..5 {
-        let (object, busy) = W::busy();
-        let slots: Vec<_> = (0..5).map(|_| W::wait(&object)).collect();
-        let wakers: Vec<_> = (0..5)
-            .map(|at| {
-                Foreign::new().on_wake(move || {
-                    if at == bad {
-                        panic_quietly("the waker")
-                    }
-                })
-            })
-            .map(Foreign::share)
-            .collect();
-        for (slot, waker) in slots.iter().zip(&wakers) {
-            assert!(slot.poll(&waker.waker()).is_pending());
-        }
-        assert_eq!(panic_of(|| drop(busy)), "the waker");
-        assert!(wakers.iter().all(|waker| waker.woken() == 1));
-        assert!(slots.iter().all(|slot| slot.poll(Waker::noop()).is_ready()));
-        assert!(wakers.iter().all(|waker| waker.alive() == 0));
-    }
 }
 
 fn two_panic<W: Waitable>() {

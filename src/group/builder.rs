@@ -66,8 +66,10 @@ pub struct TaskGroupBuilder {
 impl TaskGroupBuilder {
     /// Puts the group below `token`: when that is cancelled, the group is closed and cancelled, and drains.
     /// Under a token that is cancelled already the group is so from birth, and its finaliser runs at once.
-    pub fn parent(self, token: &CancelToken) -> Self {
-        Self { parent: Some(token.clone()), ..self }
+    pub fn parent(mut self, token: &CancelToken) -> Self {
+        // By an assignment, as below: if the drop of an earlier one panics, the builder is dropped and not leaked.
+        self.parent = Some(token.clone());
+        self
     }
 
     /// Waits for `other`, too: the group counts as drained only when `other` is.
@@ -138,8 +140,9 @@ impl TaskGroupBuilder {
     /// drop(guard);
     /// assert!(flushed.is_closed() && group.is_drained());
     /// ```
-    pub fn finally(self, finaliser: impl FnOnce() + Send + 'static) -> Self {
-        Self { finaliser: Some(Callback::new(finaliser)), ..self }
+    pub fn finally(mut self, finaliser: impl FnOnce() + Send + 'static) -> Self {
+        self.finaliser = Some(Callback::new(finaliser));
+        self
     }
 
     /// Builds the group.

@@ -1,5 +1,7 @@
 //! Going on after a panic of foreign code.
 
+use core::cell::Cell;
+
 /// Calls `step` until it says that nothing is left. A step that panics does not keep the others from
 /// being made: the first panic goes on when all of them are, unless this thread is unwinding already,
 /// where that would abort.
@@ -64,4 +66,19 @@ pub(crate) fn run_both(first: impl FnOnce(), second: impl FnOnce()) {
         }
         true
     });
+}
+
+/// Calls `act`, which is foreign code, and then gives `value` back. If `act` panics, `value` is dropped before the
+/// panic goes on, and a panic of that drop does not meet the first.
+///
+/// A drop that panics where a function ends leaks what the function returns (a known fault of the compiler). So a
+/// function that owns foreign things drops them by this, and not by its end.
+pub(crate) fn keep_through<T>(value: T, act: impl FnOnce()) -> T {
+    let (value, mut kept) = (Cell::new(Some(value)), None);
+    let act = || {
+        act();
+        kept = value.take();
+    };
+    run_both(act, || drop(value.take()));
+    kept.unwrap_or_else(|| unreachable!("nothing has panicked"))
 }

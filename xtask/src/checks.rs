@@ -56,7 +56,8 @@ pub(crate) fn test(sh: &Shell, args: &TestArgs) -> Result<()> {
     step("public API", || api::api(sh, &api::ApiArgs::default()))?;
     step("limits, with small words", || with_cfg(sh, "small-word", &["limits"]))?;
     step("groups that are born sharded", || {
-        with_cfg(sh, "born-sharded", &["group_races", "group_sharded", "group_trees"])
+        let tests = ["group_races", "group_sharded", "group_trees", "thread_exit"];
+        with_cfg(sh, "born-sharded", &tests)
     })?;
     step("models", || models::loom(sh, &models::LoomArgs::bounded()))?;
     step("mutants", || models::mutants(sh, &models::MutantArgs::bounded()))?;

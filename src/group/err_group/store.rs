@@ -40,7 +40,7 @@ use core::{iter, mem};
 
 use crate::cancel::reason::Reason;
 use crate::group::{Seal, TaskGroup, TaskGroupBuilder};
-use crate::park::deferred::Deferred;
+use crate::park::deferred::{Deferred, drop_in_drop};
 use crate::signal::Signal;
 use crate::sync::{Arc, AtomicUsize, Ordering, SealableStack, Taken, run_to_end};
 
@@ -67,6 +67,8 @@ pub(super) struct Store<E> {
     explain: Option<Explain<E>>,
     /// What there was when the store was sealed. Closed by the seal.
     answer: Signal<Kept<E>>,
+    /// [`drop_in_drop`] for the errors that are kept. A pointer, made where `E` is known to be `'static`.
+    drop_errors: fn(Vec<E>),
 }
 
 /// Makes the reason with which an error cancels the group. A pointer: there is nothing to allocate for it, and
@@ -109,6 +111,7 @@ impl<E: Send + Sync + 'static> Store<E> {
             cancels: !builder.keeps_going,
             explain,
             answer: Signal::typed(),
+            drop_errors: drop_in_drop,
         });
         builder.seal = Some(Box::new(SealOf(Arc::clone(&store))));
         store
@@ -203,8 +206,17 @@ impl<E> Store<E> {
     }
 
     /// The same, by value.
-    pub(super) fn into_kept(self) -> Option<Kept<E>> {
-        self.answer.into_inner()
+    pub(super) fn into_kept(mut self) -> Option<Kept<E>> {
+        self.answer.reset()
+    }
+}
+
+impl<E> Drop for Store<E> {
+    /// An error may own an error group, and so on (rule 9).
+    fn drop(&mut self) {
+        if let Some(kept) = self.answer.reset().filter(|kept| !kept.errors.is_empty()) {
+            (self.drop_errors)(kept.errors);
+        }
     }
 }
 

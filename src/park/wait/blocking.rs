@@ -1,15 +1,14 @@
 //! Blocking: the same poll, with a waker that unparks the thread.
 
-use core::time::Duration;
-
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
+use core::time::Duration;
 
 use super::{AnyWait, Clock};
 use crate::error::Unfinished;
 use crate::park::waker::Parker;
-use crate::sync::Arc;
 use crate::sync::host::{Instant, now};
+use crate::sync::{Arc, keep_through};
 
 /// How long a thread blocks at most.
 #[derive(Clone, Copy)]
@@ -96,15 +95,22 @@ fn drive<W: AnyWait>(mut wait: Pin<&mut W>, limit: TimeLimit) -> Option<W::Outpu
     }
 }
 
-pub(crate) fn block<W: AnyWait>(wait: Pin<&mut W>) -> W::Output {
-    drive(wait, TimeLimit::Never).unwrap_or_else(|| unreachable!("a wait without a limit gave up"))
+/// Polls `wait` by `poll`, and drops it before what `poll` has given is returned.
+fn to_its_end<W: AnyWait, R>(wait: W, poll: impl FnOnce(Pin<&mut W>) -> R) -> R {
+    let mut wait = pin!(Some(wait));
+    let Some(result) = wait.as_mut().as_pin_mut().map(poll) else {
+        unreachable!("the wait is there until its end")
+    };
+    keep_through(result, || wait.set(None))
 }
 
-pub(crate) fn block_within<W: AnyWait>(
-    mut wait: Pin<&mut W>,
-    limit: TimeLimit,
-) -> Result<W::Output, Unfinished> {
-    match drive(wait.as_mut(), limit) {
+pub(crate) fn block<W: AnyWait>(wait: W) -> W::Output {
+    let drive = |wait: Pin<&mut W>| drive(wait, TimeLimit::Never);
+    to_its_end(wait, drive).unwrap_or_else(|| unreachable!("a wait without a limit gave up"))
+}
+
+pub(crate) fn block_within<W: AnyWait>(wait: W, limit: TimeLimit) -> Result<W::Output, Unfinished> {
+    to_its_end(wait, |mut wait| match drive(wait.as_mut(), limit) {
         Some(output) => Ok(output),
         None => {
             wait.as_mut().stop();
@@ -113,10 +119,10 @@ pub(crate) fn block_within<W: AnyWait>(
             wait.tell_overrun(left);
             Err(Unfinished::new(left, ()))
         }
-    }
+    })
 }
 
-/// As [`block_within`], of a wait that goes on.
+/// As [`block_within`], for a slice of time: the wait stays.
 pub(crate) fn block_slice<W: AnyWait>(
     mut wait: Pin<&mut W>,
     slice: TimeLimit,

@@ -1,6 +1,5 @@
 //! The forms that every wait shares: with a limit, and blocking.
 
-use core::cell::Cell;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -12,7 +11,7 @@ use pin_project_lite::pin_project;
 use crate::error::Unfinished;
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
-use crate::sync::run_both;
+use crate::sync::keep_through;
 
 /// What the shared forms need of a wait. Public only in name: nobody outside can reach it.
 pub trait AnyWait: Future {
@@ -135,16 +134,14 @@ impl<W: AnyWait, Limit: Future> Future for WaitUntil<W, Limit> {
 /// and a panic of it would meet the first.
 #[cold]
 fn stopped<W: AnyWait, L>(mut wait: Pin<&mut W>, by: L) -> Unfinished<L> {
-    let (by, mut unfinished) = (Cell::new(Some(by)), None);
-    let stop = || {
+    let mut left = 0;
+    let by = keep_through(by, || {
         wait.as_mut().stop();
-        let left = wait.left();
+        left = wait.left();
         #[cfg(feature = "tracing")]
         wait.tell_overrun(left);
-        unfinished = by.take().map(|by| Unfinished::new(left, by));
-    };
-    run_both(stop, || drop(by.take()));
-    unfinished.unwrap_or_else(|| unreachable!("the stop has not panicked"))
+    });
+    Unfinished::new(left, by)
 }
 
 impl<W: AnyWait, Limit: Future> FusedFuture for WaitUntil<W, Limit> {
@@ -236,7 +233,7 @@ macro_rules! wait_forms {
             /// ```
             #[cfg(feature = "std")]
             pub fn block(self) -> <Self as core::future::Future>::Output {
-                crate::park::wait::blocking::block(core::pin::pin!(self))
+                crate::park::wait::blocking::block(self)
             }
 
             /// Blocks the thread until the wait is over, or for `limit` at most. Needs the feature `std`.
@@ -272,7 +269,7 @@ macro_rules! wait_forms {
                 limit: core::time::Duration,
             ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished> {
                 let limit = crate::park::wait::blocking::TimeLimit::For(limit);
-                crate::park::wait::blocking::block_within(core::pin::pin!(self), limit)
+                crate::park::wait::blocking::block_within(self, limit)
             }
 
             /// Blocks the thread until the wait is over, or until `at`. Needs the feature `std`.
@@ -296,7 +293,7 @@ macro_rules! wait_forms {
                 at: std::time::Instant,
             ) -> Result<<Self as core::future::Future>::Output, crate::Unfinished> {
                 let limit = crate::park::wait::blocking::TimeLimit::At(at);
-                crate::park::wait::blocking::block_within(core::pin::pin!(self), limit)
+                crate::park::wait::blocking::block_within(self, limit)
             }
 
             /// Blocks the thread until the wait is over, for a slice of time, and keeps the wait: it may be
