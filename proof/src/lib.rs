@@ -9,3 +9,4 @@ pub mod histories;
 pub mod model;
 pub mod random;
 pub mod sequence;
+pub mod soak;

@@ -1,4 +1,4 @@
-//! The command line of the histories and the sequences; `cargo xtask proof` calls it.
+//! The command line of the histories, the sequences and the soak; `cargo xtask proof` and `cargo xtask soak` call it.
 
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use winddown_proof::histories::campaign::campaign;
 use winddown_proof::sequence::shrink;
+use winddown_proof::soak::Soak;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -16,10 +17,11 @@ struct Args {
     seed: u64,
     tries: usize,
     kind: Option<String>,
+    threads: Option<usize>,
 }
 
-const USAGE: &str =
-    "histories | sequences [--minutes N | --count N] [--seed N] [--tries N] [--kind NAME]";
+const USAGE: &str = "histories | sequences | soak [--minutes N | --count N] [--seed N] [--tries N] \
+                     [--kind NAME] [--threads N]";
 
 impl Args {
     fn parse() -> Option<Self> {
@@ -27,7 +29,15 @@ impl Args {
         let what = given.next()?;
         // A seed that nobody names differs from run to run, and is told.
         let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64);
-        let mut args = Self { what, minutes: None, count: None, seed: now, tries: 1, kind: None };
+        let mut args = Self {
+            what,
+            minutes: None,
+            count: None,
+            seed: now,
+            tries: 1,
+            kind: None,
+            threads: None,
+        };
         while let Some(option) = given.next() {
             let value = given.next()?;
             match option.as_str() {
@@ -36,6 +46,7 @@ impl Args {
                 "--seed" => args.seed = number(&value)?,
                 "--tries" => args.tries = number(&value)?,
                 "--kind" => args.kind = Some(value),
+                "--threads" => args.threads = Some(number(&value)?),
                 _ => return None,
             }
         }
@@ -60,6 +71,7 @@ fn main() -> ExitCode {
     let result = match args.what.as_str() {
         "histories" => histories(&args),
         "sequences" => sequences(&args),
+        "soak" => soak(&args),
         _ => Err(USAGE.into()),
     };
     match result {
@@ -84,5 +96,15 @@ fn sequences(args: &Args) -> Result<(), String> {
     println!("sequences, from seed {}", args.seed);
     let (sequences, calls) = shrink::campaign(args.seed, args.count, args.end())?;
     println!("{sequences} sequences with {calls} calls");
+    Ok(())
+}
+
+fn soak(args: &Args) -> Result<(), String> {
+    let mut soak = Soak::new(args.seed);
+    (soak.rounds, soak.end) = (args.count, args.end());
+    soak.threads = args.threads.unwrap_or(soak.threads);
+    println!("soak, from seed {}: {} threads act", soak.seed, soak.threads);
+    let done = soak.run(|done| println!("{done}"))?;
+    println!("{done}");
     Ok(())
 }

@@ -106,25 +106,6 @@ fn apart(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// What takes too long for every change.
-pub(crate) fn soak(sh: &Shell) -> Result<()> {
-    let tests = [
-        "abandoned",
-        "cancel_races",
-        "deep_trees",
-        "err_group",
-        "group_allocation",
-        "group_fuzz",
-        "group_limit",
-        "group_races",
-        "group_sharded",
-        "group_trees",
-        "token_allocation",
-    ];
-    let tests = tests.iter().flat_map(|test| ["--test", test]);
-    Ok(cmd!(sh, "cargo test --release {tests...}").run()?)
-}
-
 /// Runs `tests` with a cfg of the crate that brings into reach what otherwise takes many calls, or contention.
 /// In a package without heavy dependencies, since the flag rebuilds all of them; `feature` adds the tests to it.
 fn with_cfg(sh: &Shell, feature: &str, tests: &[&str]) -> Result<()> {

@@ -16,8 +16,10 @@ mod models;
 mod msrv;
 mod package;
 mod proof;
+mod sanitize;
 mod semver;
 mod skips;
+mod soak;
 mod targets;
 mod toolchain;
 
@@ -61,8 +63,10 @@ enum Task {
     Targets(targets::TargetArgs),
     /// Builds and tests with the oldest compiler that the crate promises.
     Msrv,
-    /// Ten million abandoned waits, trees of a million scopes: what `test` does with fewer.
-    Soak,
+    /// All types under churn for as long as wanted; or the tests that are long.
+    Soak(soak::SoakArgs),
+    /// The tests, histories, sequences and a soak under the sanitizers for addresses, leaks and threads.
+    Sanitize(sanitize::SanitizeArgs),
     /// Histories of real threads and sequences of calls, checked against models.
     Proof(proof::ProofArgs),
     /// Sequences of calls from bytes that are led by coverage.
@@ -95,7 +99,8 @@ fn main() -> Result<()> {
         Task::Interop => interop::interop(&sh),
         Task::Targets(args) => targets::targets(&sh, &args),
         Task::Msrv => msrv::msrv(&sh),
-        Task::Soak => checks::soak(&sh),
+        Task::Soak(args) => soak::soak(&sh, &args),
+        Task::Sanitize(args) => sanitize::sanitize(&sh, &args),
         Task::Proof(args) => proof::proof(&sh, &args),
         Task::Fuzz(args) => proof::fuzz(&sh, &args),
         Task::Embedded(args) => embedded::embedded(&sh, &args),

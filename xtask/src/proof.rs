@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use xshell::{Shell, cmd};
+
+use crate::toolchain::host;
 
 /// What to run, and for how long.
 #[derive(Debug, Args)]
@@ -143,13 +145,4 @@ fn bytes(line: &str) -> Result<Vec<u8>> {
     let pairs = (0..line.len()).step_by(2);
     let byte = |at: usize| line.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     pairs.map(|at| byte(at).with_context(|| format!("{CORPUS} has a line with {line:?}"))).collect()
-}
-
-/// The target that the compiler runs on.
-fn host(sh: &Shell) -> Result<String> {
-    let version = cmd!(sh, "rustc -vV").quiet().read()?;
-    match version.lines().find_map(|line| line.strip_prefix("host: ")) {
-        Some(host) => Ok(host.to_owned()),
-        None => bail!("`rustc -vV` names no host"),
-    }
 }

@@ -6,7 +6,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use xshell::{Cmd, Shell, cmd};
 
 /// The programs of a toolchain, which lie in one folder.
@@ -65,5 +65,14 @@ impl Toolchain {
 
     fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name).with_extension(env::consts::EXE_EXTENSION)
+    }
+}
+
+/// The target that the compiler runs on.
+pub(crate) fn host(sh: &Shell) -> Result<String> {
+    let version = cmd!(sh, "rustc -vV").quiet().read()?;
+    match version.lines().find_map(|line| line.strip_prefix("host: ")) {
+        Some(host) => Ok(host.to_owned()),
+        None => bail!("`rustc -vV` names no host"),
     }
 }
