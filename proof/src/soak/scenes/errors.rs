@@ -60,7 +60,12 @@ impl Scene for Errors {
     fn step(&self, random: &mut Random, bag: &mut Bag) {
         let group = self.errors.group();
         if random.one_in(self.mortality) {
-            let _ = if random.one_in(2) { group.close() } else { group.cancel() };
+            match random.below(3) {
+                0 => _ = group.close(),
+                1 => _ = group.cancel(),
+                // This closes it.
+                _ => drop(self.errors.join().block_for(short(random))),
+            }
             return;
         }
         match random.below(16) {
@@ -73,11 +78,13 @@ impl Scene for Errors {
             7..=9 => {
                 let errors = self.errors.clone();
                 bag.wait("the errors", async move {
+                    errors.group().drained().await;
                     drop(errors.join().await);
-                    assert!(errors.group().is_drained());
                 });
             }
-            10 => drop(self.errors.join().block_for(short(random))),
+            10 => {
+                let _ = group.drained().block_for(short(random));
+            }
             11 => bag.wait("drained", group.clone().drained_owned()),
             12 => bag.keep(self.errors.clone()),
             _ => {
@@ -89,6 +96,7 @@ impl Scene for Errors {
     }
 
     fn block(&self, _: &mut Random) {
+        self.errors.group().drained().block();
         drop(self.errors.join().block());
     }
 

@@ -36,8 +36,10 @@ impl Groups {
     fn end(&self, random: &mut Random, bag: &mut Bag) {
         let group = self.group.clone();
         match random.below(8) {
-            0 => drop(self.above.cancel()),
-            1 => drop(self.group.cancel()),
+            0 => _ = self.above.cancel(),
+            1 => _ = self.group.cancel(),
+            // This closes it.
+            4 => _ = self.group.join().block_for(short(random)),
             2 => bag.wait("shutdown", async move {
                 group.shutdown(std::future::ready(())).await;
             }),
@@ -92,7 +94,7 @@ impl Groups {
         }
         match random.below(4) {
             0 => bag.wait("the drain of a child", child.drained_owned()),
-            1 => drop(child.close()),
+            1 => _ = child.close(),
             _ => bag.keep(child),
         }
     }
@@ -122,7 +124,9 @@ impl Scene for Groups {
                 });
             }
             15 => bag.wait("closed", group.closing().clone().cancelled_owned()),
-            16 => drop(group.join().block_for(short(random))),
+            16 => {
+                let _ = group.drained().block_for(short(random));
+            }
             17 | 18 => self.relative(random, bag),
             _ => {
                 let (drained, len) = (group.is_drained(), group.len());
