@@ -298,6 +298,7 @@ fn a_drop_may_use_the_handle_that_kept_the_waker() {
     scope.cancel();
     assert_eq!((bell.rings(), look(&mut wait)), (1, Poll::Ready(())));
     assert_eq!(bad.alive(), 1, "the one that the test keeps");
+    assert_eq!(panic_of(|| drop(core::mem::ManuallyDrop::into_inner(waker))), "the drop");
 }
 
 /// Rule 18: the wakers of a node run in the order of registration.

@@ -45,6 +45,9 @@ enum Sanitizer {
 /// The tests of `--quick` beside those of the types.
 const OF_RACES: [&str; 3] = ["--test=cancel_races", "--test=group_races", "--test=group_sharded"];
 
+/// What is left behind on purpose, with reasons.
+const LEAKS: &str = "xtask/src/sanitize/leaks.txt";
+
 /// Files that the thread sanitizer needs, and Debian's packages that have them.
 const NEEDED: [(&str, &str); 3] = [
     ("/usr/bin/rustc", "rustc-web"),
@@ -84,13 +87,11 @@ struct Build {
 
 impl Build {
     fn new(sh: &Shell, which: Sanitizer) -> Result<Self> {
-        let value = which.to_possible_value().context("each has a name")?;
-        let name: &'static str = match which {
+        let name = match which {
             Sanitizer::Address => "address",
             Sanitizer::Leak => "leak",
             Sanitizer::Thread => "thread",
         };
-        debug_assert_eq!(value.get_name(), name);
         let host = host(sh)?;
         let target = crate::target_dir("sanitize").join(name);
         if which != Sanitizer::Thread {
@@ -116,6 +117,7 @@ impl Build {
 
     /// `what`, a command of cargo, with the sanitizer.
     fn cargo<'a>(&self, sh: &'a Shell, what: &str) -> Cmd<'a> {
+        let leaks = crate::root().join(LEAKS);
         let cargo = self.toolchain.nightly_cargo(sh).arg(what);
         let cargo = if self.builds_the_library { cargo.arg("-Zbuild-std") } else { cargo };
         cargo
@@ -127,6 +129,7 @@ impl Build {
             .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
             .env("CARGO_INCREMENTAL", "0")
             .env("RUST_BACKTRACE", "0")
+            .env("LSAN_OPTIONS", format!("print_suppressions=0:suppressions={}", leaks.display()))
     }
 
     /// The crate's own tests: for the thread sanitizer in a package without other runtimes, whose fences it would

@@ -85,7 +85,7 @@ impl Scene for Signals {
 
     fn block(&self, random: &mut Random) {
         if random.one_in(2) {
-            self.plain.closed().block()
+            self.plain.closed().block();
         } else {
             let _ = self.valued.value().block();
         }
