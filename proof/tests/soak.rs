@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use winddown_proof::soak::Soak;
 
 /// How long it runs.
-const TIME: Duration = Duration::from_secs(6);
+const TIME: Duration = Duration::from_secs(5);
 
 /// Rules 2, 3, 4, 7, 8, 9, 10, 15, 16, 17: each wait is woken, all counts are right, and the heap stays flat.
 #[test]

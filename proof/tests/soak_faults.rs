@@ -24,6 +24,8 @@ enum Fault {
     Thread,
     /// A byte of each object stays.
     Leak,
+    /// It is given back, but far too much is taken.
+    Hoard,
     /// Each close is counted, but for one.
     Count,
     /// A value changes.
@@ -34,6 +36,7 @@ enum Fault {
 struct Plain {
     fault: Fault,
     state: Mutex<State>,
+    _hoard: Vec<u8>,
     closes: AtomicUsize,
     counted: AtomicUsize,
 }
@@ -95,8 +98,9 @@ struct Signals(Arc<Plain>);
 impl Signals {
     fn new(fault: Fault) -> Self {
         let state = Mutex::default();
+        let hoard = Vec::with_capacity(if fault == Fault::Hoard { 1 << 26 } else { 0 });
         let (closes, counted) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self(Arc::new(Plain { fault, state, closes, counted }))
+        Self(Arc::new(Plain { fault, state, _hoard: hoard, closes, counted }))
     }
 
     fn closed(&self, blocks: bool) -> Closed {
@@ -193,11 +197,12 @@ fn soak(wrong: impl Fn(u64) -> Arc<dyn Scene> + Send + Sync + 'static) -> Soak {
 fn reported(fault: Fault, says: &str) {
     let wrong = soak(move |_| Arc::new(Signals::new(fault)));
     // Threads that a round before has left may still use the heap.
-    let result = Soak { counts_heap: fault == Fault::Leak, ..wrong }.run(|_| {});
+    let of_heap = [Fault::Leak, Fault::Hoard].contains(&fault);
+    let result = Soak { counts_heap: of_heap, ..wrong }.run(|_| {});
     let report = result.expect_err("the fault is not seen");
     println!("{fault:?}: {report}");
     assert!(report.contains(says) && report.contains("--seed"), "{fault:?}: {report}");
-    assert!(fault == Fault::Leak || report.contains("wrong, object"), "{fault:?}: {report}");
+    assert!(of_heap || report.contains("wrong, object"), "{fault:?}: {report}");
 }
 
 #[test]
@@ -205,10 +210,11 @@ fn objects_that_are_wrong_on_purpose_are_reported() {
     let right = soak(|_| Arc::new(Signals::new(Fault::None)));
     right.run(|_| {}).unwrap_or_else(|report| panic!("{report}"));
     reported(Fault::Leak, "bytes more");
+    reported(Fault::Hoard, "and at most");
     reported(Fault::Count, "closes, and not");
     reported(Fault::Wake, "the wait 'a wrong wait' was not woken");
     reported(Fault::Answer, "another answer");
-    let patience = Duration::from_secs(2);
+    let patience = Duration::from_secs(1);
     let stuck = soak(|_| Arc::new(Signals::new(Fault::Thread)));
     let report =
         Soak { patience, counts_heap: false, ..stuck }.run(|_| {}).expect_err("a thread is stuck");

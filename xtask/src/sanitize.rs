@@ -132,8 +132,8 @@ impl Build {
             .env("LSAN_OPTIONS", format!("print_suppressions=0:suppressions={}", leaks.display()))
     }
 
-    /// The crate's own tests: for the thread sanitizer in a package without other runtimes, whose fences it would
-    /// not know.
+    /// The crate's own tests, in a package without the runtimes of others: those have fences, which the thread
+    /// sanitizer would not know, and what they leave behind is theirs.
     fn tests(&self, sh: &Shell, args: &SanitizeArgs) -> Result<()> {
         let light = Light::new(sh, &self.target.join("light"))?;
         let tests: Vec<&str> = match args.quick {

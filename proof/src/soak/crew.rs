@@ -17,7 +17,7 @@ use crate::random::Random;
 const SCENES: usize = 24;
 /// How many steps a thread makes at one object before all threads wander on, more or less.
 const STEPS: usize = 150;
-/// How many objects further on or back a thread may be.
+/// How many objects lie side by side at a time.
 const SPREAD: usize = 3;
 
 /// What a thread tells the one that leads.
