@@ -11,7 +11,7 @@ use core::task::Waker;
 use core::time::Duration;
 use std::sync::Arc;
 
-use common::{Bell, look, panic_of, panic_quietly, poll};
+use common::{Bell, know_the_cores, look, panic_of, panic_quietly, poll};
 use heap::{allocations, leaked};
 use winddown::future::Wait;
 use winddown::{Signal, WaitGroup};
@@ -76,6 +76,7 @@ fn a_signal_without_waiters_never_allocates() {
 /// listener for a crowd.
 #[test]
 fn parking_allocates_a_block_for_many() {
+    know_the_cores();
     let group = WaitGroup::new();
     let _guard = group.guard();
     let park = |wait: &mut Wait<&WaitGroup>| allocations(|| assert!(look(wait).is_pending()));

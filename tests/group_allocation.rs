@@ -16,7 +16,7 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use common::{Bell, look, panic_of, panic_quietly, poll};
+use common::{Bell, know_the_cores, look, panic_of, panic_quietly, poll};
 use futures_util::stream::Once;
 use heap::{Heap, allocations, leaked};
 use winddown::future::{Tracked, TrackedStream};
@@ -384,6 +384,7 @@ mod first_waits {
 
     #[test]
     fn each_wait_for_a_place_allocates() {
+        know_the_cores();
         let group = limited().build();
         let _tasks = [(); 3].map(|()| group.guard().unwrap());
         assert_eq!([(); 4].map(|()| of_a_task(group.guard_when_room())), [6, 2, 2, 2]);

@@ -27,6 +27,14 @@ pub(crate) use room::{limited, queued, seated};
 pub(crate) use stack::{SMALL_STACK, on_a_small_stack};
 pub(crate) use waker::Foreign;
 
+/// Has a crowd wait: the first one of a process asks the system how many cores there are, which may allocate.
+pub(crate) fn know_the_cores() {
+    let group = winddown::WaitGroup::new();
+    let _guard = group.guard();
+    let mut crowd = [(); 5].map(|()| group.wait());
+    assert!(crowd.iter_mut().all(|wait| look(wait).is_pending()));
+}
+
 /// Polls once.
 pub(crate) fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
