@@ -4,6 +4,7 @@ mod api;
 mod bench;
 mod checks;
 mod code_size;
+mod coverage;
 mod docs;
 mod docsrs;
 mod embedded;
@@ -11,6 +12,7 @@ mod executors;
 mod features;
 mod instructions;
 mod interop;
+mod logic;
 mod minimal;
 mod models;
 mod msrv;
@@ -51,6 +53,10 @@ enum Task {
     Mutants(models::MutantArgs),
     /// Each ordering, what it is for, and what notices if it is weaker: `docs/orderings.md`.
     Ledger(models::LedgerArgs),
+    /// Breaks the crate by rule, in some two thousand ways, and fails if no test notices one.
+    Logic(logic::LogicArgs),
+    /// Which lines and branches of `src` the tests get to.
+    Coverage(coverage::CoverageArgs),
     /// What documents and comments cite: rules, edges, tests, models, mutants and files.
     Docs(docs::DocsArgs),
     /// Every set of features, built and tested, or refused with a reason.
@@ -93,6 +99,8 @@ fn main() -> Result<()> {
         Task::Loom(args) => models::loom(&sh, &args),
         Task::Mutants(args) => models::mutants(&sh, &args),
         Task::Ledger(args) => models::ledger(&sh, &args),
+        Task::Logic(args) => logic::logic(&sh, &args),
+        Task::Coverage(args) => coverage::coverage(&sh, &args),
         Task::Docs(args) => docs::docs(&sh, &args),
         Task::Features(args) => features::features(&sh, &args),
         Task::Executors(args) => executors::executors(&sh, &args),

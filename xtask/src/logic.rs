@@ -1,0 +1,131 @@
+//! Mutation of the logic: breaks the crate in each way that a rule of [`make`] knows, and runs its tests.
+//!
+//! All mutants are in one program. Each is behind a question, `crate::mutation::is(number)`, and the
+//! environment of a test says which of them answers with yes. So the crate and its tests are built once, and a
+//! mutant costs what the tests cost that get to it. A first run of each test alone, without a mutant, says which
+//! those are.
+//!
+//! What passes with a mutant in it may be built and tested another way: with other features, with small words,
+//! with groups that are born sharded, as models. Each such [`World`] judges the survivors of those before it.
+
+mod instead;
+mod make;
+mod run;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use serde::Deserialize;
+use xshell::Shell;
+
+use make::Mutant;
+use run::{Outcome, Tests};
+use tree::{Tree, WORLDS, World};
+
+/// Those that survive, with the reason.
+const SURVIVORS: &str = "tests/survivors.toml";
+
+/// Which mutants to make.
+#[derive(Debug, Args)]
+pub(crate) struct LogicArgs {
+    /// Only mutants whose names, which begin with their files, contain this.
+    filter: Option<String>,
+    /// Only these ways to build the tests; without it all, one after the other.
+    #[arg(long, value_name = "NAME")]
+    world: Vec<String>,
+    /// Only mutants that passed the tests of the last run.
+    #[arg(long)]
+    again: bool,
+    /// Also the tests that take longer than a second.
+    #[arg(long)]
+    slow: bool,
+    /// Print the names, and run nothing.
+    #[arg(long)]
+    list: bool,
+}
+
+/// A mutant that survives.
+#[derive(Debug, Deserialize)]
+struct Survivor {
+    name: String,
+    #[expect(dead_code, reason = "for the reader; that it is there is checked")]
+    why: String,
+}
+
+/// Makes the mutants, and fails if one survives that is not listed.
+pub(crate) fn logic(_: &Shell, args: &LogicArgs) -> Result<()> {
+    let mut files = make::files(&crate::root().join("src"))?;
+    let names: Vec<String> = files.iter().flat_map(|it| &it.mutants).map(Mutant::name).collect();
+    let passed = crate::target_dir("logic").join("passed.txt");
+    let again = if args.again { Some(fs::read_to_string(&passed)?) } else { None };
+    let asked_for = |name: &str| {
+        args.filter.as_ref().is_none_or(|it| name.contains(it.as_str()))
+            && again.as_ref().is_none_or(|it| it.lines().any(|line| line == name))
+    };
+    let mut left: BTreeSet<usize> = (0..names.len()).filter(|&at| asked_for(&names[at])).collect();
+    if args.list {
+        left.iter().for_each(|&at| println!("{}", names[at]));
+        println!("{} mutants", left.len());
+        return Ok(());
+    }
+    let listed = listed(&names)?;
+
+    let worlds: Vec<&World> = WORLDS
+        .iter()
+        .filter(|it| args.world.is_empty() || args.world.iter().any(|name| name == it.name))
+        .collect();
+    ensure!(!worlds.is_empty(), "no such world; there are {:?}", WORLDS.map(|it| it.name));
+    let tree = Tree::copy()?;
+    let of_no_type = tree.write_viable(&mut files, &worlds)?;
+    left.retain(|at| !of_no_type.contains(at));
+    let (made, mut counts, mut reached) = (left.len(), BTreeMap::new(), BTreeSet::new());
+    for world in worlds {
+        println!("{}: {} mutants", world.name, left.len());
+        let tests = Tests::build(&tree, world, args.slow)?;
+        for (at, outcome) in tests.judge(&left, &names)? {
+            match outcome {
+                Outcome::Unreached => {}
+                Outcome::Survives => drop(reached.insert(at)),
+                Outcome::Fails | Outcome::Hangs => {
+                    left.remove(&at);
+                    *counts.entry((world.name, outcome)).or_insert(0) += 1;
+                }
+            }
+        }
+    }
+
+    for ((world, outcome), count) in &counts {
+        println!("{world}: {count} mutants: a test {outcome}");
+    }
+    let passing: Vec<&str> = left.iter().map(|&at| names[at].as_str()).collect();
+    fs::write(&passed, passing.join("\n"))?;
+    let (excused, new): (Vec<usize>, Vec<usize>) = left.iter().partition(|at| listed.contains(at));
+    for &at in &new {
+        let how = if reached.contains(&at) { "survives" } else { "no test gets to it" };
+        println!("{how}: {}", names[at]);
+    }
+    println!(
+        "{made} mutants, {} more are of no type; {} killed, {} survive with a reason, {} without",
+        of_no_type.len(),
+        made - left.len(),
+        excused.len(),
+        new.len(),
+    );
+    ensure!(new.is_empty(), "kill them by tests, or say why they survive in {SURVIVORS}");
+    Ok(())
+}
+
+/// The mutants that are known to survive.
+fn listed(names: &[String]) -> Result<BTreeSet<usize>> {
+    let text = fs::read_to_string(crate::root().join(SURVIVORS)).context(SURVIVORS)?;
+    let mut list: BTreeMap<String, Vec<Survivor>> = toml::from_str(&text).context(SURVIVORS)?;
+    let survivors = list.remove("survivor").unwrap_or_default();
+    let at = |it: Survivor| {
+        let at = names.iter().position(|name| *name == it.name);
+        at.with_context(|| format!("{SURVIVORS} names no mutant: {:?}", it.name))
+    };
+    survivors.into_iter().map(at).collect()
+}

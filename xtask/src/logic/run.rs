@@ -1,0 +1,200 @@
+//! The tests of a world: which mutants each gets to, and how it fares with one of them in.
+
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use wait_timeout::ChildExt as _;
+
+use super::tree::{Tree, World};
+
+/// How many tests run at a time: of some mutants, they hang and do nothing.
+const THREADS: usize = 6;
+/// A test hangs that takes so many times what it took without a mutant, and this long in addition.
+const TIMES: u32 = 5;
+const IN_ADDITION: Duration = Duration::from_secs(8);
+/// Kilobytes of address space for a test, which an endless loop might fill.
+const MEMORY: &str = "12000000";
+
+/// Slower tests are for large sizes, and are left out unless they are asked for.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// What became of a mutant.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Outcome {
+    Unreached,
+    Survives,
+    Fails,
+    Hangs,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreached => "does not get to it",
+            Self::Survives => "does not notice",
+            Self::Fails => "fails",
+            Self::Hangs => "hangs",
+        })
+    }
+}
+
+/// A test, as it is without mutants.
+#[derive(Debug)]
+struct Test {
+    program: PathBuf,
+    name: String,
+    takes: Duration,
+    reaches: BTreeSet<usize>,
+}
+
+/// The tests of a world.
+#[derive(Debug)]
+pub(super) struct Tests {
+    tests: Vec<Test>,
+    outcomes: PathBuf,
+}
+
+impl Tests {
+    /// Builds them, and runs each alone.
+    pub(super) fn build(tree: &Tree, world: &World, slow: bool) -> Result<Self> {
+        let begin = Instant::now();
+        let mut names = Vec::new();
+        for program in tree.build(world)? {
+            let list = Command::new(&program).args(["--list", "--format=terse"]).output()?;
+            let list = String::from_utf8(list.stdout)?;
+            let tests = list.lines().filter_map(|line| line.strip_suffix(": test"));
+            names.extend(tests.map(|name| (program.clone(), name.to_owned())));
+        }
+        let built = begin.elapsed();
+        let folder = tempfile::tempdir()?;
+        let mut tests = in_parallel(&names, |at, (program, name)| {
+            let reached = folder.path().join(at.to_string());
+            let begin = Instant::now();
+            let status = run(program, &[name], "WINDDOWN_REACHED", &reached, Duration::MAX)?;
+            ensure!(status == Some(true), "{name} fails without any mutant");
+            let text = fs::read_to_string(&reached).unwrap_or_default();
+            let reaches = text.lines().map(str::parse).collect::<Result<_, _>>()?;
+            Ok(Test {
+                program: program.clone(),
+                name: name.clone(),
+                takes: begin.elapsed(),
+                reaches,
+            })
+        })?;
+        let all = tests.len();
+        tests.retain(|it| slow || it.takes < SLOW);
+        println!(
+            "{}: {} of {all} tests, built in {built:.0?}, run in {:.0?}",
+            world.name,
+            tests.len(),
+            begin.elapsed() - built
+        );
+        let outcomes = tree.root().with_file_name(format!("outcomes-{}.txt", world.name));
+        Ok(Self { tests, outcomes })
+    }
+
+    /// Runs the tests that get to each of `mutants` with it in, until one fails.
+    pub(super) fn judge(
+        &self,
+        mutants: &BTreeSet<usize>,
+        names: &[String],
+    ) -> Result<Vec<(usize, Outcome)>> {
+        let mutants: Vec<usize> = mutants.iter().copied().collect();
+        let log = Mutex::new(File::create(&self.outcomes)?);
+        in_parallel(&mutants, |_, &mutant| {
+            let outcome = self.outcome(mutant)?;
+            writeln!(log.lock().expect("nobody panicked"), "{outcome}: {}", names[mutant])?;
+            Ok((mutant, outcome))
+        })
+    }
+
+    fn outcome(&self, mutant: usize) -> Result<Outcome> {
+        let mut programs: BTreeMap<&Path, (Duration, Vec<&str>)> = BTreeMap::new();
+        for test in self.tests.iter().filter(|it| it.reaches.contains(&mutant)) {
+            let of = programs.entry(&test.program).or_default();
+            of.0 += test.takes;
+            of.1.push(&test.name);
+        }
+        let mut programs: Vec<_> = programs.into_iter().collect();
+        programs.sort_by_key(|(_, (takes, _))| *takes);
+        let number = PathBuf::from(mutant.to_string());
+        let mut outcome = Outcome::Unreached;
+        for (program, (takes, tests)) in programs {
+            let patience = takes * TIMES + IN_ADDITION;
+            outcome = match run(program, &tests, "WINDDOWN_MUTANT", &number, patience)? {
+                Some(true) => Outcome::Survives,
+                Some(false) => return Ok(Outcome::Fails),
+                None => return Ok(Outcome::Hangs),
+            };
+        }
+        Ok(outcome)
+    }
+}
+
+/// Runs some tests of a program, and says whether they pass; nothing if they take longer than `patience`.
+fn run(
+    program: &Path,
+    tests: &[impl AsRef<std::ffi::OsStr>],
+    variable: &str,
+    value: &Path,
+    patience: Duration,
+) -> Result<Option<bool>> {
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("ulimit -c 0; ulimit -v {MEMORY}; exec \"$0\" \"$@\"")])
+        .arg(program)
+        .arg("--exact")
+        .args(tests)
+        .env(variable, value)
+        .env("RUST_BACKTRACE", "0")
+        .current_dir(crate::root())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .with_context(|| program.display().to_string())?;
+    let patience = patience.min(Duration::from_secs(600));
+    if let Some(status) = child.wait_timeout(patience)? {
+        return Ok(Some(status.success()));
+    }
+    // The program may have started others, which are in its group.
+    let group = format!("-{}", child.id());
+    Command::new("kill").args(["-KILL", "--", &group]).status()?;
+    child.wait()?;
+    Ok(None)
+}
+
+/// Does `what` for each of `all`, on some threads.
+fn in_parallel<T: Sync, R: Send>(
+    all: &[T],
+    what: impl Fn(usize, &T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<R>> {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(it) = all.get(at) else { return Ok(done) };
+            done.push(what(at, it)?);
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+        let mut done = Vec::new();
+        for thread in threads {
+            done.extend(thread.join().expect("nobody panicked")?);
+        }
+        Ok(done)
+    })
+}
