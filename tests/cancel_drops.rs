@@ -9,7 +9,11 @@ use core::future::Future;
 use core::ops::Range;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+#[cfg(feature = "std")]
+use std::panic::resume_unwind;
 
+#[cfg(feature = "std")]
+use common::panic_quietly;
 use common::{Bell, Drops, Fault, look, panic_of, poll};
 use winddown::{CancelScope, CancelToken, Canceller, Reason};
 
@@ -78,6 +82,23 @@ fn the_values_of_all_detached_callbacks_may_panic() {
     (0..4).for_each(|_| keep(scope.token(), drops.panicking()));
     assert_eq!(panic_of(|| drop(scope)), "a drop");
     drops.assert_all_gone(4);
+}
+
+/// Rules 11, 19: a panic may carry what panics in its drop. The first panic goes on, and the others are dropped.
+#[cfg(feature = "std")]
+#[test]
+fn what_a_panic_carries_may_panic() {
+    let drops = Drops::default();
+    let scope = CancelScope::new();
+    scope.token().on_cancel(|| panic_quietly("the first")).detach();
+    for _ in 0..2 {
+        let carried = drops.panicking();
+        scope.token().on_cancel(move || resume_unwind(Box::new(carried))).detach();
+    }
+    keep(scope.token(), drops.calm());
+    assert_eq!(panic_of(|| scope.cancel()), "the first");
+    drop(scope);
+    drops.assert_all_gone(3);
 }
 
 /// Rules 9, 19: a chain of scopes goes with its last handle.

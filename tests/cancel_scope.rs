@@ -10,6 +10,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Waker;
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -497,8 +498,14 @@ mod reach {
         assert_eq!(names.get(&CancelToken::never()), Some(&"never"));
         assert_eq!(names.insert(scope.token().clone(), "again"), Some("scope"));
         #[allow(clippy::mutable_key_type, reason = "the docs promise that it is sound")]
-        let set: HashSet<_> = [CancelToken::never(), CancelToken::never(), token].into();
+        let set: HashSet<_> = [CancelToken::never(), CancelToken::never(), token.clone()].into();
         assert_eq!(set.len(), 2);
+        let hash = |token: &CancelToken| {
+            let mut hasher = DefaultHasher::new();
+            token.hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_ne!(hash(&token), hash(&CancelToken::never()));
     }
 }
 

@@ -181,6 +181,41 @@ fn a_task_that_only_panicked_is_an_answer() {
     assert!(panic_of(|| look(&mut task)).contains("polled again"));
 }
 
+/// Errors that were kept, errors that were not, and tasks that panicked are told apart.
+#[test]
+fn the_answer_says_how_much_went_wrong() {
+    let answer = |keep, errors, panics| {
+        let group = TaskGroup::builder().cancel_on_error(false).keep_errors(keep).build_err();
+        (0..errors).for_each(|number| run(&group, Err(Fault(number))));
+        for _ in 0..panics {
+            let guard = group.group().guard().unwrap();
+            let fails = AssertUnwindSafe(|| {
+                let _guard = guard;
+                panic_quietly("oops")
+            });
+            assert!(catch_unwind(fails).is_err());
+        }
+        group.join().block().unwrap_err()
+    };
+    let rows = [
+        (8, 1, 0, "fault 0"),
+        (8, 2, 0, "fault 0 (and one more error)"),
+        (8, 3, 0, "fault 0 (and 2 more errors)"),
+        (1, 3, 1, "fault 0 (and 2 more errors); one task panicked"),
+        (0, 1, 0, "one error, not kept"),
+        (0, 2, 2, "2 errors, none kept; 2 tasks panicked"),
+        (8, 0, 1, "one task panicked"),
+        (8, 0, 2, "2 tasks panicked"),
+    ];
+    let answers = rows.map(|(keep, errors, panics, _)| answer(keep, errors, panics));
+    for (at, (one, (.., says))) in answers.iter().zip(rows).enumerate() {
+        assert_eq!(one.to_string(), says);
+        for (other_at, other) in answers.iter().enumerate() {
+            assert_eq!(one == other, at == other_at, "{one} and {other}");
+        }
+    }
+}
+
 /// What a task failed with is recorded although its own drop panics, and the panic is noticed.
 #[test]
 fn a_task_that_panics_in_its_drop_has_failed_all_the_same() {

@@ -137,10 +137,13 @@ fn waits_are_fused() {
     let mut drained = group.group().drained();
     let mut errors = group.join();
     let mut stop = group.group().shutdown(pending::<()>());
+    let mut limited = group.group().drained().until(pending::<()>());
     assert!(!closed.is_terminated() && !drained.is_terminated());
+    assert!(look(&mut limited).is_pending() && !limited.is_terminated());
     assert!(look(&mut errors).is_pending() && look(&mut stop).is_pending());
     assert!(!errors.is_terminated() && !stop.is_terminated());
     drop(guard);
+    assert!(look(&mut limited).is_ready() && limited.is_terminated());
     for _ in 0..2 {
         assert!(look(&mut closed).is_ready() && look(&mut drained).is_ready());
         assert_eq!(look(&mut errors), Poll::Ready(Ok(())));

@@ -772,6 +772,19 @@ mod blocking {
         assert_eq!(group.wait().until(busy()).block_until(Instant::now()).unwrap_err().left, 1);
     }
 
+    /// It wakes the thread, by a reference to the waker, before the thread blocks.
+    #[test]
+    fn a_limit_that_wakes_during_its_poll_is_polled_again() {
+        let group = WaitGroup::new();
+        let _guard = group.guard();
+        let mut polls = 0..3;
+        let third = poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            if polls.next().is_some() { Poll::Pending } else { Poll::Ready('x') }
+        });
+        assert_eq!(group.wait().until(third).block().unwrap_err().by, 'x');
+    }
+
     /// The time is past, and the wake-up is stuck behind another waiter's waker; but the zero came.
     #[test]
     fn a_wait_that_ended_in_time_is_over_although_it_was_not_woken() {

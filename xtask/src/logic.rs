@@ -39,7 +39,7 @@ pub(crate) struct LogicArgs {
     /// Only mutants that passed the tests of the last run.
     #[arg(long)]
     again: bool,
-    /// Also the tests that take longer than a second.
+    /// Also the tests that take longer than some seconds.
     #[arg(long)]
     slow: bool,
     /// Print the names, and run nothing.

@@ -203,8 +203,6 @@ fn number(line: &str) -> Option<usize> {
 /// Copies a file, or a directory with all that is in it.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     if !from.is_dir() {
-        let parent = to.parent().context("it has a parent")?;
-        fs::create_dir_all(parent)?;
         let bytes = fs::read(from).with_context(|| from.display().to_string())?;
         return write(to, bytes);
     }
@@ -221,5 +219,6 @@ fn write(to: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     if fs::read(to).is_ok_and(|old| old == bytes.as_ref()) {
         return Ok(());
     }
+    fs::create_dir_all(to.parent().context("a file is in a folder")?)?;
     fs::write(to, bytes).with_context(|| to.display().to_string())
 }
