@@ -327,6 +327,14 @@ mod blocking {
     }
 
     #[test]
+    fn a_deadline_wins_against_a_limit_at_the_same_instant() {
+        let root = CancelScope::new();
+        let (scope, _expiry) = open_until_soon(root.token());
+        scope.token().cancelled().block_until(scope.token().deadline().unwrap()).unwrap();
+        assert!(is_deadline(scope.token()));
+    }
+
+    #[test]
     fn of_several_deadlines_the_earliest_is_fired() {
         let root = CancelScope::new();
         let (late, _expiry) = root.token().child_until(far(), pending::<()>());

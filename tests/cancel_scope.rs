@@ -587,6 +587,18 @@ mod reasons {
         }
     }
 
+    /// Errors of one scope are equal, whatever both say.
+    #[test]
+    fn an_error_is_equal_to_those_of_its_scope() {
+        let (one, other) = (CancelScope::new(), CancelScope::new());
+        let error = |scope: &CancelScope| {
+            scope.cancel();
+            scope.token().check().unwrap_err()
+        };
+        assert_eq!(error(&one), error(&one));
+        assert_ne!(error(&one), error(&other));
+    }
+
     /// S2.2: none while it is open; then one for ever.
     #[test]
     fn a_reason_says_what_happened() {

@@ -15,6 +15,7 @@ use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 
 use common::{Bell, look, panic_of, panic_quietly, poll};
+use futures_util::future::FusedFuture as _;
 use winddown::future::TrackedErr;
 use winddown::{ErrGroup, Errors, Reason, Refused, TaskGroup};
 
@@ -179,6 +180,16 @@ fn a_task_that_only_panicked_is_an_answer() {
     assert_eq!((errors.first(), errors.panics(), errors.dropped()), (None, 1, 0));
     assert!(errors.to_string().contains("panicked"));
     assert!(panic_of(|| look(&mut task)).contains("polled again"));
+}
+
+/// API 5.4: terminated after ready, and not before.
+#[test]
+fn a_task_is_fused() {
+    let group = ErrGroup::<Fault>::new();
+    let mut task = group.try_track(ready(Err(Fault(1)))).unwrap();
+    assert!(!task.is_terminated());
+    assert!(look(&mut task).is_ready() && task.is_terminated());
+    assert_eq!(format!("{task:?}"), "TrackedErr { .. }");
 }
 
 /// Errors that were kept, errors that were not, and tasks that panicked are told apart.

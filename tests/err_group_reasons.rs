@@ -296,6 +296,9 @@ fn a_child_may_have_a_function_and_a_limit() {
     assert_eq!(below.err(), Some(ChildError::NotARoot));
     parent.close();
     let late = parent.child_err_with(builder(), ask);
-    assert_eq!(late.err(), Some(ChildError::Refused(Refused::Closed)));
+    let late = late.unwrap_err();
+    assert_eq!(late, ChildError::Refused(Refused::Closed));
+    assert_eq!(late.to_string(), Refused::Closed.to_string());
+    assert!(late.source().is_some() && ChildError::NotARoot.source().is_none());
     assert!(parent.is_drained());
 }

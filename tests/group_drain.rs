@@ -4,13 +4,15 @@
 
 mod common;
 
-use core::future::{pending, ready};
+use core::future::{Pending, pending, ready};
+use core::num::NonZeroUsize;
 use core::task::Poll;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Bell, look, panic_of, panic_quietly, poll};
+use winddown::future::Expiry;
 use winddown::{
     CancelScope, CancelToken, ChildError, Reason, Refused, Stopped, TaskGroup, TaskGroupBuilder,
 };
@@ -193,6 +195,25 @@ mod links {
         drop(guard);
         assert!(group.is_drained());
         assert_eq!(log.read(), ["other", "group"]);
+    }
+
+    /// S4.8: an unfinished wait counts tasks and links, whether the door is open or not.
+    #[test]
+    fn what_is_left_is_tasks_and_links() {
+        for builder in [TaskGroup::builder(), TaskGroup::builder().limit(NonZeroUsize::MIN)] {
+            let other = TaskGroup::new();
+            let group = builder.link(&other).build();
+            let left = || group.drained().until(ready(())).block().unwrap_err().left;
+            assert_eq!(left(), 1, "the link");
+            let guard = group.guard().unwrap();
+            assert_eq!(left(), 2);
+            group.close();
+            assert_eq!(left(), 2);
+            drop(guard);
+            assert_eq!(left(), 1, "the link");
+            other.close();
+            assert!(group.is_drained());
+        }
     }
 
     /// S4.8: the other comes first, has no tasks yet, is drained already, or is linked twice.
@@ -387,18 +408,33 @@ mod below_a_token {
         assert!(matches!(guard.token().reason(), Some(Reason::Dropped)));
     }
 
+    /// On a busy machine some are born too late, and cancelled. Later nobody reads a clock.
+    fn open_for_a_moment(root: &CancelScope) -> (CancelScope, Expiry<Pending<()>>) {
+        loop {
+            let at = Instant::now() + Duration::from_millis(1);
+            let (scope, expiry) = root.token().child_until(at, pending::<()>());
+            if !scope.token().is_cancelled() {
+                return (scope, expiry);
+            }
+        }
+    }
+
+    /// The same for a wait for a place.
+    #[test]
+    fn a_blocking_wait_for_a_place_fires_the_deadline_above_it() {
+        let root = CancelScope::new();
+        let (scope, _expiry) = open_for_a_moment(&root);
+        let group = TaskGroup::builder().parent(scope.token()).limit(NonZeroUsize::MIN).build();
+        let _guard = group.guard().unwrap();
+        assert!(group.guard_when_room().block().is_err());
+        assert!(matches!(group.token().reason(), Some(Reason::Deadline)));
+    }
+
     /// `docs/design.md`, The cancellation tree: a blocking wait on a group fires the deadline above it.
     #[test]
     fn a_blocking_wait_on_a_group_fires_the_deadline_above_it() {
         let root = CancelScope::new();
-        // On a busy machine some are born too late, and cancelled. Later nobody reads a clock.
-        let (scope, _expiry) = loop {
-            let at = Instant::now() + Duration::from_millis(1);
-            let (scope, expiry) = root.token().child_until(at, pending::<()>());
-            if !scope.token().is_cancelled() {
-                break (scope, expiry);
-            }
-        };
+        let (scope, _expiry) = open_for_a_moment(&root);
         let group = TaskGroup::builder().parent(scope.token()).build();
         let child = group.child().unwrap();
         let guard = child.guard().unwrap();

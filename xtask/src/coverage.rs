@@ -215,12 +215,15 @@ fn add(lcov: &str, files: &mut BTreeMap<String, Counts>) -> Result<()> {
         let fields: Vec<&str> = value.split(',').collect();
         match (key, &*fields) {
             ("DA", [line, count, ..]) => {
-                *file.lines.entry(line.parse()?).or_default() += count.parse::<u64>()?;
+                let all = file.lines.entry(line.parse()?).or_default();
+                *all = all.saturating_add(count.parse()?);
             }
             ("BRDA", [line, block, way, count]) => {
                 let count = if *count == "-" { 0 } else { count.parse::<u64>()? };
                 let key = (line.parse()?, format!("{block}.{way}"));
-                *file.branches.entry(key).or_default() += count;
+                // A count that threads raced for may be below zero, which is a large number here.
+                let all = file.branches.entry(key).or_default();
+                *all = all.saturating_add(count);
             }
             _ => {}
         }

@@ -47,12 +47,12 @@ pub(crate) struct LogicArgs {
     list: bool,
 }
 
-/// A mutant that survives.
+/// Mutants that survive, and why.
 #[derive(Debug, Deserialize)]
-struct Survivor {
-    name: String,
+struct Survivors {
     #[expect(dead_code, reason = "for the reader; that it is there is checked")]
     why: String,
+    mutants: Vec<String>,
 }
 
 /// Makes the mutants, and fails if one survives that is not listed.
@@ -121,11 +121,11 @@ pub(crate) fn logic(_: &Shell, args: &LogicArgs) -> Result<()> {
 /// The mutants that are known to survive.
 fn listed(names: &[String]) -> Result<BTreeSet<usize>> {
     let text = fs::read_to_string(crate::root().join(SURVIVORS)).context(SURVIVORS)?;
-    let mut list: BTreeMap<String, Vec<Survivor>> = toml::from_str(&text).context(SURVIVORS)?;
-    let survivors = list.remove("survivor").unwrap_or_default();
-    let at = |it: Survivor| {
-        let at = names.iter().position(|name| *name == it.name);
-        at.with_context(|| format!("{SURVIVORS} names no mutant: {:?}", it.name))
+    let mut list: BTreeMap<String, Vec<Survivors>> = toml::from_str(&text).context(SURVIVORS)?;
+    let survivors = list.remove("survive").unwrap_or_default();
+    let at = |it: String| {
+        let at = names.iter().position(|name| *name == it);
+        at.with_context(|| format!("{SURVIVORS} names no mutant: {it:?}"))
     };
-    survivors.into_iter().map(at).collect()
+    survivors.into_iter().flat_map(|it| it.mutants).map(at).collect()
 }

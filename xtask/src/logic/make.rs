@@ -12,7 +12,7 @@ use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{
     Arm, Attribute, Block, Expr, ExprBinary, ExprMatch, ExprUnary, Item, Pat, PatGuard, Signature,
-    UnOp,
+    Stmt, UnOp,
 };
 
 use super::instead;
@@ -149,9 +149,12 @@ impl Maker {
     fn function(&mut self, signature: &Signature, body: &Block) {
         self.items.push(signature.ident.to_string());
         let mut values = instead::of_return(&signature.output);
-        if body.stmts.is_empty() {
-            values.clear();
-        }
+        let now = match &*body.stmts {
+            [] => "()".into(),
+            [Stmt::Expr(value, None)] => value.to_token_stream().to_string(),
+            _ => String::new(),
+        };
+        values.retain(|value| *value != now);
         let range = body.brace_token.span.open().byte_range().end
             ..body.brace_token.span.close().byte_range().start;
         for value in values {
