@@ -3,7 +3,7 @@
 //! All mutants are in one program. Each is behind a question, `crate::mutation::is(number)`, and the
 //! environment of a test says which of them answers with yes. So the crate and its tests are built once, and a
 //! mutant costs what the tests cost that get to it. A first run of each test alone, without a mutant, says which
-//! those are.
+//! those are. What this takes of the linker and of the shell is Linux's.
 //!
 //! What passes with a mutant in it may be built and tested another way: with other features, with small words,
 //! with groups that are born sharded, as models. Each such [`World`] judges the survivors of those before it.

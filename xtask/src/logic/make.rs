@@ -36,14 +36,14 @@ impl Mutant {
     }
 }
 
-/// Text to insert; what begins first at an offset, or ends last, is outside of the rest.
+/// Text to insert for a mutant.
 #[derive(Debug)]
 struct Insertion {
     at: usize,
     /// Of these, the first come first.
-    order: (bool, isize, isize),
+    order: (bool, usize, usize),
     text: String,
-    /// The mutants that it asks for: it is left out if none of them can be built.
+    /// It is left out if this one cannot be built.
     mutant: usize,
 }
 
@@ -130,11 +130,15 @@ impl Maker {
 
     /// Has `before` and `after` around `range`, for the mutant.
     fn around(&mut self, range: &Range<usize>, mutant: usize, before: String, after: &str) {
-        let (nth, end) = (mutant.cast_signed(), range.end.cast_signed());
-        let open = Insertion { at: range.start, order: (true, -end, nth), text: before, mutant };
-        let start = range.start.cast_signed();
-        let close =
-            Insertion { at: range.end, order: (false, -start, -nth), text: after.into(), mutant };
+        // What ends last begins first, and what was found first is outside.
+        let open =
+            Insertion { at: range.start, order: (true, !range.end, mutant), text: before, mutant };
+        let close = Insertion {
+            at: range.end,
+            order: (false, !range.start, !mutant),
+            text: after.into(),
+            mutant,
+        };
         self.file.insertions.extend([open, close]);
     }
 
@@ -182,7 +186,7 @@ impl<'ast> Visit<'ast> for Maker {
             Item::Fn(it) if for_tests(&it.attrs) => {}
             Item::Fn(it) => self.function(&it.sig, &it.block),
             Item::Mod(it) => {
-                self.within(it.ident.to_string(), |this| visit::visit_item_mod(this, it))
+                self.within(it.ident.to_string(), |this| visit::visit_item_mod(this, it));
             }
             Item::Trait(it) => {
                 self.within(it.ident.to_string(), |this| visit::visit_item_trait(this, it));

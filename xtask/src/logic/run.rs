@@ -6,7 +6,6 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -159,16 +158,13 @@ fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .process_group(0)
         .spawn()
         .with_context(|| program.display().to_string())?;
     let patience = patience.min(Duration::from_secs(600));
     if let Some(status) = child.wait_timeout(patience)? {
         return Ok(Some(status.success()));
     }
-    // The program may have started others, which are in its group.
-    let group = format!("-{}", child.id());
-    Command::new("kill").args(["-KILL", "--", &group]).status()?;
+    child.kill()?;
     child.wait()?;
     Ok(None)
 }

@@ -41,6 +41,10 @@ pub(super) const WORLDS: [World; 6] = [
     World { name: "models", arguments: "-p winddown-loom-tests --release", flags: "--cfg loom" },
 ];
 
+/// For the head of the crate: the questions need the first line.
+const ALLOWED: &str = "#![feature(core_intrinsics, const_eval_select)]
+#![allow(warnings, arithmetic_overflow, unconditional_panic)]";
+
 /// The module that the questions are put to.
 const MUTATION: &str = include_str!("mutation.rs");
 
@@ -53,6 +57,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// Copies all but the crate's source.
     pub(super) fn copy() -> Result<Self> {
         let of = |name| crate::target_dir("logic").join(name);
         let tree = Self { root: of("tree"), draft: of("draft") };
@@ -129,14 +134,12 @@ fn write_all(root: &Path, files: &[File], without: &BTreeSet<usize>) -> Result<(
         if file.path == Path::new("lib.rs") {
             let with = text.replacen("\nmod error;", "\npub(crate) mod mutation;\nmod error;", 1);
             ensure!(with != text, "lib.rs has no `mod error;`");
-            text = format!(
-                "#![feature(core_intrinsics, const_eval_select)]\n#![allow(warnings, arithmetic_overflow, unconditional_panic)]\n{with}"
-            );
+            text = format!("{ALLOWED}\n{with}");
         }
         write(&src.join(&file.path), &text)?;
     }
     let count = files.iter().map(|it| it.mutants.len()).sum::<usize>();
-    write(&src.join("mutation.rs"), &MUTATION.replace("COUNT_OF_MUTANTS", &count.to_string()))
+    write(&src.join("mutation.rs"), MUTATION.replace("COUNT_OF_MUTANTS", &count.to_string()))
 }
 
 /// The mutants at which the compiler found an error.
