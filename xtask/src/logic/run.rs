@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -81,12 +81,13 @@ impl Tests {
             let reached = folder.path().join(at.to_string());
             let begin = Instant::now();
             let patience = if slow { Duration::MAX } else { SLOW };
-            let status = run(program, &[name], "WINDDOWN_REACHED", &reached, patience)?;
-            ensure!(status != Some(false), "{name} fails without any mutant");
+            let ran = run(program, &[name], "WINDDOWN_REACHED", &reached, patience)?;
+            ensure!(!matches!(ran, Ran::Fails(_)), "{name} fails without any mutant");
             let text = fs::read_to_string(&reached).unwrap_or_default();
             let reaches = text.lines().map(str::parse).collect::<Result<_, _>>()?;
             let (program, name, takes) = (program.clone(), name.clone(), begin.elapsed());
-            Ok(status.map(|_| Test { program, name, takes, reaches }))
+            let test = Test { program, name, takes, reaches };
+            Ok(matches!(ran, Ran::Passes).then_some(test))
         })?;
         let mut tests: Vec<Test> = tests.into_iter().flatten().collect();
         tests.sort_by_key(|it| it.takes);
@@ -110,13 +111,15 @@ impl Tests {
         let mutants: Vec<usize> = mutants.iter().copied().collect();
         let log = Mutex::new(File::create(&self.outcomes)?);
         in_parallel(&mutants, |_, &mutant| {
-            let outcome = self.outcome(mutant)?;
-            writeln!(log.lock().expect("nobody panicked"), "{outcome}: {}", names[mutant])?;
+            let (outcome, test) = self.outcome(mutant)?;
+            let line = format!("{outcome}: {}: {test}", names[mutant]);
+            writeln!(log.lock().expect("nobody panicked"), "{line}")?;
             Ok((mutant, outcome))
         })
     }
 
-    fn outcome(&self, mutant: usize) -> Result<Outcome> {
+    /// Also the test that fails.
+    fn outcome(&self, mutant: usize) -> Result<(Outcome, String)> {
         let mut programs: BTreeMap<&Path, (Duration, Vec<&str>)> = BTreeMap::new();
         for test in self.tests.iter().filter(|it| it.reaches.contains(&mutant)) {
             let of = programs.entry(&test.program).or_default();
@@ -129,24 +132,38 @@ impl Tests {
         let mut outcome = Outcome::Unreached;
         for (program, (takes, tests)) in programs {
             let patience = takes * TIMES + IN_ADDITION;
-            outcome = match run(program, &tests, "WINDDOWN_MUTANT", &number, patience)? {
-                Some(true) => Outcome::Survives,
-                Some(false) => return Ok(Outcome::Fails),
-                None => return Ok(Outcome::Hangs),
+            let run = || run(program, &tests, "WINDDOWN_MUTANT", &number, patience);
+            outcome = match run()? {
+                Ran::Passes => Outcome::Survives,
+                Ran::Hangs => return Ok((Outcome::Hangs, program.display().to_string())),
+                // On a busy machine a test may fail by itself, so it has to fail again.
+                Ran::Fails(_) => match run()? {
+                    Ran::Fails(test) => return Ok((Outcome::Fails, test)),
+                    Ran::Hangs | Ran::Passes => Outcome::Survives,
+                },
             };
         }
-        Ok(outcome)
+        Ok((outcome, String::new()))
     }
 }
 
-/// Runs some tests of a program, and says whether they pass; nothing if they take longer than `patience`.
+/// How some tests went.
+enum Ran {
+    Passes,
+    /// The first that failed; nothing if the program was killed.
+    Fails(String),
+    Hangs,
+}
+
+/// Runs some tests of a program, which hang if they take longer than `patience`.
 fn run(
     program: &Path,
     tests: &[impl AsRef<std::ffi::OsStr>],
     variable: &str,
     value: &Path,
     patience: Duration,
-) -> Result<Option<bool>> {
+) -> Result<Ran> {
+    let mut said = tempfile::tempfile()?;
     let mut child = Command::new("sh")
         .args(["-c", &format!("ulimit -c 0; ulimit -v {MEMORY}; exec \"$0\" \"$@\"")])
         .arg(program)
@@ -156,17 +173,25 @@ fn run(
         .env("RUST_BACKTRACE", "0")
         .current_dir(crate::root())
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(said.try_clone()?)
         .stderr(Stdio::null())
         .spawn()
         .with_context(|| program.display().to_string())?;
     let patience = patience.min(Duration::from_secs(600));
-    if let Some(status) = child.wait_timeout(patience)? {
-        return Ok(Some(status.success()));
+    let Some(status) = child.wait_timeout(patience)? else {
+        child.kill()?;
+        child.wait()?;
+        return Ok(Ran::Hangs);
+    };
+    if status.success() {
+        return Ok(Ran::Passes);
     }
-    child.kill()?;
-    child.wait()?;
-    Ok(None)
+    let mut text = Vec::new();
+    said.rewind()?;
+    said.read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let failed = text.lines().find_map(|it| it.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
+    Ok(Ran::Fails(failed.unwrap_or_default().to_owned()))
 }
 
 /// Does `what` for each of `all`, on some threads.
