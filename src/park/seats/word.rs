@@ -202,6 +202,13 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_one_is_left_by_its_armed_seat_alone() {
+        assert_eq!(Word(OPEN | 0b11).leave(), Some(Word(OPENING)));
+        assert_eq!(Word(OPEN | 0b10).leave(), None);
+        assert_eq!(Word(SPENT | 0b11).leave(), None);
+    }
+
+    #[test]
     fn a_block_is_opened_again_when_half_of_it_is_free() {
         assert_eq!(Word(SPENT | 0b10_10).reopen(4), Some(Word(OPENING | 0b10_10)));
         assert_eq!(Word(SPENT | 0b10_10_10).reopen(4), None);

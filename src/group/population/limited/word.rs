@@ -210,6 +210,15 @@ mod tests {
         );
     }
 
+    /// Two waits may announce themselves between two looks of a server.
+    #[test]
+    fn an_announcement_takes_a_place_or_marks_the_queue() {
+        assert_eq!(word(0, 3, 2).announce(), Ok(Step::PassOn(word(0, 3, 3))));
+        let marked = word(QUEUED | FRESH, 3, 3);
+        assert_eq!(word(0, 3, 3).announce(), Ok(Step::Done(marked)));
+        assert_eq!(marked.announce(), Ok(Step::Done(marked)));
+    }
+
     #[test]
     fn a_place_is_passed_on_only_while_the_door_is_open_and_the_limit_is_kept() {
         assert_eq!(word(QUEUED, 3, 3).leave(), None);
