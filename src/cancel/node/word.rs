@@ -106,3 +106,24 @@ impl Word {
         self.is_open().then(|| Self(self.0.map_addr(|at| at | WAITERS)))
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A question fixes the reason where a wait has announced itself: the delivery still finds that it is to fire.
+    #[test]
+    fn a_reason_that_is_fixed_leaves_the_mark_of_the_waits() {
+        let reason = Word::borrowed(&Reason::Cancelled);
+        let waited = Word::OPEN.announce().unwrap();
+        let marked = waited.record_reason(reason).unwrap();
+        assert!(marked.has_waiters() && marked.reason() == reason.0);
+        assert_eq!(
+            marked.settle(Word::OPEN),
+            Some(reason),
+            "the delivery takes the mark, and fires"
+        );
+        assert_eq!(Word::OPEN.record_reason(reason), Some(reason));
+        assert_eq!(reason.settle(Word::OPEN), None);
+    }
+}
