@@ -239,6 +239,62 @@ fn half_a_request_does_not_hold_up_the_drain() {
     }
 }
 
+/// Clients that send a byte at a time, reset the connection, do not read, and ask for another protocol: what was
+/// accepted is answered or its client is gone, and none of them holds up the drain.
+#[test]
+fn clients_that_misbehave_lose_nothing_and_hold_nothing_up() {
+    on_each(&["tokio", "smol"], |runtime| {
+        let (mut running, addr) = listening(runtime, &["--drain-limit", "1000"]);
+        let mut completed = 0;
+        let mut answered = |running: &mut Running| {
+            completed += 1;
+            running.line_with(&format!(" {completed} completed"));
+        };
+
+        // A byte at a time, to its end.
+        let mut slow = TcpStream::connect(addr).unwrap();
+        slow.set_nodelay(true).unwrap();
+        for byte in format!("GET / HTTP/1.1\r\nHost: {addr}\r\n\r\n").bytes() {
+            slow.write_all(&[byte]).unwrap();
+        }
+        answered(&mut running);
+        // Closed while its answer is there and was not read: the system resets such a connection.
+        let reset = get(addr, "/");
+        answered(&mut running);
+        assert!(reset.peek(&mut [0]).unwrap() == 1, "the answer has come");
+        drop(reset);
+        // Never reads, and sends the next request at once: it is answered, too, or not accepted.
+        let mut deaf = get(addr, "/");
+        answered(&mut running);
+        write!(deaf, "GET / HTTP/1.1\r\nHost: {addr}\r\n\r\n").unwrap();
+        answered(&mut running);
+        // Asks for another protocol, which the server does not speak: an answer as to any other request.
+        let mut other = TcpStream::connect(addr).unwrap();
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        write!(other, "GET / HTTP/1.1\r\nHost: {addr}\r\n{upgrade}\r\n").unwrap();
+        answered(&mut running);
+        // One that goes on sending a byte at a time while the server stops.
+        let mut late = TcpStream::connect(addr).unwrap();
+        late.set_nodelay(true).unwrap();
+        write!(late, "GET /slow?ms=0").unwrap();
+        let busy = get(addr, "/slow?ms=4000");
+        running.line_with("1 in flight");
+
+        running.signal("INT");
+        running.line_with("stopping: SIGINT");
+        while late.write_all(b"0").is_ok() {
+            std::thread::yield_now();
+        }
+        assert!(rest(other).starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(rest(busy).ends_with("slept for 4000 ms\n"));
+        let ended = running.end();
+        assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+        let summary = summary(&ended);
+        assert_eq!((summary["accepted"], summary["completed"], summary["lost"]), (6, 6, 0));
+        drop((slow, deaf));
+    });
+}
+
 #[test]
 fn an_address_in_use_is_an_error_that_names_it() {
     assert_names_the_address_in_use("drain_server", &["tokio", "smol"]);
