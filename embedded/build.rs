@@ -9,6 +9,9 @@ fn main() {
         "thumbv6m-none-eabi" => ("microbit", &["-Tlink.x", "--nmagic"]),
         "thumbv7m-none-eabi" => ("lm3s6965evb", &["-Tlink.x", "--nmagic"]),
         "thumbv7em-none-eabihf" => ("mps2-an386", &["-Tlink.x", "--nmagic"]),
+        "riscv32imac-unknown-none-elf" if env::var_os("CARGO_FEATURE_TWO_CORES").is_some() => {
+            ("virt-2", &["-Tmemory.x", "-Tlink.x"])
+        }
         "riscv32imac-unknown-none-elf" | "riscv32imc-unknown-none-elf" => {
             ("virt", &["-Tmemory.x", "-Tlink.x"])
         }

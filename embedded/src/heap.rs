@@ -7,8 +7,8 @@ use embedded_alloc::LlffHeap;
 
 use crate::section;
 
-/// What the stack may need. Every image looks whether it did.
-pub const STACK: usize = 4096;
+/// What the stacks of all cores may need. Every image for one core looks whether it did.
+pub const STACK: usize = if cfg!(feature = "two-cores") { 16 << 10 } else { 4 << 10 };
 
 // The linker script's. The stack begins where the memory ends, and grows towards the heap.
 unsafe extern "C" {

@@ -17,8 +17,8 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use xshell::{Shell, cmd};
 
-use boards::{BOARDS, Board};
-use images::IMAGES;
+use boards::{BOARDS, Board, TWO_CORES};
+use images::{CORES, IMAGES};
 use table::Row;
 
 /// How much of it.
@@ -76,6 +76,12 @@ pub(crate) fn embedded(sh: &Shell, args: &EmbeddedArgs) -> Result<()> {
                 failed.extend(why);
             }
         });
+    }
+    if args.asks_for(&TWO_CORES) {
+        let image = build::build_for_two(sh, &linker, CORES.name)?;
+        let (status, said) = qemu::run(&TWO_CORES, &image, limit)?;
+        println!("{said}");
+        CORES.check(status, &said)?;
     }
     println!("\n{}", table.join("\n"));
     ensure!(failed.is_empty(), "{}", failed.join("\n"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
-use super::boards::Board;
+use super::boards::{Board, TWO_CORES};
 use crate::target_dir;
 
 /// Programs and files that are needed, and Debian's packages that have them.
@@ -49,23 +49,43 @@ pub(super) fn tools(sh: &Shell) -> Result<PathBuf> {
 /// Gives where the images are.
 pub(super) fn build(sh: &Shell, linker: &Path, boards: &[&Board], step: u32) -> Result<PathBuf> {
     let target = target_dir("embedded");
+    // One by one: together their features would be one set, and embassy has a platform for each.
+    for board in boards {
+        release(sh, linker, &target, board, step, &[])?;
+    }
+    Ok(target)
+}
+
+/// Builds the image for two cores, and gives where it is.
+pub(super) fn build_for_two(sh: &Shell, linker: &Path, image: &str) -> Result<PathBuf> {
+    let target = target_dir("embedded-two-cores");
+    let features = ["--no-default-features", "--features", "two-cores", "--bin", image];
+    release(sh, linker, &target, &TWO_CORES, 1, &features)?;
+    Ok(target.join(TWO_CORES.target).join("release").join(image))
+}
+
+fn release(
+    sh: &Shell,
+    linker: &Path,
+    target: &Path,
+    board: &Board,
+    step: u32,
+    what: &[&str],
+) -> Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::env::split_paths(&path).chain([linker.to_owned()]))?;
     let _dir = sh.push_dir("embedded");
-    // One by one: together their features would be one set, and embassy has a platform for each.
-    for triple in boards.iter().map(|board| board.target) {
-        cmd!(sh, "/usr/bin/cargo build --locked --release -Zbuild-std=core,alloc")
-            .args(["--target", triple, "--target-dir"])
-            .arg(&target)
+    let cargo =
+        cmd!(sh, "/usr/bin/cargo build --locked --release -Zbuild-std=core,alloc {what...}")
+            .args(["--target", board.target, "--target-dir"])
+            .arg(target)
             .env("RUSTC", "/usr/bin/rustc")
             .env("RUSTC_BOOTSTRAP", "1")
             .env("PATH", &path)
             .env("WINDDOWN_STEP", step.to_string())
             .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .run()?;
-    }
-    Ok(target)
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    Ok(cargo.run()?)
 }
 
 /// Debian's clippy, on a board of each architecture. It is not needed for anything else.

@@ -21,6 +21,10 @@ impl Image {
     }
 }
 
+/// For [`TWO_CORES`](super::boards::TWO_CORES).
+pub(super) const CORES: Image =
+    Image { name: "cores", scenarios: &["count", "close", "cancel", "drain", "heap"], status: 0 };
+
 pub(super) const IMAGES: [Image; 9] = [
     Image { name: "count", scenarios: &["count"], status: 0 },
     Image { name: "minimal", scenarios: &[], status: 0 },

@@ -13,11 +13,11 @@ use super::boards::Board;
 /// Gives the status and what the image said.
 pub(super) fn run(board: &Board, image: &Path, limit: Duration) -> Result<(i32, String)> {
     let mut output = tempfile::tempfile()?;
+    let count = board.shift.map(|shift| format!("-icount=shift={shift},sleep=off"));
     let mut qemu = Command::new(board.qemu)
         .args(board.machine)
-        .args(["-nographic", "-icount"])
-        .arg(format!("shift={},sleep=off", board.shift))
-        .arg("-kernel")
+        .args(count)
+        .args(["-nographic", "-kernel"])
         .arg(image)
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
