@@ -6,6 +6,8 @@
 #![cfg(all(feature = "std", not(loom)))]
 
 mod common;
+#[path = "common/heap.rs"]
+mod heap;
 
 use core::cell::RefCell;
 use core::future::{pending, ready};
@@ -14,7 +16,8 @@ use core::time::Duration;
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
-use common::look;
+use common::{know_the_cores, look};
+use heap::leaked;
 use winddown::{ErrGroup, Refused, Stopped, TaskGroup, TaskGuard};
 
 const ROUNDS: usize = if cfg!(debug_assertions) { 100 } else { 2000 };
@@ -285,4 +288,12 @@ fn guards_from_before_and_after_the_contention_are_counted_alike() {
     drop(one);
     assert!(group.is_drained());
     assert_eq!((group.len(), ran.load(Ordering::Relaxed)), (0, 1));
+}
+
+/// A group that is born sharded gives its shards back.
+#[test]
+fn a_group_leaves_no_shards_behind() {
+    know_the_cores();
+    drop(TaskGroup::new());
+    assert_eq!(leaked(TaskGroup::new), (0, 0));
 }

@@ -28,23 +28,29 @@ fn at_depth(depth: usize, innermost: impl FnOnce() + Send + 'static) {
     drop(outermost);
 }
 
-/// What a service does when it is dropped: it cancels its scope, and joins its thread.
+/// What a service does when it is dropped: it cancels its scope, and joins its threads.
 #[test]
 fn the_drop_of_a_scope_has_unparked_the_threads_that_wait() {
     for depth in DEPTHS {
         let scope = CancelScope::new();
-        let (token, (tell, sleeps)) = (scope.token().clone(), mpsc::channel());
+        let child = scope.token().child();
         let (end, ended) = mpsc::channel();
-        let waiter = thread::spawn(move || {
-            let _ = token.cancelled().until(never_but_tell(tell)).block();
-            end.send(()).unwrap();
+        let waiters = [scope.token(), child.token()].map(|token| {
+            let ((tell, sleeps), token, end) = (mpsc::channel(), token.clone(), end.clone());
+            let waiter = thread::spawn(move || {
+                let _ = token.cancelled().until(never_but_tell(tell)).block();
+                end.send(()).unwrap();
+            });
+            sleeps.recv().unwrap();
+            waiter
         });
-        sleeps.recv().unwrap();
         at_depth(depth, move || {
             drop(scope);
-            assert_eq!(ended.recv_timeout(LONG), Ok(()), "depth {depth}");
+            for _ in 0..2 {
+                assert_eq!(ended.recv_timeout(LONG), Ok(()), "depth {depth}");
+            }
         });
-        waiter.join().unwrap();
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
     }
 }
 

@@ -9,10 +9,11 @@ use core::fmt::Write as _;
 use core::future::{pending, ready};
 use core::time::Duration;
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use common::{look, panic_of, panic_quietly};
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{Interest, with_default};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 use winddown::{CancelScope, Reason, Stopped, TaskGroup};
@@ -23,6 +24,7 @@ type Lines = Arc<Mutex<Vec<String>>>;
 /// Writes each event down, and then calls `react` with its line.
 struct Writer<F> {
     lines: Lines,
+    level: LevelFilter,
     react: F,
 }
 
@@ -35,7 +37,11 @@ where
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "winddown"
+        metadata.target() == "winddown" && *metadata.level() <= self.level
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -84,8 +90,21 @@ fn told(work: impl FnOnce()) -> Vec<String> {
 
 /// The events of `work`, at each of which `react` runs within the subscriber.
 fn reacted(react: impl Fn(&str) + Send + Sync + 'static, work: impl FnOnce()) -> Vec<String> {
+    told_to(LevelFilter::TRACE, react, work)
+}
+
+/// The events of `work` that a subscriber for `level` gets. One subscriber at a time: the level that the crate sees
+/// is the highest one of all.
+fn told_to(
+    level: LevelFilter,
+    react: impl Fn(&str) + Send + Sync + 'static,
+    work: impl FnOnce(),
+) -> Vec<String> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let lines = Lines::default();
-    with_default(Writer { lines: Arc::clone(&lines), react }, work);
+    with_default(Writer { lines: Arc::clone(&lines), level, react }, work);
+    drop(one);
     let lines = lines.lock().unwrap();
     lines.clone()
 }
@@ -174,6 +193,8 @@ fn a_limit_that_comes_first_is_told_with_what_is_left() {
         let guards = [group.guard().unwrap(), group.guard().unwrap()];
         group.join().block_for(Duration::ZERO).unwrap_err();
         assert!(look(&mut group.drained().until(ready(()))).is_ready());
+        let mut twice = group.drained().until(pending::<()>()).until(ready(()));
+        assert!(look(&mut twice).is_ready());
         let mut stop = group.shutdown(pending::<()>()).until(ready(()));
         assert!(look(&mut stop).is_ready());
         drop(guards);
@@ -185,11 +206,31 @@ fn a_limit_that_comes_first_is_told_with_what_is_left() {
             format!("{CLOSED} len=2 reason=the group was closed"),
             overrun(2, false),
             overrun(2, false),
+            overrun(2, false),
             "DEBUG group cancelled: len=2 reason=cancelled".into(),
             overrun(2, true),
             "DEBUG group drained: forced=true panics=0".into(),
         ]
     );
+}
+
+/// What a subscriber asks for is told, and nothing below.
+#[test]
+fn a_subscriber_gets_the_levels_that_it_asks_for() {
+    let levels = [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::DEBUG];
+    for (level, events) in levels.into_iter().zip([0, 1, 3]) {
+        let lines = told_to(
+            level,
+            |_| (),
+            || {
+                let group = TaskGroup::new();
+                let guard = group.guard().unwrap();
+                group.join().block_for(Duration::ZERO).unwrap_err();
+                drop(guard);
+            },
+        );
+        assert_eq!(lines.len(), events, "{level}: {lines:#?}");
+    }
 }
 
 /// A slice of a wait that goes on is no overrun, nor is a wait that ends in time.

@@ -198,3 +198,29 @@ impl Count {
 fn last_if(now: Word) -> Exit {
     if now.is_over() { Exit::Last } else { Exit::NotLast }
 }
+
+#[cfg(all(test, feature = "std", target_pointer_width = "64", not(loom)))]
+mod tests {
+    use super::*;
+
+    /// During a fold the word holds `BIAS`; and before it the word, or a shard, may have counted out tasks that are
+    /// counted in elsewhere.
+    #[test]
+    fn the_length_is_that_of_the_sum_without_the_bias() {
+        let count = Count::new();
+        assert!(count.shards.spread().is_some());
+        let bias = BIAS * ONE;
+        for (word, inside) in [
+            (0, 0),
+            (3 * ONE, 3),
+            (CLOSED | (3 * ONE), 3),
+            (bias, 0),
+            (CLOSED | (bias + 3 * ONE), 3),
+            (bias - ONE, 0),
+            (0_usize.wrapping_sub(ONE), 0),
+        ] {
+            count.word.store(word, Ordering::Relaxed);
+            assert_eq!(count.len(), inside, "{word:#x}");
+        }
+    }
+}

@@ -160,3 +160,25 @@ impl Lines {
         unsafe { slice::from_raw_parts(self.0, threads::count()) }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Spread once, they stay, and a closer finds them.
+    #[test]
+    fn shards_that_were_made_are_found_from_then_on() {
+        let shards = Shards::new();
+        assert!(shards.lines().is_none());
+        let made = [shards.spread(), shards.spread(), shards.lines(), shards.lost(), shards.seal()];
+        let first = made[0].unwrap().0;
+        assert!(made.iter().all(|lines| lines.unwrap().0 == first));
+    }
+
+    #[test]
+    fn sealed_shards_are_never_made() {
+        let shards = Shards::new();
+        assert!(shards.seal().is_none() && shards.seal().is_none());
+        assert!(shards.spread().is_none() && shards.lines().is_none());
+    }
+}
