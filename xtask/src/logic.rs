@@ -8,6 +8,7 @@
 //! What passes with a mutant in it may be built and tested another way: with other features, with small words,
 //! with groups that are born sharded, as models. Each such [`World`] judges the survivors of those before it.
 
+mod file;
 mod instead;
 mod make;
 mod run;
@@ -21,7 +22,7 @@ use clap::Args;
 use serde::Deserialize;
 use xshell::Shell;
 
-use make::Mutant;
+use file::Mutant;
 use run::{Outcome, Tests};
 use tree::{Tree, WORLDS, World};
 
@@ -57,7 +58,7 @@ struct Survivors {
 
 /// Makes the mutants, and fails if one survives that is not listed.
 pub(crate) fn logic(_: &Shell, args: &LogicArgs) -> Result<()> {
-    let mut files = make::files(&crate::root().join("src"))?;
+    let mut files = file::files(&crate::root().join("src"))?;
     let names: Vec<String> = files.iter().flat_map(|it| &it.mutants).map(Mutant::name).collect();
     let passed = crate::target_dir("logic").join("passed.txt");
     let again = if args.again { Some(fs::read_to_string(&passed)?) } else { None };

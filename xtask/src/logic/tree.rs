@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::make::File;
+use super::file::File;
 
 /// A way to build the crate and its tests.
 #[derive(Debug)]
