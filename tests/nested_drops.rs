@@ -5,6 +5,7 @@
 
 mod common;
 
+use core::num::NonZeroUsize;
 use core::time::Duration;
 use std::sync::mpsc;
 use std::thread;
@@ -71,6 +72,34 @@ fn the_drop_of_a_guard_has_unparked_the_threads_that_join() {
             assert_eq!(ended.recv_timeout(LONG), Ok(()), "depth {depth}");
         });
         waiter.join().unwrap();
+    }
+}
+
+/// A scope ends, and with it a full group below: the threads that wait for a place there are sent away.
+#[test]
+fn the_drop_of_a_scope_has_unparked_the_threads_that_wait_for_a_place() {
+    for depth in DEPTHS {
+        let scope = CancelScope::new();
+        let builder = TaskGroup::builder().parent(scope.token());
+        let group = builder.limit(NonZeroUsize::MIN).build();
+        let _inside = group.guard().unwrap();
+        let (end, ended) = mpsc::channel();
+        let waiters = [(); 2].map(|()| {
+            let ((tell, waits), group, end) = (mpsc::channel(), group.clone(), end.clone());
+            let waiter = thread::spawn(move || {
+                let place = group.guard_when_room().until(never_but_tell(tell)).block();
+                end.send(place.unwrap().is_err()).unwrap();
+            });
+            waits.recv().unwrap();
+            waiter
+        });
+        at_depth(depth, move || {
+            drop(scope);
+            for _ in 0..2 {
+                assert_eq!(ended.recv_timeout(LONG), Ok(true), "depth {depth}");
+            }
+        });
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
     }
 }
 

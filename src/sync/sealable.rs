@@ -127,3 +127,19 @@ impl<T> Drop for Taken<T> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::Arc;
+
+    #[test]
+    fn what_nobody_has_taken_is_dropped_with_the_stack() {
+        let (value, stack) = (Arc::new(()), SealableStack::new());
+        for _ in 0..3 {
+            assert!(stack.push(Arc::clone(&value)).is_ok());
+        }
+        drop(stack);
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
+}

@@ -165,6 +165,16 @@ impl Lines {
 mod tests {
     use super::*;
 
+    /// Condition 10: also where there have been more threads than shards.
+    #[test]
+    fn each_thread_has_a_shard() {
+        assert!(threads::count().is_power_of_two());
+        for _ in 0..2 * threads::count() {
+            let index = std::thread::spawn(threads::index).join().unwrap();
+            assert!(index < threads::count(), "{index}");
+        }
+    }
+
     /// Spread once, they stay, and a closer finds them.
     #[test]
     fn shards_that_were_made_are_found_from_then_on() {
