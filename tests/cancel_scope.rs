@@ -622,6 +622,22 @@ mod reasons {
         assert!(matches!(scope.token().reason(), Some(Reason::Cancelled)));
     }
 
+    #[test]
+    fn debug_names_the_variant_of_a_reason() {
+        for (reason, name) in [
+            (Reason::Cancelled, "Cancelled"),
+            (Reason::Dropped, "Dropped"),
+            (Reason::Deadline, "Deadline"),
+            (Reason::Panicked, "Panicked"),
+            (Reason::Failed, "Failed"),
+            (Reason::Closed, "Closed"),
+            (Reason::Message("x"), r#"Message("x")"#),
+            (Tag(4).into(), "Error(Tag(4))"),
+        ] {
+            assert_eq!(format!("{reason:?}"), name);
+        }
+    }
+
     /// S2.18 (cause).
     #[test]
     fn an_error_is_read_back_as_what_it_was() {

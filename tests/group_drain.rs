@@ -37,6 +37,16 @@ impl Log {
     }
 }
 
+#[test]
+fn a_wait_for_the_drain_shows_its_group() {
+    let group = TaskGroup::new();
+    let _guard = group.guard().unwrap();
+    let mut wait = group.join();
+    assert!(look(&mut wait).is_pending());
+    let shown = format!("{wait:?}");
+    assert!(shown.contains("Parked") && shown.contains(&format!("{group:?}")), "{shown}");
+}
+
 /// Rule 18: own work is done when a drop returns, however many deliveries that is inside of.
 #[test]
 fn a_guard_that_is_dropped_deep_inside_has_drained_its_group() {
