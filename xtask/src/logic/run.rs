@@ -118,7 +118,7 @@ impl Tests {
         })
     }
 
-    /// Also the test that fails.
+    /// Also the test that fails, or has failed once.
     fn outcome(&self, mutant: usize) -> Result<(Outcome, String)> {
         let mut programs: BTreeMap<&Path, (Duration, Vec<&str>)> = BTreeMap::new();
         for test in self.tests.iter().filter(|it| it.reaches.contains(&mutant)) {
@@ -129,7 +129,7 @@ impl Tests {
         let mut programs: Vec<_> = programs.into_iter().collect();
         programs.sort_by_key(|(_, (takes, _))| *takes);
         let number = PathBuf::from(mutant.to_string());
-        let mut outcome = Outcome::Unreached;
+        let (mut outcome, mut once) = (Outcome::Unreached, String::new());
         for (program, (takes, tests)) in programs {
             let patience = takes * TIMES + IN_ADDITION;
             let run = || run(program, &tests, "WINDDOWN_MUTANT", &number, patience);
@@ -137,13 +137,16 @@ impl Tests {
                 Ran::Passes => Outcome::Survives,
                 Ran::Hangs => return Ok((Outcome::Hangs, program.display().to_string())),
                 // On a busy machine a test may fail by itself, so it has to fail again.
-                Ran::Fails(_) => match run()? {
+                Ran::Fails(first) => match run()? {
                     Ran::Fails(test) => return Ok((Outcome::Fails, test)),
-                    Ran::Hangs | Ran::Passes => Outcome::Survives,
+                    Ran::Hangs | Ran::Passes => {
+                        once = format!("{first} has failed once");
+                        Outcome::Survives
+                    }
                 },
             };
         }
-        Ok((outcome, String::new()))
+        Ok((outcome, once))
     }
 }
 
