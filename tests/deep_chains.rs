@@ -8,8 +8,12 @@
 
 mod common;
 
-use common::{Drops, on_a_small_stack};
-use winddown::{CancelScope, CancelToken, Canceller, TaskGroup};
+use core::mem::forget;
+use std::sync::Arc;
+use std::task::Wake;
+
+use common::{Drops, Fault, on_a_small_stack, poll};
+use winddown::{CancelScope, CancelToken, Canceller, Signal, TaskGroup};
 
 const LINKS: usize = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
 
@@ -145,6 +149,39 @@ mod callbacks {
                 drop(group);
                 drops.assert_all_gone(1);
             }
+        });
+    }
+}
+
+mod wakers {
+    use super::*;
+
+    struct Owner {
+        _signal: Signal,
+        _fault: Fault,
+    }
+
+    impl Wake for Owner {
+        fn wake(self: Arc<Self>) {
+            unreachable!("the signals never close");
+        }
+    }
+
+    /// A wait that is forgotten leaves its waker with its signal, whose drop drops it.
+    #[test]
+    fn of_forgotten_waits_own_the_signals_of_others() {
+        on_a_small_stack(|| {
+            let (drops, mut signal) = (Drops::default(), Signal::new());
+            for _ in 0..LINKS {
+                let next = Signal::new();
+                let owner = Arc::new(Owner { _signal: signal, _fault: drops.calm() });
+                let mut wait = next.closed();
+                assert!(poll(&mut wait, &owner.into()).is_pending());
+                forget(wait);
+                signal = next;
+            }
+            drop(signal);
+            drops.assert_all_gone(LINKS);
         });
     }
 }
