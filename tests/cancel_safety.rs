@@ -389,18 +389,20 @@ fn a_pointer_that_leads_elsewhere_at_each_look_does_no_harm_to_others() {
     }
 }
 
+#[derive(Clone)]
+struct Replaceable(Rc<Cell<&'static WaitGroup>>);
+
+impl Deref for Replaceable {
+    type Target = WaitGroup;
+
+    fn deref(&self) -> &WaitGroup {
+        self.0.get()
+    }
+}
+
 /// Rule 12: what a wait is parked in is not what its pointer leads to.
 #[test]
 fn a_wait_goes_over_to_what_its_pointer_leads_to() {
-    #[derive(Clone)]
-    struct Replaceable(Rc<Cell<&'static WaitGroup>>);
-    impl Deref for Replaceable {
-        type Target = WaitGroup;
-
-        fn deref(&self) -> &WaitGroup {
-            self.0.get()
-        }
-    }
     let (first, second) = (leak(), leak());
     let pointer = Replaceable(Rc::new(Cell::new(first)));
     let waker = Foreign::new().share();
@@ -413,6 +415,29 @@ fn a_wait_goes_over_to_what_its_pointer_leads_to() {
     second.done().unwrap();
     assert_eq!(waker.woken(), 2);
     assert!(look(&mut wait).is_ready());
+}
+
+/// Rule 12: also the clone of a wait that is over holds what it is parked in.
+#[test]
+fn the_clone_of_a_wait_that_is_over_may_outlive_the_group_that_it_waits_for() {
+    let (idle, busy) = (leak(), Box::into_raw(Box::new(WaitGroup::new())));
+    idle.done().unwrap();
+    let pointer = Replaceable(Rc::new(Cell::new(idle)));
+    let mut wait = WaitGroup::wait_in(pointer.clone());
+    assert!(look(&mut wait).is_ready());
+    let mut clone = wait.clone();
+    let waker = Foreign::new().share();
+    // SAFETY: the group lives until it is dropped below, and nothing leads to it by then.
+    let group = unsafe { &*busy };
+    group.add(1).unwrap();
+    pointer.0.set(group);
+    assert!(poll(&mut clone, &waker.waker()).is_pending());
+    pointer.0.set(idle);
+    // SAFETY: it came from `Box::into_raw`.
+    drop(unsafe { Box::from_raw(busy) });
+    assert_eq!(waker.alive(), 1, "the clone is parked still");
+    drop(clone);
+    assert_eq!(waker.alive(), 0);
 }
 
 fn leak() -> &'static WaitGroup {
