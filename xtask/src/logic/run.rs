@@ -118,7 +118,7 @@ impl Tests {
         })
     }
 
-    /// Also the test that fails, or has failed once.
+    /// Also the test that fails, or has failed once; or the program that hangs.
     fn outcome(&self, mutant: usize) -> Result<(Outcome, String)> {
         let mut programs: BTreeMap<&Path, (Duration, Vec<&str>)> = BTreeMap::new();
         for test in self.tests.iter().filter(|it| it.reaches.contains(&mutant)) {
@@ -133,18 +133,18 @@ impl Tests {
         for (program, (takes, tests)) in programs {
             let patience = takes * TIMES + IN_ADDITION;
             let run = || run(program, &tests, "WINDDOWN_MUTANT", &number, patience);
-            outcome = match run()? {
-                Ran::Passes => Outcome::Survives,
-                Ran::Hangs => return Ok((Outcome::Hangs, program.display().to_string())),
-                // On a busy machine a test may fail by itself, so it has to fail again.
-                Ran::Fails(first) => match run()? {
-                    Ran::Fails(test) => return Ok((Outcome::Fails, test)),
-                    Ran::Hangs | Ran::Passes => {
-                        once = format!("{first} has failed once");
-                        Outcome::Survives
-                    }
-                },
+            outcome = Outcome::Survives;
+            let first = match run()? {
+                Ran::Passes => continue,
+                Ran::Fails(test) => test,
+                Ran::Hangs => program.display().to_string(),
             };
+            // On a busy machine a test may fail, or be slow, by itself, so it has to be so again.
+            match run()? {
+                Ran::Passes => once = format!("{first} did not pass at first"),
+                Ran::Fails(test) => return Ok((Outcome::Fails, test)),
+                Ran::Hangs => return Ok((Outcome::Hangs, first)),
+            }
         }
         Ok((outcome, once))
     }
