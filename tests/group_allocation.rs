@@ -86,6 +86,7 @@ fn nothing_is_allocated_without_waits() {
             drop((group.clone(), group.closed(), group.drained(), group.join()));
             assert_eq!((group.len(), group.is_closed(), group.is_drained()), (1, false, false));
             assert!(!group.is_cancelled() && !guard.is_cancelled() && !guard.is_closed());
+            assert!(group.limit().is_none_or(|limit| limit.get() == 3));
             assert!(group.close() && group.guard().is_err() && group.track(ready(7)).is_err());
             assert!(look(&mut group.closed()).is_ready());
             group.closed().block();

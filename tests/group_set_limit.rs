@@ -1,4 +1,5 @@
-//! `TaskGroup::set_limit`: a group with a limit gets another one while tasks run and others wait for a place.
+//! `TaskGroup::set_limit` and `limit`: a group with a limit gets another one while tasks run and others wait for a
+//! place, and tells the one that it has.
 
 #![cfg(not(loom))]
 
@@ -11,6 +12,9 @@ use std::sync::Arc;
 use common::{Bell, Foreign, limited, look, panic_of, panic_quietly, poll, queued, seated};
 use winddown::future::WaitRoom;
 use winddown::{Refused, TaskGroup, TaskGuard};
+
+/// The highest limit there is, which the docs of `TaskGroupBuilder::limit` name.
+const HIGHEST: usize = if cfg!(target_has_atomic = "64") { 1_073_741_823 } else { 16_383 };
 
 fn limit(most: usize) -> NonZeroUsize {
     NonZeroUsize::new(most).unwrap()
@@ -27,6 +31,11 @@ fn inside(group: &TaskGroup, tasks: usize) -> Vec<TaskGuard> {
 /// As many waits in the queue, and their bells.
 fn queue(group: &TaskGroup, waits: usize) -> (Vec<WaitRoom<&TaskGroup>>, Vec<Arc<Bell>>) {
     (0..waits).map(|_| queued(group)).unzip()
+}
+
+/// The limit that the group tells.
+fn told(group: &TaskGroup) -> Option<usize> {
+    group.limit().map(NonZeroUsize::get)
 }
 
 /// That the first `count` of them were let in, and the others are not.
@@ -110,6 +119,57 @@ fn the_last_limit_counts() {
     }
 }
 
+/// A group tells the limit that was set last, the builder's at first: while tasks are beyond it, while others wait, to
+/// each handle, from inside, and when the group is closed, cancelled and drained.
+#[test]
+fn a_group_tells_the_limit_that_was_set_last() {
+    for first in [1, 3, 1000] {
+        let group = limited(first);
+        assert_eq!(told(&group), Some(first));
+        let guards = inside(&group, 3);
+        let (queued, _bells) = if first <= 3 { queue(&group, 2) } else { (Vec::new(), Vec::new()) };
+        let (handle, child) = (group.clone(), group.child());
+        for new in [2, 2, 1, 4000, 3] {
+            group.set_limit(limit(new)).unwrap();
+            let by = [&group, &handle, guards[0].group()];
+            assert_eq!(by.map(told), [Some(new); 3]);
+        }
+        drop((queued, child, guards));
+        assert_eq!((told(&group), group.len()), (Some(3), 0), "who comes and goes changes nothing");
+        let guard = handle.guard().unwrap();
+        group.close();
+        assert_eq!(told(&group), Some(3));
+        handle.set_limit(limit(5)).unwrap();
+        assert_eq!(told(&group), Some(5), "closed");
+        group.cancel();
+        drop(guard);
+        assert!(group.is_drained());
+        assert_eq!(told(&group), Some(5));
+        group.set_limit(limit(6)).unwrap();
+        assert_eq!(told(&handle), Some(6), "drained");
+    }
+}
+
+/// A group that was built without a limit has none to tell, whatever the groups above it have. Each tells its own.
+#[test]
+fn a_group_tells_no_limit_but_its_own() {
+    let parent = limited(3);
+    let (without, with) =
+        (parent.child().unwrap(), parent.child_with(TaskGroup::builder().limit(limit(7))).unwrap());
+    assert_eq!([&parent, &without, &with].map(told), [Some(3), None, Some(7)]);
+    with.set_limit(limit(1)).unwrap();
+    assert_eq!(without.set_limit(limit(1)).map_err(drop), Err(()));
+    assert_eq!([&parent, &without, &with].map(told), [Some(3), None, Some(1)]);
+    parent.set_limit(limit(2)).unwrap();
+    assert_eq!([&parent, &without, &with].map(told), [Some(2), None, Some(1)]);
+    let alone = TaskGroup::new();
+    let guard = alone.guard().unwrap();
+    assert_eq!((told(&alone), told(guard.group())), (None, None));
+    alone.cancel();
+    drop(guard);
+    assert_eq!((told(&alone), alone.is_drained()), (None, true));
+}
+
 /// Rule 12: waits that gave up take no part.
 #[test]
 fn a_new_limit_passes_by_waits_that_gave_up() {
@@ -187,6 +247,8 @@ fn a_limit_may_be_as_high_as_it_likes() {
         let (queued, bells) = queue(&group, 50);
         group.set_limit(limit(highest)).unwrap();
         assert_let_in(&bells, 50);
+        assert_eq!(told(&group), Some(highest.min(HIGHEST)), "that was taken for it");
+        assert_eq!(told(&TaskGroup::builder().limit(limit(highest)).build()), told(&group));
         assert_eq!((group.len(), group.token().is_cancelled()), (51, false));
         drop(queued);
         assert_eq!(room_of(&group), 100);
@@ -228,7 +290,9 @@ fn a_waker_may_change_the_limit() {
         let guard = group.guard().unwrap();
         let handle = group.clone();
         let waker = Foreign::new().on_wake(move || {
+            assert_eq!(told(&handle), Some(2), "it is set before it wakes");
             handle.set_limit(limit(new)).unwrap();
+            assert_eq!(told(&handle), Some(new));
             drop(handle.guard());
         });
         let mut first = group.guard_when_room();
@@ -236,6 +300,7 @@ fn a_waker_may_change_the_limit() {
         let (queued, bells) = queue(&group, 4);
         group.set_limit(limit(2)).unwrap();
         assert_let_in(&bells, new.saturating_sub(2));
+        assert_eq!(told(&group), Some(new), "the later one stays");
         let seat = seated(&mut first);
         drop((queued, seat, guard));
         assert!(group.is_empty());
@@ -303,11 +368,38 @@ mod on_threads {
             });
             assert!(group.is_empty());
             for last in [3, 1] {
+                assert!(told(&group).is_some_and(|limit| limit <= MOST));
                 group.set_limit(limit(last)).unwrap();
-                assert_eq!(room_of(&group), last);
+                assert_eq!((told(&group), room_of(&group)), (Some(last), last));
             }
             group.join().block_for(LONG).expect("it drains");
         }
+    }
+
+    /// A thread that looks while another one sets limits finds each at once, and never one that was replaced before.
+    #[test]
+    fn a_look_finds_no_limit_that_was_replaced_before() {
+        let group = limited(1);
+        let last = ROUNDS * 10;
+        let _guard = group.guard().unwrap();
+        let set = AtomicUsize::new(1);
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                for new in 2..=last {
+                    group.set_limit(limit(new)).unwrap();
+                    assert_eq!(told(&group), Some(new), "no other thread sets one");
+                    set.store(new, Ordering::Release);
+                }
+            });
+            let mut before = 1;
+            while before < last {
+                let replaced = set.load(Ordering::Acquire);
+                let now = told(&group).unwrap();
+                assert!(now >= before && now >= replaced && now <= last);
+                before = now;
+            }
+        });
+        assert_eq!(told(&group), Some(last));
     }
 
     /// A limit that is raised while the only task leaves: the wait is let in by one of the two, once.

@@ -16,8 +16,9 @@ fn full(group: &TaskGroup) -> (&'static TaskGroup, winddown::TaskGuard) {
     (group, group.guard().unwrap())
 }
 
-/// Asserts that nobody is inside, and that `most` may be.
+/// Asserts that nobody is inside, and that `most` may be, as the group tells.
 fn assert_lets_in(group: &TaskGroup, most: usize) {
+    assert_eq!(group.limit(), Some(nonzero(most)));
     assert_eq!(group.len(), 0, "a place is lost");
     let guards: Vec<_> = (0..most).map(|_| group.guard().unwrap()).collect();
     assert_eq!(group.guard().err(), Some(Refused::Full));

@@ -28,7 +28,7 @@ pub enum Outcome {
     Unit,
     /// A plain answer.
     Bool(bool),
-    /// A number of things in flight.
+    /// A number of things in flight, or of how many may be.
     Count(usize),
     /// The call did what it says.
     Ok,

@@ -239,6 +239,14 @@ fn a_limit_that_lets_in_too_many_is_refused() {
 }
 
 #[test]
+fn a_group_that_tells_another_limit_is_refused() {
+    refused(Places, 3, |op, call| match (op, call()) {
+        (group::Op::Limit(_), Outcome::Count(limit)) => Outcome::Count(1 + limit % 3),
+        (_, outcome) => outcome,
+    });
+}
+
+#[test]
 fn a_queue_that_loses_a_wake_is_refused() {
     refused(Places, 3, |op, call| match (op, call()) {
         (group::Op::Woken(_), Outcome::Bool(true)) => Outcome::Bool(false),

@@ -102,7 +102,7 @@ impl TaskGroupBuilder {
     ///
     /// A child counts as one task; clones of guards are not held up. The highest limit is 1,073,741,823 (16,383
     /// on targets without 64-bit atomics); a higher one is taken for that. [`set_limit`](TaskGroup::set_limit)
-    /// changes it.
+    /// changes it, and [`TaskGroup::limit`] tells it.
     ///
     /// # Examples
     ///

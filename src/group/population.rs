@@ -90,7 +90,7 @@ impl Population {
         }
     }
 
-    /// What a wait for a place, or a new limit, needs.
+    /// What a wait for a place, a new limit, or a question for the limit, needs.
     pub(crate) fn limited(&self) -> Option<&Limited> {
         match &self.form.0 {
             Form::Limited(limited) => Some(limited),

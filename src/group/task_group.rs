@@ -111,7 +111,7 @@ use crate::sync::{Arc, Ordering};
 /// | `builder` | | no | yes | no | no |
 /// | `new`, `child` and the like | | yes | no | yes | lock |
 /// | `guard`, `track` | | once: see below | yes | no | no |
-/// | `token`, `closing`, `is_closed`, `is_cancelled`, `is_drained`, `len`, `is_empty`, a clone, any handle's drop but the last | | no | yes | no | no |
+/// | `token`, `closing`, `is_closed`, `is_cancelled`, `is_drained`, `len`, `is_empty`, `limit`, a clone, any handle's drop but the last | | no | yes | no | no |
 /// | `panics`: 0 without `std` | | no | yes | no | no |
 /// | `holders` | `holders` | yes | no | no | lock |
 /// | `set_limit` | | no | yes | yes | lock, if there is a queue |
@@ -373,6 +373,34 @@ impl TaskGroup {
             unsafe { Shared::after(Arc::as_ptr(&self.shared), exit, deferred) };
         });
         Ok(())
+    }
+
+    /// The limit of the group: the one that was set last, by [`set_limit`](Self::set_limit) or when the group was
+    /// [built](TaskGroupBuilder::limit). None if the group was built without one. One load.
+    ///
+    /// A limit beyond the highest is told as the highest, which was taken for it. A group that is closed or
+    /// drained still tells its limit. What limits the groups above have is no part of the answer: each counts
+    /// this group as one task.
+    ///
+    /// [`len`](Self::len) may be above the limit: clones of guards are not held up, and all tasks stay when the
+    /// limit is lowered. Another thread may change the limit right after this look, so whether a task may enter is
+    /// for [`guard`](Self::guard) to say.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use winddown::TaskGroup;
+    ///
+    /// let (ten, four) = (NonZeroUsize::new(10).unwrap(), NonZeroUsize::new(4).unwrap());
+    /// let group = TaskGroup::builder().limit(ten).build();
+    /// assert_eq!(group.limit(), Some(ten));
+    /// group.set_limit(four).unwrap();
+    /// assert_eq!(group.limit(), Some(four));
+    /// assert_eq!(TaskGroup::new().limit(), None);
+    /// ```
+    pub fn limit(&self) -> Option<NonZeroUsize> {
+        self.shared.population.limited()?.limit()
     }
 
     /// Closes the group: no task enters any more. True for the first call that closes it, here or above.

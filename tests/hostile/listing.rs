@@ -36,7 +36,7 @@ const QUIET: [(&str, &[(&str, &str)]); 4] = [
             ("Signal", "get is_closed"),
             (
                 "TaskGroup",
-                "closing holders is_cancelled is_closed is_drained is_empty len panics token",
+                "closing holders is_cancelled is_closed is_drained is_empty len limit panics token",
             ),
             ("TaskGuard", "closing group id is_cancelled is_closed token"),
             ("WaitDrained", "is_terminated"),

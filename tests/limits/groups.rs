@@ -160,6 +160,7 @@ fn a_limit_is_changed_between_the_lowest_and_the_highest() {
     waits.iter_mut().for_each(|it| assert!(poll(it, &bell.waker()).is_pending()));
     for highest in [NonZeroUsize::MAX, NonZeroUsize::new(MOST).unwrap()] {
         group.set_limit(highest).unwrap();
+        assert_eq!(group.limit(), NonZeroUsize::new(MOST), "which was taken for it");
         let seated = waits.drain(..MOST - guards.len()).collect::<Vec<_>>();
         for mut wait in seated {
             let Poll::Ready(Ok(guard)) = look(&mut wait) else { panic!("its turn") };
@@ -168,6 +169,7 @@ fn a_limit_is_changed_between_the_lowest_and_the_highest() {
         assert_eq!((group.len(), guards.len()), (MOST, MOST));
         assert!(waits.iter_mut().all(|it| poll(it, &bell.waker()).is_pending()));
         group.set_limit(NonZeroUsize::MIN).unwrap();
+        assert_eq!((group.limit(), group.len()), (Some(NonZeroUsize::MIN), MOST));
         guards.truncate(1);
         assert_eq!(group.guard().map(drop), Err(Refused::Full));
         assert_eq!(group.len(), 1);

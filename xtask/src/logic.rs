@@ -27,7 +27,7 @@ use run::{Outcome, Tests};
 use tree::{Tree, WORLDS, World};
 
 /// Those that survive, with the reason.
-const SURVIVORS: &str = "tests/survivors.toml";
+const SURVIVORS: &str = "xtask/survivors.toml";
 
 /// Which mutants to make.
 #[derive(Debug, Args)]

@@ -99,6 +99,8 @@ fn looks(group: &TaskGroup, last: &TaskGuard) {
     drop(group.clone());
     assert!(!group.is_drained() && !group.is_empty());
     assert_ne!((group.len(), last.group().len()), (0, 0));
+    // The group of `whole` has this one, and the child of `of_a_child` has none.
+    assert!(group.limit().is_none_or(|limit| limit.get() == 2));
     assert!(group.is_closed() || !group.token().is_cancelled());
     assert_eq!(last.token().is_cancelled(), group.token().is_cancelled());
     let _ = write!(Nowhere, "{group:?} {last:?}");
@@ -191,12 +193,16 @@ fn raised(now: &Moment, operation: Operation, waiting: usize) {
     let group = with_limit(1);
     let inside = group.guard();
     let ahead: Vec<_> = (0..waiting).map(|_| park(group.guard_when_room())).collect();
-    let raise = || group.set_limit(NonZeroUsize::new(2).unwrap()).unwrap();
+    let raise = || {
+        assert_eq!(group.limit(), NonZeroUsize::new(1));
+        group.set_limit(NonZeroUsize::new(2).unwrap()).unwrap();
+        assert_eq!(group.limit(), NonZeroUsize::new(2));
+    };
     let left = now.strike(raise, || operation(&group));
     // As above.
     all_were_woken(ahead);
     was_woken(left);
-    assert_eq!(group.len(), 1);
+    assert_eq!((group.len(), group.limit()), (1, NonZeroUsize::new(2)));
     assert!(group.guard().is_ok());
     drop(inside);
 }

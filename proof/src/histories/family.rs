@@ -69,6 +69,14 @@ pub fn refused(refused: Refused) -> Outcome {
     })
 }
 
+/// How the limit of a group is told.
+pub fn limit(group: &TaskGroup) -> Outcome {
+    match group.limit() {
+        Some(limit) => Outcome::Count(limit.get()),
+        None => Outcome::Refused(Refusal::Unlimited),
+    }
+}
+
 /// The builder that says what `built` says, but for the parent.
 pub fn builder(built: &Built, link: impl Fn(u8) -> TaskGroup) -> TaskGroupBuilder {
     let mut builder = TaskGroup::builder();
@@ -140,6 +148,7 @@ impl Real {
                 }
             }
             Op::Len(_) => Outcome::Count(group.len()),
+            Op::Limit(_) => limit(group),
             Op::IsClosed(_) => Outcome::Bool(group.is_closed()),
             Op::IsCancelled(_) => Outcome::Bool(group.is_cancelled()),
             Op::IsDrained(_) => Outcome::Bool(group.is_drained()),
@@ -298,6 +307,7 @@ impl Subject for Shared {
             | Op::Cancel(group, _)
             | Op::SetLimit(group, _)
             | Op::Len(group)
+            | Op::Limit(group)
             | Op::IsClosed(group)
             | Op::IsCancelled(group)
             | Op::IsDrained(group)

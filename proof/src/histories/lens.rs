@@ -58,6 +58,11 @@ fn left(event: &Event<Op>) -> Option<Group> {
 fn looks(op: &Op) -> bool {
     matches!(
         op,
-        Op::Len(_) | Op::IsClosed(_) | Op::IsCancelled(_) | Op::IsDrained(_) | Op::IsFinalised(_)
+        Op::Len(_)
+            | Op::Limit(_)
+            | Op::IsClosed(_)
+            | Op::IsCancelled(_)
+            | Op::IsDrained(_)
+            | Op::IsFinalised(_)
     )
 }

@@ -22,7 +22,7 @@ impl Kind for Places {
 
     fn op(&self, _: u64, thread: usize, random: &mut Random) -> Op {
         let wait = super::family::wait_of(thread, random);
-        match random.below(20) {
+        match random.below(21) {
             0..=2 => Op::Guard(0),
             3..=6 => Op::DropGuard(0),
             7 | 8 => Op::SetLimit(0, 1 + random.below(3) as u16),
@@ -30,6 +30,7 @@ impl Kind for Places {
             10 => Op::IsDrained(0),
             11 if random.one_in(2) => Op::Close(0),
             12 | 13 => Op::DropWait(wait),
+            14 => Op::Limit(0),
             _ => Op::PollRoom(wait, 0),
         }
     }

@@ -119,6 +119,7 @@ pub enum Op {
     CloneHandle(u8),
     DropHandle(u8),
     Len(u8),
+    Limit(u8),
     IsClosed(u8),
     IsCancelled(u8),
     IsDrained(u8),
@@ -232,6 +233,7 @@ impl Model for Family {
         let looks = matches!(
             op,
             Op::Len(_)
+                | Op::Limit(_)
                 | Op::IsClosed(_)
                 | Op::IsCancelled(_)
                 | Op::IsDrained(_)

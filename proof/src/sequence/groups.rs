@@ -15,7 +15,7 @@ use super::values::{Told, Value, World};
 use super::wait_groups::Work;
 use super::waits::{Names, Waits, expect};
 use super::{Actor, Wrong};
-use crate::histories::family::{builder, refused};
+use crate::histories::family::{builder, limit, refused};
 use crate::histories::trees::TEXTS;
 use crate::model::group::{self, Built, GROUPS, Op, WAITS};
 use crate::model::{Outcome, Possible, Refusal};
@@ -251,6 +251,7 @@ impl Groups {
             let Some(handle) = self.handle(group) else { continue };
             let handle = handle.group();
             self.expect(&Op::Len(group), &Outcome::Count(handle.len()))?;
+            self.expect(&Op::Limit(group), &limit(handle))?;
             self.expect(&Op::IsClosed(group), &Outcome::Bool(handle.is_closed()))?;
             self.expect(&Op::IsCancelled(group), &Outcome::Bool(handle.is_cancelled()))?;
             self.expect(&Op::IsDrained(group), &Outcome::Bool(handle.is_drained()))?;

@@ -88,6 +88,11 @@ impl Limited {
         self.load().count()
     }
 
+    /// The limit that was set last.
+    pub(crate) fn limit(&self) -> Option<NonZeroUsize> {
+        self.load().nonzero_limit()
+    }
+
     fn load(&self) -> Word {
         // D: a closed word acquires what came before the close.
         Word(self.word.load(Ordering::Acquire))

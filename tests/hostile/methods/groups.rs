@@ -47,6 +47,7 @@ fn groups() -> Vec<Row> {
         "is_empty" => |it| it.is_empty(),
         "join" => |it| poll_by_three(it.join()),
         "len" => |it| it.len(),
+        "limit" => |it| it.limit(),
         "panics" => |it| it.panics(),
         "set_limit" => |it| it.set_limit(MORE),
         "shutdown" => |it| poll_by_three(it.shutdown(IntoTask(w.tally.task("a grace", 1)))),

@@ -5,6 +5,7 @@ use crate::model::{Outcome, Refusal, Steps, Then};
 
 const CLOSED: Outcome = Outcome::Refused(Refusal::Closed);
 const FULL: Outcome = Outcome::Refused(Refusal::Full);
+const UNLIMITED: Outcome = Outcome::Refused(Refusal::Unlimited);
 
 impl Family {
     pub(super) fn call(&self, op: &Op, phase: u8, outcome: &Outcome, steps: &mut Steps<Self>) {
@@ -60,6 +61,7 @@ impl Family {
     fn sees(&self, op: &Op, outcome: &Outcome) -> bool {
         match *op {
             Op::Len(group) => self.may_be_its_len(group, outcome),
+            Op::Limit(group) => *outcome == self.limit(group),
             Op::IsClosed(group) => *outcome == Outcome::Bool(self.is_closed(group)),
             Op::IsCancelled(group) => *outcome == Outcome::Bool(self.is_cancelled(group)),
             Op::IsDrained(group) => *outcome == Outcome::Bool(self.is_drained(group)),
@@ -76,6 +78,10 @@ impl Family {
         let state = self.of(group);
         let is_exact = *outcome == Outcome::Count(usize::from(state.count));
         is_exact || (state.limit.is_none() && self.may_spread)
+    }
+
+    fn limit(&self, group: u8) -> Outcome {
+        self.of(group).limit.map_or(UNLIMITED, |limit| Outcome::Count(limit.into()))
     }
 
     fn build(&self, built: &Built, outcome: &Outcome, steps: &mut Steps<Self>) {
@@ -164,7 +170,7 @@ impl Family {
         let mut next = self.clone();
         let allowed = match self.of(group).limit {
             Some(_) => Outcome::Ok,
-            None => Outcome::Refused(Refusal::Unlimited),
+            None => UNLIMITED,
         };
         if allowed == *outcome {
             if self.of(group).limit.is_some() {

@@ -111,6 +111,12 @@ impl Word {
         (self.0 & LIMIT_MASK) >> LIMIT_SHIFT
     }
 
+    /// The limit as users know it. Always there: no limit is zero.
+    pub(super) fn nonzero_limit(self) -> Option<NonZeroUsize> {
+        // As in `count`.
+        NonZeroUsize::new(self.limit() as usize)
+    }
+
     fn count_bits(self) -> Bits {
         (self.0 & COUNT_MASK) >> COUNT_SHIFT
     }
@@ -195,6 +201,19 @@ mod tests {
             MOST,
             "a high limit is the highest"
         );
+    }
+
+    /// Marks and the count are no part of it, and the highest of each field is told as it is.
+    #[test]
+    fn the_limit_is_told_as_it_was_set() {
+        let (most, full) = (MOST as usize, COUNT_MASK >> COUNT_SHIFT);
+        for (set, told) in [(1, 1), (2, 2), (most - 1, most - 1), (most, most), (most + 1, most)] {
+            for before in [word(0, 1, 0), word(CLOSED | QUEUED | FRESH, MOST, full)] {
+                let word = before.set_limit(limit(set)).word();
+                assert_eq!(word.nonzero_limit(), Some(limit(told)));
+            }
+            assert_eq!(Word::with_limit(limit(set)).nonzero_limit(), Some(limit(told)));
+        }
     }
 
     /// Rule 1: a refused step changes nothing.
