@@ -13,10 +13,10 @@ use super::boards::Board;
 /// Gives the status and what the image said.
 pub(super) fn run(board: &Board, image: &Path, limit: Duration) -> Result<(i32, String)> {
     let mut output = tempfile::tempfile()?;
-    let count = board.shift.map(|shift| format!("-icount=shift={shift},sleep=off"));
+    let count = board.shift.map(|shift| ["-icount".into(), format!("shift={shift},sleep=off")]);
     let mut qemu = Command::new(board.qemu)
         .args(board.machine)
-        .args(count)
+        .args(count.into_iter().flatten())
         .args(["-nographic", "-kernel"])
         .arg(image)
         .stdin(Stdio::null())
