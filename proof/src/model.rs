@@ -28,7 +28,8 @@ pub enum Outcome {
     Unit,
     /// A plain answer.
     Bool(bool),
-    /// A number of things in flight, or of how many may be.
+    /// A number of things in flight, or of how many may be; if there is none, [`Refused`](Self::Refused) says what is
+    /// missing.
     Count(usize),
     /// The call did what it says.
     Ok,

@@ -1,4 +1,4 @@
-//! What a group tells with the feature `tracing`.
+//! Who tells what of a group, with the feature `tracing`, and when; what an event says stands in `src/events.rs`.
 
 use core::ptr;
 

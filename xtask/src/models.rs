@@ -35,27 +35,40 @@ const LOOM: &str = "--cfg loom";
 pub(crate) fn loom(sh: &Shell, args: &LoomArgs) -> Result<()> {
     let target = target_dir();
     let filter = args.filter.as_slice();
+    let tests = match &args.filter {
+        Some(name) => files_with(sh, name)?,
+        None => Vec::new(),
+    };
+    let build = ["--release".to_owned(), "-p=winddown-loom-tests".to_owned()];
+    let build = &[&build[..], &tests].concat();
     if let Some(name) = &args.filter {
-        let list = cmd!(
-            sh,
-            "cargo test --release -p winddown-loom-tests --target-dir {target} -- --list {name}"
-        );
+        let list = cmd!(sh, "cargo test {build...} --target-dir {target} -- --list {name}");
         let list = with_flags(list, LOOM).quiet().read()?;
         ensure!(
             list.lines().any(|line| line.ends_with(": test")),
             "no model has {name:?} in its name; the models are the tests in loom-tests/tests/"
         );
     }
-    let test = cmd!(
-        sh,
-        "cargo test --release -p winddown-loom-tests --target-dir {target} -- {filter...}"
-    );
+    let test = cmd!(sh, "cargo test {build...} --target-dir {target} -- {filter...}");
     let test = if args.deep {
         test.env("LOOM_MAX_PREEMPTIONS", "5").env("LOOM_MAX_DURATION", "600")
     } else {
         test
     };
     Ok(with_flags(test, LOOM).run()?)
+}
+
+/// The files that have a model with `name` in its name, as options of cargo; all of them, if none tells.
+fn files_with(sh: &Shell, name: &str) -> Result<Vec<String>> {
+    let model = name.split("::").next().unwrap_or(name);
+    let mut options = Vec::new();
+    for path in sh.read_dir(crate::root().join("loom-tests/tests"))? {
+        let Some(file) = path.file_stem() else { continue };
+        if sh.read_file(&path)?.contains(model) {
+            options.push(format!("--test={}", file.to_string_lossy()));
+        }
+    }
+    Ok(options)
 }
 
 /// Lints the models, which are not there for the ordinary run of clippy.

@@ -92,10 +92,10 @@ impl Step {
 impl Word {
     /// Open and empty.
     pub(super) fn with_limit(limit: NonZeroUsize) -> Self {
-        Self(Self::limit_bits(limit) << LIMIT_SHIFT)
+        Self(Self::clamped(limit) << LIMIT_SHIFT)
     }
 
-    fn limit_bits(limit: NonZeroUsize) -> Bits {
+    fn clamped(limit: NonZeroUsize) -> Bits {
         Bits::try_from(limit.get()).unwrap_or(MOST).min(MOST)
     }
 
