@@ -199,7 +199,8 @@ impl<T> Signal<T> {
             // SAFETY: we set `CLAIMED`, so nobody else writes the slot, and nobody reads it before
             //   the next line sets `PUBLISHED`.
             unsafe { self.slot.write_ptr().cast::<T>().write(value) };
-            // W: publishes the value. B: takes announcements along, or comes before them. C: acquires them.
+            // W: publishes the value. B: takes announcements along, or comes before them. C: acquires them; the claim
+            // has acquired those before it alone.
             before = self.word.fetch_or(PUBLISHED, Ordering::AcqRel);
         }
         if before & WAITERS != 0 {
@@ -369,7 +370,7 @@ impl<T> Signal<T> {
 
     #[inline]
     fn is_published(&self) -> bool {
-        // D and W: acquires what came before the close, and the value.
+        // D, W: acquires what came before the close, and the value.
         self.word.load(Ordering::Acquire) & PUBLISHED != 0
     }
 }
@@ -388,7 +389,7 @@ impl<T> Source for Signal<T> {
     }
 
     fn announce(&self, _: Option<()>, _: &mut Deferred) -> Announced<()> {
-        // B and C: publishes the registration to the closer, or acquires the close.
+        // B, C: publishes the registration to the closer, or acquires the close.
         match self.word.fetch_or(WAITERS, Ordering::AcqRel) & PUBLISHED {
             0 => Announced::Parked(()),
             _ => Announced::Over,

@@ -25,7 +25,7 @@ use winddown::future::{
 use winddown::{
     CancelScope, CancelToken, Cancelled, Canceller, ChildError, ErrGroup, Errors, Guard, Overflow,
     Reason, Refused, Registration, Signal, Stopped, TaskGroup, TaskGroupBuilder, TaskGuard,
-    Unbalanced, Unfinished, WaitGroup,
+    Unbalanced, Unfinished, Unlimited, WaitGroup,
 };
 
 /// `Send`, but not `Sync`.
@@ -128,11 +128,13 @@ no!(TrackedStream<Immovable, Guard>: Unpin);
 yes!(Overflow: Send, Sync, Unpin, UnwindSafe, Debug, Clone, Copy, PartialEq, Eq, Hash, Error);
 yes!(Unbalanced: Send, Sync, Unpin, UnwindSafe, Debug, Clone, Copy, PartialEq, Eq, Hash, Error);
 yes!(Unfinished: Send, Sync, Unpin, UnwindSafe, Debug, Clone, Copy, PartialEq, Eq, Hash, Error);
+yes!(Unlimited: Send, Sync, Unpin, UnwindSafe, Debug, Clone, Copy, PartialEq, Eq, Hash, Error);
 yes!(Unfinished<String>: Clone, PartialEq, Eq, Hash, Error);
 no!(Unfinished<String>: Copy);
 no!(Unfinished<Neither>: Send, Sync);
 no!(Overflow: Default);
 no!(Unbalanced: Default);
+no!(Unlimited: Default);
 
 // The ends of a scope. Handles can be compared; none is made from nothing but a root.
 yes!(CancelScope: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Default, Debug);

@@ -17,6 +17,10 @@ const SETS: [&str; 3] =
 
 /// Builds and tests with the oldest dependencies.
 pub(crate) fn minimal(sh: &Shell) -> Result<()> {
+    for feature in features::of_users(sh)? {
+        let is_tried = SETS.iter().any(|set| set.split(',').any(|it| it == feature));
+        ensure!(is_tried, "the feature {feature} is in no set of xtask/src/minimal.rs");
+    }
     let light = Light::new(sh, &target_dir("minimal"))?;
     let toolchain = Toolchain::of_this_run()?;
     let manifest = ["--manifest-path".as_ref(), light.manifest.as_os_str()];
