@@ -2,7 +2,8 @@
 //! interrupts that come when they hurt.
 //!
 //! An image prints one line for each scenario, `ok <scenario>: <what was measured>`, and exits with
-//! status 0; or it panics, prints why, and exits with status 1.
+//! status 0; or it panics, prints why, and exits with status 1. `xtask/src/embedded/images.rs` has the scenarios that must
+//! come.
 
 #![no_std]
 
