@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::bag::Bag;
+use super::bag::{Bag, Parked};
 use super::crew::{Crew, Note};
 use super::{Done, Soak, report};
 use crate::heap::Heap;
@@ -58,16 +58,12 @@ impl Lead<'_> {
         let waits = bags.into_iter().flat_map(|bag| bag.waits);
         let (holding, rest): (Vec<_>, Vec<_>) = waits.partition(|wait| wait.holds);
         let count = (holding.len() + rest.len()) as u64;
-        for wait in holding.into_iter().chain(rest) {
-            let (scene, what) = (wait.scene, wait.what);
-            wait.finish().map_err(|wrong| {
-                let (name, state) = self.crew.of(scene);
-                report(self.seed, &format!("{name}: the wait '{what}' {wrong}\n  {state}"))
-            })?;
-        }
+        self.finish(holding)?;
+        // A thread that blocked may have been let in, and an object ends when it has left.
         while !self.crew.all_done() {
             self.next()?;
         }
+        self.finish(rest)?;
         for scene in 0..self.crew.scenes.len() {
             self.crew.scenes[scene].check().map_err(|wrong| {
                 let (name, state) = self.crew.of(scene);
@@ -75,6 +71,18 @@ impl Lead<'_> {
             })?;
         }
         Ok(count)
+    }
+
+    /// Each of `waits` must be over.
+    fn finish(&self, waits: Vec<Parked>) -> Result<(), String> {
+        for wait in waits {
+            let (scene, what) = (wait.scene, wait.what);
+            wait.finish().map_err(|wrong| {
+                let (name, state) = self.crew.of(scene);
+                report(self.seed, &format!("{name}: the wait '{what}' {wrong}\n  {state}"))
+            })?;
+        }
+        Ok(())
     }
 
     /// What a thread says that is done: the bag of one that acts, and nothing of one that blocks.
