@@ -1,5 +1,5 @@
 //! What is made of groups and needs no type of its own: phases in order, guards by id, and waits for
-//! anything else.
+//! anything else. The recipes of `docs/recipes.md` are doctests.
 
 #![cfg(all(feature = "std", not(loom)))]
 

@@ -1,5 +1,5 @@
 //! What people build today in Go, with groups: the rows of `docs/capabilities.md` that a test shows
-//! best.
+//! best. The rows of foreign code are in `tests/hostile/methods/`.
 
 #![cfg(all(feature = "std", not(loom)))]
 

@@ -26,7 +26,8 @@
 //! | else                            | set limit | limit'                                            |
 //! | `QUEUED`, open, count < limit   | let in    | count + 1: a place, to be passed on               |
 //!
-//! The limit is in the word, so that no step decides by a limit that another has replaced.
+//! The limit is in the word, so that no step decides by a limit that another has replaced. All bits are taken: a number
+//! that no step decides by is kept beside the word.
 //!
 //! Only a task that is counted joins another one in, so `CLOSED` with count 0 is reached by exactly one step
 //! and is final. While no step is on its way, `QUEUED` implies count ≥ limit.
