@@ -69,7 +69,7 @@ pub use wait::Wait;
 /// # Memory ordering
 ///
 /// What a piece of work did before it was counted out happens before the return of every wait that
-/// counted it.
+/// counted it, and of every [`count`](Self::count) and [`is_idle`](Self::is_idle) that finds zero.
 ///
 /// # Size
 ///

@@ -1,5 +1,6 @@
 //! An interrupt in an interrupt: both end everything, the one in the middle of the other's calls, while
-//! the main thread is in the middle of its own.
+//! the main thread is in the middle of its own. `Scene::end` and `Scene::end_too` are the two interrupts of every
+//! scenario; `OPERATIONS` has what the main thread does meanwhile, a scenario each.
 
 #![no_std]
 #![no_main]
