@@ -25,7 +25,7 @@ pub(crate) const WITHOUT_A_ROW: [(&str, &[&str]); 2] = [
 /// The methods that call no foreign code, though it is there, and why: each type with its methods.
 const QUIET: [(&str, &[(&str, &str)]); 4] = [
     (
-        "they look, and rule 18 says that a query runs no foreign code",
+        "they look, and rule 18: a query runs no foreign code",
         &[
             ("CancelScope", "token"),
             ("CancelToken", "check deadline eq hash is_cancelled reason value"),
