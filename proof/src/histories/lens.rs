@@ -34,7 +34,7 @@ fn may_be(built: &[Built], events: &[Event<Op>], at: usize, group: Group, len: u
         return false;
     }
     let alone = events.iter().enumerate().all(|(other, event)| {
-        other == at || event.returned < called || event.called > returned || looks(&event.op)
+        other == at || event.returned < called || event.called > returned || event.op.looks()
     });
     !alone || len + children >= begun.saturating_sub(over)
 }
@@ -53,16 +53,4 @@ fn left(event: &Event<Op>) -> Option<Group> {
         Op::DropGuard(group) | Op::Leave(group) | Op::Fail(group, _) => Some(group),
         _ => None,
     }
-}
-
-fn looks(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Len(_)
-            | Op::Limit(_)
-            | Op::IsClosed(_)
-            | Op::IsCancelled(_)
-            | Op::IsDrained(_)
-            | Op::IsFinalised(_)
-    )
 }

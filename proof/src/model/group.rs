@@ -230,15 +230,21 @@ impl Model for Family {
     }
 
     fn only_looks(op: &Op) -> bool {
-        let looks = matches!(
-            op,
-            Op::Len(_)
-                | Op::Limit(_)
-                | Op::IsClosed(_)
-                | Op::IsCancelled(_)
-                | Op::IsDrained(_)
-                | Op::IsFinalised(_)
-        );
-        looks || matches!(op, Op::BlockFor(_) | Op::Woken(_))
+        op.looks() || matches!(op, Op::BlockFor(_) | Op::Woken(_))
+    }
+}
+
+impl Op {
+    /// Whether it asks the group for something, and waits for nothing.
+    pub fn looks(&self) -> bool {
+        matches!(
+            self,
+            Self::Len(_)
+                | Self::Limit(_)
+                | Self::IsClosed(_)
+                | Self::IsCancelled(_)
+                | Self::IsDrained(_)
+                | Self::IsFinalised(_)
+        )
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use winddown::{CancelScope, Signal, TaskGroup, TaskGuard};
 
-use super::tally::{Inside, Tally, same};
+use super::tally::{Inside, Tally, has_ended};
 use super::{Scene, mortality, short};
 use crate::random::Random;
 use crate::soak::bag::Bag;
@@ -153,10 +153,7 @@ impl Scene for Groups {
     }
 
     fn check(&self) -> Result<(), String> {
-        same("tasks inside", self.inside.now(), 0)?;
-        same("length", self.group.len(), 0)?;
-        same("runs of the finaliser", self.finalised.now(), 1)?;
-        same("drained", self.group.is_drained().into(), 1)
+        has_ended(&self.group, &self.inside, &self.finalised)
     }
 
     fn state(&self) -> String {

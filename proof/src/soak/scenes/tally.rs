@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use winddown::TaskGroup;
+
 /// A count. It goes with no data, so its accesses order nothing that the object should order.
 #[derive(Debug, Default)]
 pub(super) struct Tally(AtomicUsize);
@@ -31,6 +33,22 @@ impl Tally {
 /// What differs.
 pub(super) fn same(what: &str, is: usize, should: usize) -> Result<(), String> {
     if is == should { Ok(()) } else { Err(format!("{what}: {is}, and not {should}")) }
+}
+
+/// Compares what a group tells at its end with what was counted beside it.
+///
+/// # Errors
+///
+/// What differs.
+pub(super) fn has_ended(
+    group: &TaskGroup,
+    inside: &Tally,
+    finalised: &Tally,
+) -> Result<(), String> {
+    same("tasks inside", inside.now(), 0)?;
+    same("length", group.len(), 0)?;
+    same("runs of the finaliser", finalised.now(), 1)?;
+    same("drained", group.is_drained().into(), 1)
 }
 
 /// A guard that is counted beside its object: the count falls before the guard is dropped.
