@@ -342,6 +342,34 @@ mod room {
         }
     }
 
+    /// Rule 20: the limit comes between the two looks, and a place gets free behind it: nothing begins, and the next
+    /// wait gets the place.
+    #[test]
+    fn a_place_that_gets_free_behind_the_limit_is_passed_on() {
+        for waits_already in [false, true] {
+            let (group, over) = (limited(1), Cell::new(false));
+            let running = Cell::new(group.guard().ok());
+            let leaves = Cell::new(!waits_already);
+            // Pending, and then everything happens at once, as on another thread.
+            let limit = poll_fn(|_| {
+                let before = over.get();
+                if leaves.get() && !before {
+                    over.set(true);
+                    drop(running.take());
+                }
+                if before { Poll::Ready("too late") } else { Poll::Pending }
+            });
+            let mut wait = group.guard_when_room().until(limit);
+            if waits_already {
+                assert!(look(&mut wait).is_pending());
+                leaves.set(true);
+            }
+            let Poll::Ready(outcome) = look(&mut wait) else { panic!("the place is free") };
+            assert_eq!(stopped(outcome).1, "too late");
+            drop(group.guard().unwrap());
+        }
+    }
+
     /// By a token, on a thread that is parked, or is about to be.
     #[test]
     fn a_thread_that_was_stopped_in_the_queue_does_not_start() {

@@ -10,7 +10,7 @@ use core::task::{Poll, Waker};
 
 use loom::future::block_on;
 use loom::thread;
-use winddown::{Refused, TaskGroup};
+use winddown::{CancelScope, Refused, TaskGroup};
 use winddown_loom_tests::{
     Arrival, Finale, Turns, Wakes, Work, check, check_within, lend, limited, nonzero, poll, queued,
     unexplored,
@@ -280,4 +280,36 @@ fn a_wait_that_is_let_in_sees_what_a_task_did() {
 #[test]
 fn a_wait_that_is_let_in_sees_what_came_before_a_raise() {
     a_wait_that_is_let_in_sees_what_came_before(true);
+}
+
+/// Rule 20: a limit that came before the place was free keeps a wait from taking it, whenever the wait looks; the place
+/// is free for others.
+///
+/// Edges: A, D, O.
+///
+/// Mutants: `until-looks-at-its-limit-once`.
+#[test]
+fn a_place_that_gets_free_behind_the_limit_is_not_taken() {
+    check(|| {
+        let (group, scope) = (limited(1), CancelScope::new());
+        // SAFETY: the thread is joined below.
+        let group = unsafe { lend(&group) };
+        let guard = group.guard().unwrap();
+        let mut wait = group.guard_when_room().until(scope.token().clone());
+        let leaver = thread::spawn(move || {
+            scope.cancel();
+            drop(guard);
+        });
+        // The second look is one of a wait that sits in the queue.
+        for _ in 0..2 {
+            match poll(&mut wait, Waker::noop()) {
+                Poll::Pending => {}
+                Poll::Ready(Err(_)) => break,
+                Poll::Ready(Ok(_)) => panic!("the work began behind its limit"),
+            }
+        }
+        leaver.join().unwrap();
+        drop(wait);
+        assert!(group.guard().is_ok(), "the place is lost");
+    });
 }

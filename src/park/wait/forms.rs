@@ -62,7 +62,8 @@ pin_project! {
     ///
     /// The wait is looked at first, so a finished wait wins a tie. A wait for a place in a group
     /// ([`WaitRoom`](crate::future::WaitRoom)) would begin work: its limit is looked at first, and when the
-    /// limit has come, the wait is not looked at any more. A limit that comes before the end of a
+    /// limit has come, the wait is not looked at any more. It is looked at again when the wait has got a place,
+    /// which goes to the next wait if the limit has come meanwhile. A limit that comes before the end of a
     /// [shutdown](crate::TaskGroup::shutdown) cancels the group first.
     ///
     /// # Examples
@@ -113,11 +114,19 @@ impl<W: AnyWait, Limit: Future> Future for WaitUntil<W, Limit> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         assert!(!*this.done, "a wait with a limit was polled again after it was ready");
-        let (mut wait, limit) = (this.wait, this.limit);
+        let (mut wait, mut limit) = (this.wait, this.limit);
         let output = if W::BEGINS {
-            match limit.poll(cx) {
+            match limit.as_mut().poll(cx) {
                 Poll::Ready(by) => Err(by),
-                Poll::Pending => Ok(ready!(wait.as_mut().poll(cx))),
+                Poll::Pending => {
+                    let begun = ready!(wait.as_mut().poll(cx));
+                    // Rule 20: what a task did before it left its place, the end of the limit included, is seen by
+                    // the wait that got the place, but only behind that.
+                    match limit.poll(cx) {
+                        Poll::Ready(by) => Err(keep_through(by, || drop(begun))),
+                        Poll::Pending => Ok(begun),
+                    }
+                }
             }
         } else {
             match wait.as_mut().poll(cx) {
