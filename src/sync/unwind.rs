@@ -18,7 +18,7 @@ pub(crate) fn run_to_end(mut step: impl FnMut() -> bool) {
         // After a panic `step` goes on with what it has not taken in hand yet.
         match catch_unwind(AssertUnwindSafe(|| while step() {})) {
             Ok(()) => break,
-            Err(panic) if first.is_none() && !std::thread::panicking() => first = Some(panic),
+            Err(panic) if first.is_none() && !is_unwinding() => first = Some(panic),
             // In here, since its drop may leave more to be done.
             Err(panic) => discard(panic),
         }
@@ -69,16 +69,29 @@ pub(crate) fn run_both(first: impl FnOnce(), second: impl FnOnce()) {
 }
 
 /// Calls `act`, which is foreign code, and then gives `value` back. If `act` panics, `value` is dropped before the
-/// panic goes on, and a panic of that drop does not meet the first.
+/// panic goes on, and a panic of that drop does not meet the first. A panic that does not go on, since this thread is
+/// unwinding already, changes nothing: `value` is given back.
 ///
 /// A drop that panics where a function ends leaks what the function returns (a known fault of the compiler). So a
 /// function that owns foreign things drops them by this, and not by its end.
 pub(crate) fn keep_through<T>(value: T, act: impl FnOnce()) -> T {
-    let (value, mut kept) = (Cell::new(Some(value)), None);
+    let (value, done) = (Cell::new(Some(value)), Cell::new(false));
     let act = || {
         act();
-        kept = value.take();
+        done.set(true);
     };
-    run_both(act, || drop(value.take()));
-    kept.unwrap_or_else(|| unreachable!("nothing has panicked"))
+    run_both(act, || {
+        if !done.get() && !is_unwinding() {
+            drop(value.take());
+        }
+    });
+    value.take().unwrap_or_else(|| unreachable!("a panic goes on"))
+}
+
+/// Whether this thread was unwinding before the step that a [`run_to_end`] makes, so that a panic of it does not go on.
+fn is_unwinding() -> bool {
+    #[cfg(feature = "std")]
+    return std::thread::panicking();
+    #[cfg(not(feature = "std"))]
+    false
 }
