@@ -57,13 +57,29 @@ mod imp {
     pub(crate) use loom::sync::atomic::fence;
 }
 
-pub(crate) use imp::*;
+#[cfg(not(winddown_thread_sanitizer))]
+use imp::fence;
+pub(crate) use imp::{Arc, AtomicBool, AtomicPtr, AtomicUsize, AtomicWord, Weak};
 
 #[cfg(loom)]
 pub(crate) use core::sync::atomic::AtomicUsize as Advice;
 /// A number that advises, and on which nothing rests: a model does not look at the order of its accesses.
 #[cfg(not(loom))]
 pub(crate) use imp::AtomicUsize as Advice;
+
+/// Whether `this` is the only strong reference. If so, what the threads did that dropped the others is acquired.
+pub(crate) fn is_only<T>(this: &Arc<T>) -> bool {
+    if Arc::strong_count(this) > 1 {
+        return false;
+    }
+    // C: acquires what those who are gone had registered.
+    #[cfg(not(winddown_thread_sanitizer))]
+    fence(Ordering::Acquire);
+    // That sanitizer knows no fences. The step from a weak reference to a strong one acquires the same.
+    #[cfg(winddown_thread_sanitizer)]
+    drop(Arc::downgrade(this).upgrade());
+    true
+}
 
 /// What the widest atomic of the target holds; without native 64-bit atomics 32 bits, since
 /// emulating more would take a lock or a critical section on every step.

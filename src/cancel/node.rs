@@ -43,7 +43,7 @@ use crate::park::seats::{Fires, List, Parked, Waiters};
 use crate::park::wait::{Announced, Source};
 #[cfg(feature = "std")]
 use crate::sync::host::Instant;
-use crate::sync::{Arc, AtomicPtr, Ordering, SealableStack, UnsafeCell, fence, run_both, step};
+use crate::sync::{Arc, AtomicPtr, Ordering, SealableStack, UnsafeCell, is_only, run_both, step};
 use remains::Detached;
 pub(crate) use targets::{Call, Follower, Observer, WeakFollower};
 use word::Word;
@@ -257,17 +257,8 @@ impl Node {
     /// Whether nobody but the holder of `this` can tell if the node is cancelled: no other handle, no
     /// descendant, no callback.
     pub(crate) fn is_alone(this: &Arc<Self>) -> bool {
-        if Arc::strong_count(this) > 1 {
-            return false;
-        }
-        // Acquires what the threads did that dropped the other references: they may have left a callback.
-        if cfg!(winddown_thread_sanitizer) {
-            // That sanitizer knows no fences. The step from a weak reference to a strong one acquires the same.
-            drop(Arc::downgrade(this).upgrade());
-        } else {
-            fence(Ordering::Acquire);
-        }
-        this.detached.is_empty()
+        // Those who dropped the other references may have left a callback.
+        is_only(this) && this.detached.is_empty()
     }
 
     /// Makes a step of the word, if there is one to make, and gives what was there before.

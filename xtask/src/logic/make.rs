@@ -138,7 +138,8 @@ impl<'ast> Visit<'ast> for Maker {
         let (left, right) = (it.left.to_token_stream(), it.right.to_token_stream());
         for other in instead::of_operator(&it.op) {
             let change = format!("{} for {}: {}", other, it.op.to_token_stream(), shown(it));
-            self.instead(it.span(), change, &format!("{left} {other} {right}"));
+            // Another operator may bind what stands beside it more, or less.
+            self.instead(it.span(), change, &format!("({left}) {other} ({right})"));
         }
         visit::visit_expr_binary(self, it);
     }

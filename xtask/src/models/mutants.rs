@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use xshell::Shell;
 
-use super::target_dir;
+use super::{LoomArgs, target_dir};
 pub(crate) use ledger::{LedgerArgs, ledger};
 use list::{List, Mutant};
 use outcomes::Outcomes;
@@ -64,7 +64,7 @@ impl MutantArgs {
 }
 
 /// Checks the whole list, and runs those mutants that `args` asks for.
-pub(crate) fn mutants(_: &Shell, args: &MutantArgs) -> Result<()> {
+pub(crate) fn mutants(sh: &Shell, args: &MutantArgs) -> Result<()> {
     let source = Source::read(&crate::root().join("src"))?;
     let (list, problems) = check_list(&source)?;
     ensure!(problems == 0 || args.name.is_some(), "{problems} problems in the list of mutants");
@@ -79,8 +79,11 @@ pub(crate) fn mutants(_: &Shell, args: &MutantArgs) -> Result<()> {
     if args.compile {
         return compile(&mutants, &source, &tree);
     }
-    if !args.models_pass {
-        tree.check_unchanged(&mutants)?;
+    match &args.name {
+        _ if args.models_pass => {}
+        Some(_) => tree.check_unchanged(&mutants)?,
+        // As they are optimised, and two at a time.
+        None => super::loom(sh, &LoomArgs::bounded())?,
     }
     // Most of the time goes into the compiler, which uses one core for so small a crate.
     let other = Tree::copy("more-mutants", target_dir().join("more"))?;
