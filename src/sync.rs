@@ -57,7 +57,6 @@ mod imp {
     pub(crate) use loom::sync::atomic::fence;
 }
 
-#[cfg(not(winddown_thread_sanitizer))]
 use imp::fence;
 pub(crate) use imp::{Arc, AtomicBool, AtomicPtr, AtomicUsize, AtomicWord, Weak};
 
@@ -72,12 +71,13 @@ pub(crate) fn is_only<T>(this: &Arc<T>) -> bool {
     if Arc::strong_count(this) > 1 {
         return false;
     }
-    // C: acquires what those who are gone had registered.
-    #[cfg(not(winddown_thread_sanitizer))]
-    fence(Ordering::Acquire);
-    // That sanitizer knows no fences. The step from a weak reference to a strong one acquires the same.
-    #[cfg(winddown_thread_sanitizer)]
-    drop(Arc::downgrade(this).upgrade());
+    if cfg!(winddown_thread_sanitizer) {
+        // That sanitizer knows no fences. The step from a weak reference to a strong one acquires the same.
+        drop(Arc::downgrade(this).upgrade());
+    } else {
+        // C: acquires what those who are gone had registered.
+        fence(Ordering::Acquire);
+    }
     true
 }
 
