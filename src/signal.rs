@@ -84,7 +84,8 @@ const PUBLISHED: usize = 1 << 2;
 /// | `new`, `typed`, `reset` | no | yes | no | no |
 /// | `is_closed`, `get`, `get_mut`: one load | no | yes | no | no |
 /// | `close`, `close_with` | no | yes | wakers | lock, if more than a few wait |
-/// | `into_inner`, the drop | no | no: frees | the value's drop | no |
+/// | `into_inner` | no | no: frees | drops of wakers that forgotten waits left | no |
+/// | the drop | no | no: frees | the same, and the value's drop | no |
 /// | a poll of `closed`, `value`, `closed_in`, `value_in` | first wait | no | wakers | lock |
 ///
 /// # Compared with
@@ -246,7 +247,7 @@ impl<T> Signal<T> {
         Some(unsafe { &mut *self.slot.write_ptr().cast::<T>() })
     }
 
-    /// Takes the value out, if the signal was closed.
+    /// Takes the value out, which nobody else can reach any more; `None` if the signal was never closed.
     pub fn into_inner(mut self) -> Option<T> {
         self.reset()
     }
