@@ -390,7 +390,7 @@ impl<T> Source for Signal<T> {
     }
 
     fn announce(&self, _: Option<()>, _: &mut Deferred) -> Announced<()> {
-        // B, C: publishes the registration to the closer, or acquires the close.
+        // B, C: publishes the registration to the closer. D: or acquires what came before the close.
         match self.word.fetch_or(WAITERS, Ordering::AcqRel) & PUBLISHED {
             0 => Announced::Parked(()),
             _ => Announced::Over,

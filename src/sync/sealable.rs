@@ -45,7 +45,7 @@ impl<T> SealableStack<T> {
     /// Puts `value` on top; gives it back if the stack is sealed.
     pub(crate) fn push(&self, value: T) -> Result<(), T> {
         let entry = Box::into_raw(Box::new(Entry { value, below: ptr::null_mut() }));
-        // Acquire: a refused push has what came before the seal.
+        // Q: a push that is refused acquires what came before the seal.
         let top = self.top.load(Ordering::Acquire);
         // Q: publishes the entry, together with those below: each exchange continues the release
         // sequence of the one before.

@@ -73,7 +73,8 @@ impl Count {
                 return Self::enter_by(lines, now);
             }
             let next = now.enter()?;
-            // Relaxed: entering publishes nothing; a read-modify-write keeps the sequences of A.
+            // Relaxed: entering publishes nothing; a read-modify-write keeps the sequences of A. D: an entry that
+            // finds the door closed acquires what came before the close.
             match self.word.compare_exchange_weak(
                 now.0,
                 next.0,

@@ -158,13 +158,14 @@ impl Limited {
 
     /// Closes the door, and dismisses the queue. None if it was closed already.
     pub(super) fn close(&self, deferred: &mut Deferred) -> Option<Exit> {
-        // D: publishes what came before, and acquires what came before the first close.
+        // A: the close of a group in which nobody is left acquires what all have done. C: acquires all announcements
+        // before it fires. D: publishes what came before.
         let before = Word(self.word.fetch_or(CLOSED, Ordering::AcqRel));
         if before.is_closed() {
             return None;
         }
         if before.is_queued() {
-            // C: the step has acquired all announcements, and there are no more. What is fired is dismissed.
+            // There are no more announcements. What is fired is dismissed.
             deferred.settle(self.waiters.fire());
         }
         Some(last_if(Word(before.0 | CLOSED)))
@@ -220,13 +221,13 @@ impl Limited {
     #[cold]
     fn pass_on(&self, deferred: &mut Deferred) -> Exit {
         let mut exit = Exit::NotLast;
-        // N: leaves the place to the server; or acquires what the last one did.
+        // A, N: leaves the place, and what its task has done, to the server; or acquires what the last one did.
         if self.places.fetch_add(1, Ordering::AcqRel) > 0 {
             return exit;
         }
         loop {
             exit = exit.or(self.grant(deferred));
-            // N: publishes what we did; or acquires another place.
+            // A, N: publishes what we did; or acquires another place, and what its task has done.
             if self.places.fetch_sub(1, Ordering::AcqRel) == 1 {
                 return exit;
             }

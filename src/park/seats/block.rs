@@ -252,7 +252,8 @@ impl<T: Target> Block<T> {
     /// Fires a block whose listener was used up: gives the mask of the targets that the caller has now. With none
     /// of them the block is not to be touched any more.
     pub(super) fn fire(self) -> usize {
-        // As in `fire_front`. V: publishes that we are done with the block's link, if it is opened again.
+        // S: acquires the targets. V: as in `fire_front`; and publishes that we are done with the block's link, if it
+        // is opened again.
         self.step(Ordering::AcqRel, |now| Some(now.fire())).unwrap_or(0)
     }
 

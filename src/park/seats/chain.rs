@@ -255,7 +255,7 @@ impl<T: Target> Chain<T> {
     }
 
     pub(super) fn fire_one(&self, fired: &mut FiredBlocks<T>) {
-        // As in `fire`. A listener that is notified before its block was registered, or whose wait leaves, is
+        // I: as in `fire`. A listener that is notified before its block was registered, or whose wait leaves, is
         // passed by. So one notification may fire nobody; as many as there are listeners reach every wait that
         // announced itself.
         let mut left = self.listening.load(Ordering::Acquire);

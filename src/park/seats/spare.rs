@@ -84,6 +84,7 @@ impl<T: Target> SpareRegistration<T> {
     fn lend(&self, from: usize) -> bool {
         // The look first: mostly it is otherwise, and a load is cheap.
         self.state.load(Ordering::Relaxed) == from
+            // T: acquires the registration, and what its last owner did to it.
             && self.state.compare_exchange(from, LENT, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 }

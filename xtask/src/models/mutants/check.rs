@@ -13,6 +13,7 @@ pub(super) fn problems(list: &List, source: &Source, models: &[Model]) -> Vec<St
     let mut problems = check.mutants(source);
     problems.extend(check.names());
     problems.extend(check.agreement());
+    problems.extend(check.edges());
     problems.extend(check.models_without_mutants());
     problems.extend(check.exemptions());
     problems
@@ -92,6 +93,15 @@ impl<'a> Check<'a> {
             }));
         }
         problems
+    }
+
+    /// The mutants that are run for each change leave out no edge.
+    fn edges(&self) -> Vec<String> {
+        let killed = || self.list.mutants.iter().filter(|it| it.is_killed());
+        let core: BTreeSet<_> = killed().filter(|it| it.core).flat_map(Mutant::edges).collect();
+        let all: BTreeSet<_> = killed().flat_map(Mutant::edges).collect();
+        let left_out = all.difference(&core);
+        left_out.map(|it| format!("no mutant that is `core` breaks the edge {it}")).collect()
     }
 
     /// What is wrong with a mutant that only a doc comment names.

@@ -2,6 +2,7 @@
 //!
 //! The page that is written, `docs/orderings.md`, is made of the source, of its comments and of the list of mutants.
 //! An ordering that no mutant weakens is an error: either a model shows what it is for, or a mutant says why none can.
+//! So is a mutant whose reason begins with an edge that the comment beside the access does not name.
 
 mod accesses;
 
@@ -35,8 +36,8 @@ pub(crate) fn ledger(_: &Shell, args: &LedgerArgs) -> Result<()> {
     let list: List = toml::from_str(&list).context("mutants.toml")?;
     let ledger = Ledger::new(&source, &list)?;
 
-    let missing = ledger.missing();
-    missing.iter().for_each(|it| println!("{it}"));
+    let (missing, unnamed) = (ledger.missing(), ledger.unnamed());
+    missing.iter().chain(&unnamed).for_each(|it| println!("{it}"));
     let page = crate::root().join(PAGE);
     if args.bless {
         fs::write(&page, ledger.page())?;
@@ -49,6 +50,7 @@ pub(crate) fn ledger(_: &Shell, args: &LedgerArgs) -> Result<()> {
         "{} orderings could be weaker, and no mutant tries it",
         missing.len()
     );
+    ensure!(unnamed.is_empty(), "{} comments do not name an edge of their access", unnamed.len());
     Ok(())
 }
 
@@ -130,6 +132,25 @@ impl<'a> Ledger<'a> {
             }
         }
         missing
+    }
+
+    /// The edges that a mutant breaks by a weaker ordering, and that the comment beside the access does not name.
+    fn unnamed(&self) -> Vec<String> {
+        let mut unnamed = Vec::new();
+        for Entry { file, item, accesses } in &self.items {
+            for tried in accesses {
+                let named = |letter: &&str| tried.edges.split(", ").any(|it| it == *letter);
+                for mutant in tried.wanted().into_iter().flat_map(|it| tried.mutants(it)) {
+                    for letter in mutant.edges().filter(|it| !named(it)) {
+                        let (file, line, name) = (file.display(), tried.line, &mutant.name);
+                        unnamed.push(format!(
+                            "src/{file}:{line}: {item}: no edge {letter}, which `{name}` breaks"
+                        ));
+                    }
+                }
+            }
+        }
+        unnamed
     }
 
     fn page(&self) -> String {
@@ -371,6 +392,18 @@ mod tests {
                 page.contains("| `fence` | Acquire | A | removed: `last` *survives* |"),
                 "{page}"
             );
+        });
+    }
+
+    #[test]
+    fn the_edges_that_a_mutant_breaks_are_named() {
+        let mutants = MUTANTS.replacen("why = 'A'", "why = 'A, N: two are lost'", 1);
+        ledger(&mutants, |ledger| {
+            let expected = ["src/word.rs:5: word::Word::leave: no edge N, which `acquired` breaks"];
+            assert_eq!(ledger.unnamed(), expected);
+        });
+        ledger(&mutants.replacen("A, N: two", "Not A, N: two", 1), |ledger| {
+            assert!(ledger.unnamed().is_empty());
         });
     }
 }

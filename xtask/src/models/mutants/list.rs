@@ -92,6 +92,14 @@ impl<'a> Edit<'a> {
 }
 
 impl Mutant {
+    /// The letters of the edges that the reason begins with: those of `A, C: …`.
+    pub(super) fn edges(&self) -> impl Iterator<Item = &str> {
+        let head = self.why.split_once(": ").map_or("", |(head, _)| head);
+        let is_letter = |it: &str| matches!(it.as_bytes(), [b'A'..=b'Z']);
+        let letters = head.split(", ");
+        letters.clone().take_while(move |_| letters.clone().all(is_letter))
+    }
+
     /// What it changes.
     pub(super) fn changes(&self) -> Result<Vec<Change<'_>>> {
         let Self { item, find, replace, body, .. } = self;
