@@ -225,6 +225,25 @@ fn two_waits_find_no_seat(seats: Seats) {
 
 where_no_block_is_open!(two_waits_find_no_seat);
 
+/// Two threads make a block each. The one whose block is the newer has a hint that leads to it, and from there to the
+/// other block, which it has not got by the chain.
+///
+/// Edges: P.
+///
+/// Mutants: `chain-grow-failure-relaxed`, `chain-grow-load-relaxed`.
+#[test]
+fn a_hint_leads_to_a_block_that_another_thread_has_just_made() {
+    check_within(2, || {
+        let scope = CancelScope::new();
+        // Each callback sits in a block of its own.
+        let token = scope.token().clone();
+        let other = thread::spawn(move || token.on_cancel(|| {}));
+        let _newer = scope.token().on_cancel(|| {});
+        let _searches = unexplored(|| scope.token().on_cancel(|| {}));
+        drop(other.join().unwrap());
+    });
+}
+
 /// As above, with a third thread that ends the round.
 ///
 /// Edges: B, C, F, L, P, S, V.

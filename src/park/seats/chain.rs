@@ -171,10 +171,12 @@ impl<T: Target> Chain<T> {
     /// A new block, to be opened by the caller.
     fn grow(&self) -> Block<T> {
         let new = Box::into_raw(Box::new(Further::new(self, OPENING)));
-        let (newest, relaxed) = (self.newest.load(Ordering::Relaxed), Ordering::Relaxed);
-        // P: publishes the block, and, since each exchange continues the release sequence of the one before,
-        // those behind it.
-        replace(&self.newest, newest, Ordering::Release, relaxed, |newest| {
+        // P: acquires the blocks behind it, which are reached from this one by whoever has it from a hint; here and in
+        // an exchange that fails.
+        let newest = self.newest.load(Ordering::Acquire);
+        // P: publishes the block; and those behind it, since each exchange continues the release sequence of the one
+        // before.
+        replace(&self.newest, newest, Ordering::Release, Ordering::Acquire, |newest| {
             // SAFETY: it is ours until the exchange succeeds.
             unsafe { (*new).after = newest };
             new.cast()
