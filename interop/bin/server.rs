@@ -7,7 +7,6 @@ use std::{env, io, thread};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::signal::ctrl_c;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use winddown::{FutureUntil as _, Stopped, TaskGroup, TaskGuard};
@@ -25,15 +24,16 @@ fn main() -> io::Result<ExitCode> {
 }
 
 async fn run() -> io::Result<ExitCode> {
+    // From here on a signal does not kill the process.
+    let stopped = stop_signal()?;
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
     let group = TaskGroup::builder().finally(|| println!("the last task has left")).build();
     tokio::spawn(accept(group.guard().expect("the group is open"), listener));
 
-    // A `stop_signal` that fails is ready at once. So the first one is checked, before one is used as grace.
-    stop_signal().await?;
-    let grace = sleep(GRACE).until(stop_signal());
+    stopped.await;
+    let grace = sleep(GRACE).until(stop_signal()?);
     Ok(match group.shutdown(grace).until(sleep(LIMIT)).await {
         Ok(Stopped::Gracefully) => {
             println!("all tasks ended by themselves");
@@ -52,15 +52,17 @@ async fn run() -> io::Result<ExitCode> {
 
 /// Ready at Ctrl-C, which a terminal sends, or at SIGTERM, which containers and systemd send.
 #[cfg(unix)]
-async fn stop_signal() -> io::Result<()> {
+fn stop_signal() -> io::Result<impl Future> {
     use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    ctrl_c().until(terminate.recv()).await.unwrap_or(Ok(()))
+    Ok(async move { interrupt.recv().until(terminate.recv()).await.is_ok() })
 }
 
-#[cfg(not(unix))]
-async fn stop_signal() -> io::Result<()> {
-    ctrl_c().await
+#[cfg(windows)]
+fn stop_signal() -> io::Result<impl Future> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move { interrupt.recv().await })
 }
 
 /// Owns the listener, and drops it at the close. While a listener lives, the kernel goes on accepting, and those
@@ -81,28 +83,24 @@ async fn accept(guard: TaskGuard, listener: TcpListener) {
 /// Serves one connection. The guard is the first parameter, so it is dropped last: after the stream.
 async fn serve(guard: TaskGuard, stream: TcpStream) -> io::Result<()> {
     let mut stream = BufStream::new(stream);
-    let mut request = String::new();
     loop {
-        // Idle: ends at the close; a line that is here already goes first.
-        let read = stream.read_line(&mut request).until(guard.closing()).work_first();
-        let Ok(length) = read.await else { return Ok(()) };
-        if length? == 0 {
+        // Idle: ends at the close; a request that is here already goes first, also if a part of it is missing.
+        let begun = stream.fill_buf().until(guard.closing()).work_first();
+        let Ok(begun) = begun.await else { return Ok(()) };
+        if begun?.is_empty() {
             return Ok(()); // the client has gone
         }
         // Busy: goes on after the close, and ends at the cancel.
-        let answer = answer(&guard, &mut stream, &request).until(guard.token());
+        let answer = answer(&guard, &mut stream).until(guard.token());
         let Ok(answered) = answer.await else { return Ok(()) };
         answered?;
-        request.clear();
     }
 }
 
 /// The request `500` takes half a second. So does `block 500`, on a thread, which no cancel stops.
-async fn answer(
-    guard: &TaskGuard,
-    stream: &mut BufStream<TcpStream>,
-    request: &str,
-) -> io::Result<()> {
+async fn answer(guard: &TaskGuard, stream: &mut BufStream<TcpStream>) -> io::Result<()> {
+    let mut request = String::new();
+    stream.read_line(&mut request).await?;
     let request = request.trim();
     let millis = request.trim_start_matches("block ").parse().unwrap_or(0);
     let time = Duration::from_millis(millis);
