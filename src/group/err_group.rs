@@ -96,7 +96,8 @@ impl<E> ErrGroup<E> {
         &self.group
     }
 
-    /// Counts `future` in, until it is done, and records its error.
+    /// Counts `future` in, until it is done, and records its error. A panic is counted, and stops nobody: for a task
+    /// whose panic is to stop the others, take `group().guard()?.cancel_on_panic()`, and call [`record`](Self::record).
     ///
     /// # Errors
     ///
