@@ -37,7 +37,8 @@
 //!
 //! Edges, by letter; each is named where it is; **P** is that of `sync/lazy.rs`, for the blocks of the chain:
 //!
-//! * **S** (seat): a target is published by the arm of its seat to the notifier that fires it.
+//! * **S** (seat): a target is published by the arm of its seat to the notifier that fires it; what led to the fire
+//!   is published by the fire to an arm that comes too late.
 //! * **V** (vacant): that an owner is done with a seat, a delivery with a block, or an opener with a listener, is
 //!   published by the step that gives it up, to the next claim, opening or fire.
 //! * **I** (in use): that the event was touched is published by the count of listening blocks to notifiers, which may

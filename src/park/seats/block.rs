@@ -244,8 +244,9 @@ impl<T: Target> Block<T> {
     /// Fires the front. None if nothing is due.
     #[inline]
     pub(super) fn fire_front(self) -> Option<usize> {
-        // S: acquires the targets. V: and what the last delivery did to the mask; publishes nothing that the
-        // owners of the seats have not, but an arm that comes too late acquires what led to it.
+        // S: acquires the targets, also that of an owner who has armed its seat and not announced itself yet: C does
+        // not bring it, where another wait had set `WAITERS`. To an arm that comes too late it publishes what led
+        // to the fire. V: acquires what the last delivery did to the mask.
         self.step(Ordering::AcqRel, Word::fire_front)
     }
 

@@ -71,7 +71,8 @@ impl<T: Target> List<T> {
         }
     }
 
-    /// Fires all that announced itself before the word changed.
+    /// Fires all that announced itself before the word changed; and, in the front, what is armed and not announced yet,
+    /// whose targets S alone brings.
     ///
     /// Requires that the caller has acquired those announcements from the word. If the caller `lends` its reference
     /// to the home, a delivery may take it over, and says so.
