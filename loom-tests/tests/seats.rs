@@ -610,7 +610,7 @@ fn the_list_outlives_the_primitive() {
 ///
 /// Edges: T.
 ///
-/// Mutants: `spare-full-relaxed`, `spare-in-two-steps`, `spare-lend-relaxed`, `spare-put-back-relaxed`.
+/// Mutants: `spare-full-relaxed`, `spare-in-two-steps`, `spare-lend-relaxed`.
 #[test]
 fn a_spare_registration_is_taken_by_one_of_two() {
     check_within(2, || {
@@ -630,7 +630,7 @@ fn a_spare_registration_is_taken_by_one_of_two() {
 ///
 /// Edges: T.
 ///
-/// Mutants: `spare-empty-relaxed`, `spare-put-back-relaxed`.
+/// Mutants: `spare-empty-relaxed`.
 #[test]
 fn a_spare_registration_is_forgotten_beside_a_wait() {
     check_within(2, || {

@@ -76,7 +76,8 @@ impl<T: Target> SpareRegistration<T> {
             }
             None => EMPTY,
         };
-        // T: publishes what is in it, and that we are done.
+        // T: `FULL` publishes the registration, and what we did to it, to who takes it: a thread that shares the handle,
+        // with which nothing else orders us. `EMPTY` publishes that we have read the place.
         self.state.store(state, Ordering::Release);
     }
 

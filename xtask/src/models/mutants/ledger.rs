@@ -246,15 +246,17 @@ impl<'a> Tried<'a> {
 
     fn tried(&self, weakening: Weakening) -> String {
         let mutants = self.mutants(weakening).iter();
-        // One that is killed says more.
-        let told = mutants.clone().find(|it| it.is_killed()).or_else(|| mutants.clone().next());
         let name = self.name(weakening);
-        match told {
-            None => format!("{name}: none"),
-            Some(mutant) if mutant.is_killed() => {
-                format!("{name}: `{}`, `{}`", mutant.name, mutant.models[0])
-            }
-            Some(mutant) => format!("{name}: `{}` *survives*", mutant.name),
+        // One that is killed says more. There are several where one access stores different values.
+        let mut told: Vec<_> = mutants.clone().filter(|it| it.is_killed()).collect();
+        if told.is_empty() {
+            told.extend(mutants.clone().next());
+        }
+        let told: Vec<_> = told.iter().map(|it| it.told()).collect();
+        if told.is_empty() {
+            format!("{name}: none")
+        } else {
+            format!("{name}: {}", told.join(" and "))
         }
     }
 }

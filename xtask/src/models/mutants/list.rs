@@ -112,6 +112,16 @@ impl Mutant {
         iter::once(first).chain(further).collect()
     }
 
+    /// The mutant, and the first of the models that notice.
+    pub(super) fn told(&self) -> String {
+        let name = &self.name;
+        if self.is_killed() {
+            format!("`{name}`, `{}`", self.models[0])
+        } else {
+            format!("`{name}` *survives*")
+        }
+    }
+
     /// Whether a model must fail.
     pub(super) fn is_killed(&self) -> bool {
         self.survives.is_none()

@@ -98,9 +98,10 @@ fn orderings(tokens: &[Token]) -> Vec<Order> {
     orderings
 }
 
-/// The ordering that an argument is.
+/// The ordering that an argument is; the weakest, where a mutant chooses by an `if`.
 fn order(argument: &[&str]) -> Option<Order> {
     match *argument {
+        ["if", ref rest @ ..] => rest.windows(4).filter_map(order).min(),
         ["Ordering", ":", ":", name] => Order::named(name),
         ["relaxed"] => Some(Order::Relaxed),
         _ => None,
