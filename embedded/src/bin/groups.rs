@@ -16,7 +16,7 @@ use core::future::{pending, ready};
 use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use winddown::{ErrGroup, Reason, TaskGroup, TaskGroupBuilder, TaskGuard};
+use winddown::{ErrGroup, Reason, Refused, TaskGroup, TaskGroupBuilder, TaskGuard};
 use winddown_embedded::heap::{self, Heap};
 use winddown_embedded::interrupt::{Moment, sweep_freeing};
 use winddown_embedded::waits::{
@@ -51,6 +51,9 @@ fn groups() {
         scenario(name, 0, 2, |now, turn| room(now, operation, turn));
         scenario(&format!("{name}, raised"), 0, 2, |now, turn| raised(now, operation, turn));
     }
+    scenario("room, each place once", 0, RAISES.len(), |now, turn| {
+        each_place_once(now, RAISES[turn])
+    });
     for &(name, operation) in WITHOUT_A_HANDLE {
         scenario(name, 0, 1, |now, _| last_handle(now, operation));
     }
@@ -205,6 +208,32 @@ fn raised(now: &Moment, operation: Operation, waiting: usize) {
     assert_eq!((group.len(), group.limit()), (1, NonZeroUsize::new(2)));
     assert!(group.guard().is_ok());
     drop(inside);
+}
+
+/// How many wait already, and the limit that the interrupt sets: a place for each wait, or one that nobody wants.
+const RAISES: [(usize, usize); 4] = [(0, 2), (0, 3), (1, 3), (1, 4)];
+
+/// The interrupt raises the limit while the main thread asks for a place. Who gets one keeps it: none is lost, or given
+/// twice.
+fn each_place_once(now: &Moment, (waiting, limit): (usize, usize)) {
+    let group = with_limit(1);
+    let inside = group.guard().unwrap();
+    let places = [const { Slot::new(None) }; 2];
+    let enter = |place: usize| {
+        let (group, place) = (&group, &places[place]);
+        async move { place.set(group.guard_when_room().await.ok()) }
+    };
+    let ahead: Vec<_> = (0..waiting).map(|at| park(enter(at))).collect();
+    let raise = || group.set_limit(NonZeroUsize::new(limit).unwrap()).unwrap();
+    let left = now.strike(raise, || once(enter(waiting)));
+    all_were_woken(ahead);
+    was_woken(left);
+    let kept: Vec<_> = places.iter().filter_map(Slot::take).collect();
+    assert_eq!((kept.len(), group.len()), (waiting + 1, waiting + 2));
+    // What nobody wanted is free.
+    let rest: Vec<_> = (waiting + 2..limit).map(|_| group.guard().unwrap()).collect();
+    assert_eq!(group.guard().err(), Some(Refused::Full));
+    drop((inside, kept, rest));
 }
 
 /// The interrupt drops the last handle, while somebody is inside.

@@ -15,7 +15,7 @@ const TEST: *mut u32 = ptr::without_provenance_mut(0x10_0000);
 const PASS: u32 = 0x5555;
 const FAIL: u32 = 0x1_3333;
 const UART: *mut u8 = ptr::without_provenance_mut(0x1000_0000);
-const TIME: *mut u32 = ptr::without_provenance_mut(0x0200_BFF8);
+const TIME: *mut [u32; 2] = ptr::without_provenance_mut(0x0200_BFF8);
 const COMPARE: *mut [u32; 2] = ptr::without_provenance_mut(0x0200_4000);
 const NEVER: u32 = u32::MAX;
 
@@ -65,7 +65,9 @@ impl fmt::Write for Console {
 /// Interrupts once every `ticks`.
 pub fn interrupt_every(ticks: u32) {
     PERIOD.store(ticks, Ordering::Relaxed);
-    set_compare([now().wrapping_add(ticks), 0]);
+    let [low, high] = time();
+    let (low, carry) = low.overflowing_add(ticks);
+    set_compare([low, high + u32::from(carry)]);
 }
 
 /// No more interrupts of the timer.
@@ -74,8 +76,7 @@ pub fn no_interrupts() {
 }
 
 fn set_compare([low, high]: [u32; 2]) {
-    // SAFETY: registers of a timer that nobody else has. No image runs so long that the upper half of
-    //   the time would count.
+    // SAFETY: registers of a timer that nobody else has.
     unsafe {
         (&raw mut (*COMPARE)[1]).write_volatile(NEVER);
         (&raw mut (*COMPARE)[0]).write_volatile(low);
@@ -89,8 +90,23 @@ pub fn start_clock() {}
 /// The clock.
 #[inline]
 pub fn now() -> u32 {
+    half_of_time(0)
+}
+
+/// Both halves of the clock: a sweep at every tick takes longer than the lower one counts.
+fn time() -> [u32; 2] {
+    loop {
+        let (high, low) = (half_of_time(1), half_of_time(0));
+        if half_of_time(1) == high {
+            return [low, high];
+        }
+    }
+}
+
+#[inline]
+fn half_of_time(half: usize) -> u32 {
     // SAFETY: a register that counts.
-    unsafe { TIME.read_volatile() }
+    unsafe { (&raw const (*TIME)[half]).read_volatile() }
 }
 
 /// How many ticks ago `then` was.
