@@ -145,8 +145,8 @@ impl Lines {
         let shard = unsafe { self.0.add(threads::index()) };
         // SAFETY: the caller's promise.
         let shard = unsafe { &raw const (*shard).0 };
-        // A: a task that leaves publishes what was done inside. D: a task that is refused acquires what came
-        // before the close.
+        // A: a task that leaves publishes what was done inside, to the fold of the shard: on an open shard it makes no
+        // other step. D: a task that is refused acquires what came before the close.
         // SAFETY: alive until the addition.
         let before = unsafe { &*shard }.fetch_add(step, Ordering::AcqRel);
         before & CLOSED == 0
