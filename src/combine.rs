@@ -12,7 +12,7 @@ use futures_core::{FusedFuture, FusedStream, Stream};
 use pin_project_lite::pin_project;
 
 use held::Held;
-pub use until::{FutureUntil, StreamUntil, Until, UntilStream, WorkFirst};
+pub use until::{FutureUntil, StreamUntil, Until, UntilStream};
 
 pin_project! {
     /// A future that holds a guard until it is done. Made by [`Guard::track`](crate::Guard::track),

@@ -36,7 +36,7 @@
 //! ```
 
 pub use crate::cancel::{Expiry, WaitAny, WaitCancelled, WaitReason};
-pub use crate::combine::{Tracked, TrackedStream, Until, UntilStream, WorkFirst};
+pub use crate::combine::{Tracked, TrackedStream, Until, UntilStream};
 pub use crate::group::{TrackedErr, WaitDrained, WaitErrors, WaitRoom, WaitShutdown};
 pub use crate::park::wait::WaitUntil;
 pub use crate::signal::{Value, WaitClosed, WaitValue, WaitValueIn};

@@ -20,7 +20,7 @@ use static_assertions::{
 use winddown::future::{
     Expiry, Tracked, TrackedErr, TrackedStream, Until, UntilStream, Value, Wait, WaitAny,
     WaitCancelled, WaitClosed, WaitDrained, WaitErrors, WaitReason, WaitRoom, WaitShutdown,
-    WaitUntil, WaitValue, WaitValueIn, WorkFirst,
+    WaitUntil, WaitValue, WaitValueIn,
 };
 use winddown::{
     CancelScope, CancelToken, Cancelled, Canceller, ChildError, ErrGroup, Errors, Guard, Overflow,
@@ -167,9 +167,6 @@ no!(Expiry<Immovable>: Unpin);
 no!(Expiry<Ready<Neither>>: Send, Sync);
 yes!(Until<Ready<()>, WaitReason>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
 no!(Until<Immovable, WaitReason>: Unpin);
-yes!(WorkFirst<Ready<()>, WaitReason>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, FusedFuture, Debug);
-no!(WorkFirst<Immovable, WaitReason>: Unpin);
-no!(WorkFirst<Ready<()>, Ready<Neither>>: Send, Sync);
 no!(Until<Ready<()>, Immovable>: Unpin);
 no!(Until<Ready<Neither>, WaitReason>: Send, Sync);
 no!(Until<Ready<()>, Ready<Neither>>: Send, Sync);

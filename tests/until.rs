@@ -6,8 +6,7 @@ mod common;
 
 use core::cell::Cell;
 use core::future::{Future, IntoFuture, Pending, Ready, pending, poll_fn, ready};
-use core::mem::replace;
-use core::pin::{Pin, pin};
+use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::{Arc, mpsc};
@@ -24,14 +23,6 @@ use winddown::{CancelScope, CancelToken, Cancelled, FutureUntil, Signal, StreamU
 const SHORT: Duration = Duration::from_millis(1);
 /// Comes only if a test hangs.
 const LONG: Duration = Duration::from_secs(3600);
-
-/// Work that goes first is asked once more when its limit has come.
-fn look_twice<F: Future + Unpin>(run: &mut F) -> Poll<F::Output> {
-    match look(run) {
-        Poll::Pending => look(run),
-        end => end,
-    }
-}
 
 fn scope_with(reason: &'static str) -> CancelScope {
     let scope = CancelScope::new();
@@ -539,53 +530,26 @@ mod limits {
         assert_eq!(pollster::block_on(work().until(over.token()).work_first()).unwrap(), 7);
         let run = over.token().run_until_cancelled(work()).work_first();
         assert_eq!(pollster::block_on(run).unwrap(), 7);
-        // Asked once more, in a poll of its own.
         let stuck = counted(&polls, Poll::<()>::Pending).until(over.token()).work_first();
         assert!(pollster::block_on(stuck).is_err());
-        assert_eq!(polls.get(), 4);
+        assert_eq!(polls.get(), 3);
     }
 
-    /// Work that its runtime has made wait for the task's next poll is ready in time.
+    /// tokio lets a task do so much in one poll; then all that is tokio's is pending until the next one, unless that is
+    /// lifted.
     #[test]
-    fn work_first_asks_once_more_when_the_limit_has_come() {
-        let (open, bell) = (CancelScope::new(), Bell::new());
-        for ready_in_time in [true, false] {
-            let late = poll_fn(|_| if ready_in_time { Poll::Ready(7) } else { Poll::Pending });
-            let mut asked = false;
-            let mut late = pin!(late);
-            let work = poll_fn(move |cx| {
-                if replace(&mut asked, true) { late.as_mut().poll(cx) } else { Poll::Pending }
-            });
-            let over = scope_with("over");
-            let mut run = pin!(work.until(over.token()).work_first());
-            let rings = bell.rings();
-            assert!(poll(&mut run, &bell.waker()).is_pending() && !run.is_terminated());
-            assert_eq!(bell.rings(), rings + 1);
-            let Poll::Ready(end) = poll(&mut run, &bell.waker()) else {
-                panic!("not a third time")
-            };
-            assert_eq!(end.is_ok(), ready_in_time);
-            assert!(run.is_terminated());
-        }
-        let mut run = pending::<()>().until(open.token()).work_first();
-        let rings = bell.rings();
-        assert!(poll(&mut run, &bell.waker()).is_pending());
-        assert_eq!(bell.rings(), rings, "the limit has not come");
-    }
-
-    /// tokio lets a task do so much in one poll; then all that is tokio's is pending until the next one.
-    #[test]
-    fn work_first_takes_all_that_is_there_on_tokio() {
+    fn work_first_empties_a_channel_of_tokio_that_is_unconstrained() {
         const ITEMS: usize = 1000;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let taken = runtime.block_on(async {
             let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
             (0..ITEMS).for_each(|item| sender.send(item).unwrap());
             let (over, mut taken) = (scope_with("over"), 0);
-            while let Ok(Some(_)) = receiver.recv().until(over.token()).work_first().await {
+            loop {
+                let item = tokio::task::unconstrained(receiver.recv());
+                let Ok(Some(_)) = item.until(over.token()).work_first().await else { break taken };
                 taken += 1;
             }
-            taken
         });
         assert_eq!(taken, ITEMS);
     }
@@ -694,8 +658,7 @@ mod limits {
         root.cancel_with("stop").unwrap();
         assert_eq!(bell.rings(), 3);
         for run in &mut runs {
-            let end = look_twice(run);
-            let Poll::Ready(Err(cancelled)) = end else { panic!("it was told to stop") };
+            let Poll::Ready(Err(cancelled)) = look(run) else { panic!("it was told to stop") };
             assert_eq!(cancelled.to_string(), "stop");
         }
         drop(runs);
@@ -988,7 +951,7 @@ mod dropped {
         }
         assert_eq!(bell.rings(), 2, "{}", context());
         assert!(others.iter_mut().all(|other| look(other).is_ready()), "{}", context());
-        assert!(look_twice(&mut forms(&token, never.token()).swap_remove(form)).is_ready());
+        assert!(look(&mut forms(&token, never.token()).swap_remove(form)).is_ready());
         token.forget_wait();
         never.token().forget_wait();
         assert!(wakers.iter().all(|waker| waker.alive() == 0), "{}", context());

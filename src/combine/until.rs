@@ -1,6 +1,5 @@
 //! A limit around a future, or a stream, of somebody else.
 
-use core::fmt;
 use core::future::{Future, IntoFuture};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -14,7 +13,7 @@ pin_project! {
     ///
     /// Its output is `Ok` with what the work gave, or `Err` with what the limit gave. The limit is polled
     /// first, so work that is always ready stops too, and a limit that is over already keeps the work from
-    /// being polled at all. [`work_first`](Self::work_first) prefers the work.
+    /// being polled at all. [`work_first`](Self::work_first) turns that around.
     ///
     /// # Examples
     ///
@@ -36,27 +35,28 @@ pin_project! {
         work: F,
         #[pin]
         limit: L,
+        work_first: bool,
         done: bool,
     }
 }
 
 impl<F, L> Until<F, L> {
     pub(crate) fn new(work: F, limit: L) -> Self {
-        Self { work, limit, done: false }
+        Self { work, limit, work_first: false, done: false }
     }
 
     /// Polls the work first, so that work that is ready together with the limit wins.
-    ///
-    /// When the limit has come, the task is woken, and the work is asked once more in that next poll: some runtimes
-    /// make ready work wait for it where a task has done much in one poll (tokio's budget).
     ///
     /// Work that is always ready then never stops, and a wait for a place in a group may give one although the
     /// limit has come.
     ///
     /// It is for an idle read whose request may be in the buffer already: `read(..).until(closing).work_first()`
-    /// takes a request that has arrived before the close was seen, and answers it, where the other order leaves it
-    /// unread. A client that goes on sending is then served until its next request is not there in time, or until
-    /// the cancel: ask `guard.is_closed()` after each answer.
+    /// takes a request that the read finds, and answers it, where the other order leaves it unread. A client whose
+    /// next request is found each time is then served until the cancel: ask `guard.is_closed()` after each answer.
+    ///
+    /// What the work does not find in that one poll is not there: bytes that the kernel has and of which the runtime has
+    /// not heard yet; and on tokio everything of its own, once the task has done some 128 operations in one poll (its
+    /// budget). For a read, or for a channel that is to be emptied, `tokio::task::unconstrained(work)` lifts that.
     ///
     /// # Examples
     ///
@@ -69,11 +69,8 @@ impl<F, L> Until<F, L> {
     /// let tie = ready("work").until(ready("limit")).work_first();
     /// assert_eq!(pollster::block_on(tie), Ok("work"));
     /// ```
-    pub fn work_first(self) -> WorkFirst<F, L>
-    where
-        L: Future,
-    {
-        WorkFirst { until: self, by: None }
+    pub fn work_first(self) -> Self {
+        Self { work_first: true, ..self }
     }
 }
 
@@ -82,10 +79,18 @@ impl<F: Future, L: Future> Future for Until<F, L> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        assert!(!*this.done, "{AGAIN}");
-        let output = match this.limit.poll(cx) {
-            Poll::Ready(by) => Err(by),
-            Poll::Pending => Ok(ready!(this.work.poll(cx))),
+        assert!(!*this.done, "a future with a limit was polled again after it was ready");
+        let (work, limit) = (this.work, this.limit);
+        let output = if *this.work_first {
+            match work.poll(cx) {
+                Poll::Ready(output) => Ok(output),
+                Poll::Pending => Err(ready!(limit.poll(cx))),
+            }
+        } else {
+            match limit.poll(cx) {
+                Poll::Ready(output) => Err(output),
+                Poll::Pending => Ok(ready!(work.poll(cx))),
+            }
         };
         *this.done = true;
         Poll::Ready(output)
@@ -95,72 +100,6 @@ impl<F: Future, L: Future> Future for Until<F, L> {
 impl<F: Future, L: Future> FusedFuture for Until<F, L> {
     fn is_terminated(&self) -> bool {
         self.done
-    }
-}
-
-/// What a poll of a future that was ready panics with.
-const AGAIN: &str = "a future with a limit was polled again after it was ready";
-
-pin_project! {
-    /// A future with a limit that looks at the future first: the future of [`Until::work_first`].
-    ///
-    /// Its output is `Ok` with what the work gave, or `Err` with what the limit gave. The limit wins if the work is not
-    /// ready in the poll in which the limit has come, and not in the next one either, for which the task is woken.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::future::{Ready, ready};
-    /// use winddown::{FutureUntil as _, future::WorkFirst};
-    ///
-    /// let tie: WorkFirst<Ready<&str>, Ready<()>> = ready("work").until(ready(())).work_first();
-    /// assert_eq!(pollster::block_on(tie), Ok("work"));
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// When polled again after it was ready.
-    #[must_use = "does nothing unless awaited or polled"]
-    pub struct WorkFirst<F, L: Future> {
-        #[pin]
-        until: Until<F, L>,
-        // What the limit gave, where the work is asked once more.
-        by: Option<L::Output>,
-    }
-}
-
-impl<F: Future, L: Future> Future for WorkFirst<F, L> {
-    type Output = Result<F::Output, L::Output>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let (this, by) = (this.until.project(), this.by);
-        assert!(!*this.done, "{AGAIN}");
-        let output = match this.work.poll(cx) {
-            Poll::Ready(output) => Ok(output),
-            Poll::Pending => match by.take() {
-                Some(by) => Err(by),
-                None => {
-                    *by = Some(ready!(this.limit.poll(cx)));
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-            },
-        };
-        *this.done = true;
-        Poll::Ready(output)
-    }
-}
-
-impl<F: Future, L: Future> FusedFuture for WorkFirst<F, L> {
-    fn is_terminated(&self) -> bool {
-        self.until.done
-    }
-}
-
-impl<F: fmt::Debug, L: Future + fmt::Debug> fmt::Debug for WorkFirst<F, L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WorkFirst").field(&self.until).finish()
     }
 }
 

@@ -69,13 +69,6 @@ fn limited() -> Vec<Row> {
         "is_terminated" => |it| it.is_terminated(),
         "fmt" => |it| write!(Paper, "{it:?}"),
     };
-    let preferred = rows! { "WorkFirst", |w| {
-            Some(FutureUntil::until(w.tally.task("a task", 2), limit(w)).work_first())
-        };
-        "poll" => |it| poll_by_three(it),
-        "is_terminated" => |it| it.is_terminated(),
-        "fmt" => |it| write!(Paper, "{it:?}"),
-    };
     let until_streams = rows! { "StreamUntil", |w| Some(w.tally.task("a stream", 2));
         "until" => |it| next_by_three(StreamUntil::until(it, limit(w))),
     };
@@ -87,7 +80,7 @@ fn limited() -> Vec<Row> {
         "is_terminated" => |it| it.is_terminated(),
         "fmt" => |it| write!(Paper, "{it:?}"),
     };
-    [until, futures, preferred, until_streams, streams].into_iter().flatten().collect()
+    [until, futures, until_streams, streams].into_iter().flatten().collect()
 }
 
 fn timers() -> Vec<Row> {
