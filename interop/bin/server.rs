@@ -84,7 +84,7 @@ async fn accept(guard: TaskGuard, listener: TcpListener) {
 async fn serve(guard: TaskGuard, stream: TcpStream) -> io::Result<()> {
     let mut stream = BufStream::new(stream);
     loop {
-        // Idle: ends at the close; a request that is here already goes first, also if a part of it is missing.
+        // Idle: ends at the close, unless a request is found. Half of one is begun work, too.
         let begun = stream.fill_buf().until(guard.closing()).work_first();
         let Ok(begun) = begun.await else { return Ok(()) };
         if begun?.is_empty() {
