@@ -82,7 +82,7 @@ pub(crate) fn logic(_: &Shell, args: &LogicArgs) -> Result<()> {
     let tree = Tree::copy()?;
     let of_no_type = tree.write_viable(&mut files, &worlds)?;
     left.retain(|at| !of_no_type.contains(at));
-    let (made, mut counts, mut reached) = (left.len(), BTreeMap::new(), BTreeSet::new());
+    let (all, mut counts, mut reached) = (left.clone(), BTreeMap::new(), BTreeSet::new());
     for world in worlds {
         println!("{}: {} mutants", world.name, left.len());
         let tests = Tests::build(&tree, world, args.slow)?;
@@ -108,10 +108,14 @@ pub(crate) fn logic(_: &Shell, args: &LogicArgs) -> Result<()> {
         let how = if reached.contains(&at) { "survives" } else { "no test gets to it" };
         println!("{how}: {}", names[at]);
     }
+    for &at in listed.iter().filter(|at| all.contains(at) && !left.contains(at)) {
+        println!("killed, though {SURVIVORS} has a reason: {}", names[at]);
+    }
     println!(
-        "{made} mutants, {} more are of no type; {} killed, {} survive with a reason, {} without",
+        "{} mutants, {} more are of no type; {} killed, {} survive with a reason, {} without",
+        all.len(),
         of_no_type.len(),
-        made - left.len(),
+        all.len() - left.len(),
         excused.len(),
         new.len(),
     );

@@ -157,8 +157,9 @@ impl Count {
 
     #[cold]
     fn fold(&self, lines: Lines) -> Option<Exit> {
-        // D: publishes what came before. It acquires nothing: what follows does. In one step with `CLOSED`, since a word
-        // that is closed without `BIAS` may reach zero, or be below that.
+        // D: publishes what came before. It acquires nothing: what follows does; a closer that comes second has acquired
+        // it from the door, which each closes before. In one step with `CLOSED`, since a word that is closed without
+        // `BIAS` may reach zero, or be below that.
         step(&self.word, self.load().0, Ordering::Release, Ordering::Relaxed, |now| {
             let next = (!Word(now).is_closed()).then(|| Word(now).fold());
             next.map(|next| (next.0, ())).ok_or(())

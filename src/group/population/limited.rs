@@ -258,7 +258,8 @@ impl Limited {
 
     /// Grants a place to the first wait of `fired` that is undecided; false if there is none.
     ///
-    /// A server comes with one wait; or with more, if the door was closed and all are dismissed meanwhile.
+    /// A server comes with one wait; or with more, if the door was closed and all are dismissed meanwhile. With the others
+    /// it has acquired the close then, so each wait that it dismisses finds the door closed.
     fn grant_first(mut fired: FiredBlocks<InQueue>, deferred: &mut Deferred) -> bool {
         while let Some(due) = fired.pop() {
             let waiter = due.take_one();
