@@ -34,9 +34,7 @@ pub(crate) struct InstructionArgs {
 
 /// Counts, and compares with the baseline; or makes a new one.
 pub(crate) fn instructions(sh: &Shell, args: &InstructionArgs) -> Result<()> {
-    if cmd!(sh, "valgrind --version").quiet().ignore_stderr().read().is_err() {
-        bail!("no valgrind; get it with\n  apt-get install -y --no-install-recommends valgrind");
-    }
+    valgrind(sh)?;
     cmd!(sh, "cargo build --quiet --profile {PROFILE} -p {PACKAGE}").run()?;
     let counted = Counts { compiler: compiler(sh)?, rows: count()? };
 
@@ -212,4 +210,12 @@ impl fmt::Display for Counts {
         }
         Ok(())
     }
+}
+
+/// Checks that it is there.
+pub(crate) fn valgrind(sh: &Shell) -> Result<()> {
+    if cmd!(sh, "valgrind --version").quiet().ignore_stderr().read().is_err() {
+        bail!("no valgrind; get it with\n  apt-get install -y --no-install-recommends valgrind");
+    }
+    Ok(())
 }

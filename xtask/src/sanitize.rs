@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `address` | memory that is touched after its end or beyond it, and what is left behind | by the toolchain at hand |
 //! | `leak` | what is left behind, with little cost | the same |
+//! | `memcheck` | decisions that rest on memory which nobody has written | without a sanitizer: valgrind runs the program |
 //! | `thread` | accesses that nothing orders, also on a processor that orders them by itself | with the library, by Debian's compiler, whose packages bring the library's source |
 //!
 //! The thread sanitizer needs the library built for it, since it would not know what a lock or an `Arc` orders
@@ -38,6 +39,8 @@ enum Sanitizer {
     Address,
     /// What is left behind.
     Leak,
+    /// Decisions that rest on memory which nobody has written.
+    Memcheck,
     /// Accesses that nothing orders.
     Thread,
 }
@@ -57,7 +60,7 @@ const NEEDED: [(&str, &str); 3] = [
 
 /// Runs them.
 pub(crate) fn sanitize(sh: &Shell, args: &SanitizeArgs) -> Result<()> {
-    let all = [Sanitizer::Address, Sanitizer::Leak, Sanitizer::Thread];
+    let all = [Sanitizer::Address, Sanitizer::Leak, Sanitizer::Memcheck, Sanitizer::Thread];
     let wanted = all.iter().filter(|it| args.which.is_empty() || args.which.contains(it));
     let builds = wanted.map(|&which| Build::new(sh, which)).collect::<Result<Vec<_>>>()?;
     for build in builds {
@@ -86,20 +89,33 @@ struct Build {
     toolchain: Toolchain,
     flags: String,
     builds_the_library: bool,
+    /// What runs a program, if it does not run by itself.
+    runner: Option<&'static str>,
 }
+
+/// valgrind runs one thread at a time. What is left behind is the business of others.
+const MEMCHECK: &str = "valgrind --quiet --error-exitcode=9 --fair-sched=yes --leak-check=no";
 
 impl Build {
     fn new(sh: &Shell, which: Sanitizer) -> Result<Self> {
         let name = match which {
             Sanitizer::Address => "address",
             Sanitizer::Leak => "leak",
+            Sanitizer::Memcheck => "memcheck",
             Sanitizer::Thread => "thread",
         };
         let host = host(sh)?;
         let target = crate::target_dir("sanitize").join(name);
         if which != Sanitizer::Thread {
-            let (toolchain, flags) = (Toolchain::of_this_run()?, format!("-Zsanitizer={name}"));
-            return Ok(Self { name, host, target, toolchain, flags, builds_the_library: false });
+            let (toolchain, mut flags) = (Toolchain::of_this_run()?, format!("-Zsanitizer={name}"));
+            let mut runner = None;
+            if which == Sanitizer::Memcheck {
+                crate::instructions::valgrind(sh)?;
+                flags.clear();
+                runner = Some(MEMCHECK);
+            }
+            let builds_the_library = false;
+            return Ok(Self { name, host, target, toolchain, flags, builds_the_library, runner });
         }
         let missing: Vec<_> = NEEDED.iter().filter(|(file, _)| !Path::new(file).exists()).collect();
         if !missing.is_empty() {
@@ -115,7 +131,8 @@ impl Build {
              -Clink-args=-lm -Clink-args=-lpthread -Clink-args=-ldl -Clink-args=-lc"
         );
         let toolchain = Toolchain::in_folder("/usr/bin".into());
-        Ok(Self { name, host, target, toolchain, flags, builds_the_library: true })
+        let builds_the_library = true;
+        Ok(Self { name, host, target, toolchain, flags, builds_the_library, runner: None })
     }
 
     /// `what`, a command of cargo, with the sanitizer.
@@ -123,6 +140,11 @@ impl Build {
         let leaks = crate::root().join(LEAKS);
         let cargo = self.toolchain.nightly_cargo(sh).arg(what);
         let cargo = if self.builds_the_library { cargo.arg("-Zbuild-std") } else { cargo };
+        let triple = self.host.replace('-', "_").to_uppercase();
+        let cargo = match self.runner {
+            Some(runner) => cargo.env(format!("CARGO_TARGET_{triple}_RUNNER"), runner),
+            None => cargo,
+        };
         cargo
             .args(["--target", &self.host, "--target-dir"])
             .arg(&self.target)

@@ -135,7 +135,7 @@ fn run(mutants: &[&Mutant], brief: bool, source: &Source, trees: [&Tree; 2]) -> 
                     let models = if brief { &mutant.models[..1] } else { &mutant.models };
                     let start = Instant::now();
                     let tried = tree.with_mutant(source, mutant, || {
-                        tree.run(models.iter().map(String::as_str))
+                        tree.run(models.iter().map(String::as_str), mutant.is_killed())
                     });
                     let took = start.elapsed();
                     outcomes.lock().expect("nobody panicked").add(mutant, tried, took);

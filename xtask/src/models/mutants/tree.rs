@@ -15,8 +15,10 @@ use super::outcomes::Tried;
 use super::source::Source;
 use crate::models::{LOOM, target_dir};
 
-/// A model that runs longer under a mutant hangs. Without one the slowest takes half a minute.
+/// A model that runs longer under a mutant hangs. Without one the slowest takes half a minute, where it is optimised.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// A model that has to pass may take longer on a busy machine, unoptimised, in a larger world.
+const LONG_PATIENCE: Duration = Duration::from_secs(1800);
 
 /// A copy of what the models are built from.
 pub(super) struct Tree {
@@ -45,7 +47,7 @@ impl Tree {
     pub(super) fn check_unchanged(&self, mutants: &[&Mutant]) -> Result<()> {
         let models: BTreeSet<_> =
             mutants.iter().flat_map(|it| &it.models).map(String::as_str).collect();
-        for (model, how) in self.run(models).context("without a mutant")? {
+        for (model, how) in self.run(models, false).context("without a mutant")? {
             if let Some(how) = how {
                 bail!("{model} fails without any mutant: {how}");
             }
@@ -77,8 +79,13 @@ impl Tree {
         self.cargo(&["check", "--quiet", "-p", "winddown", "--features", "loom"]).map(drop)
     }
 
-    /// Runs `models` and says how each failed.
-    pub(super) fn run<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Result<Tried<'a>> {
+    /// Runs `models`, which are to fail or not, and says how each failed.
+    pub(super) fn run<'a>(
+        &self,
+        models: impl IntoIterator<Item = &'a str>,
+        to_fail: bool,
+    ) -> Result<Tried<'a>> {
+        let patience = if to_fail { PATIENCE } else { LONG_PATIENCE };
         let mut by_binary = BTreeMap::<_, Vec<_>>::new();
         for model in models {
             let (binary, test) = model.split_once("::").context("a model is `binary::test`")?;
@@ -88,7 +95,7 @@ impl Tree {
         for (binary, models) in by_binary {
             let executable = self.build(binary)?;
             for (model, test) in models {
-                tried.push((model, self.run_one(&executable, test)?));
+                tried.push((model, self.run_one(&executable, test, patience)?));
             }
         }
         Ok(tried)
@@ -124,7 +131,7 @@ impl Tree {
     }
 
     /// Runs one model in a process of its own, since a deadlock aborts, and says how it failed.
-    fn run_one(&self, executable: &Path, test: &str) -> Result<Option<String>> {
+    fn run_one(&self, executable: &Path, test: &str, patience: Duration) -> Result<Option<String>> {
         let log = self.root.join("log");
         let file = File::create(&log)?;
         let start = Instant::now();
@@ -133,7 +140,7 @@ impl Tree {
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()?;
-        let Some(status) = child.wait_timeout(PATIENCE)? else {
+        let Some(status) = child.wait_timeout(patience)? else {
             child.kill()?;
             child.wait()?;
             return Ok(Some(format!("hangs after {:.0?}", start.elapsed())));
