@@ -838,12 +838,29 @@ fn a_registration_that_is_replaced_goes() {
 /// Mutants: `seat-arm-does-not-acquire`.
 #[test]
 fn a_child_that_sits_down_too_late_hears_of_the_cancel() {
-    check(|| {
+    sits_down_too_late(2);
+}
+
+/// The same in a front, which has a seat beside only with `--more-seats`.
+///
+/// Edges: B, D, S.
+///
+/// Mutants: `block-fire-front-does-not-release`.
+#[test]
+fn a_child_that_sits_down_too_late_in_a_front_hears_of_the_cancel() {
+    sits_down_too_late(1);
+}
+
+/// A child waits for the first time while its parent, in which so many sit already, is cancelled.
+fn sits_down_too_late(before: usize) {
+    check(move || {
         let root = CancelScope::new().detach();
         // SAFETY: the thread is joined below.
         let root = unsafe { lend(&root) };
         let children = [(); 3].map(|()| root.token().child());
-        let _crowd = [0, 1].map(|at| parked(children[at].token().cancelled(), Waker::noop()));
+        let sit =
+            |child: &CancelScope| parked(child.token().clone().cancelled_owned(), Waker::noop());
+        let _crowd: Vec<_> = children[..before].iter().map(sit).collect();
         let canceller = thread::spawn(move || assert!(root.cancel()));
         let wait = Polled::new(children[2].token().cancelled());
         canceller.join().unwrap();

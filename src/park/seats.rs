@@ -72,8 +72,19 @@ pub(crate) use list::List;
 pub(crate) use spare::SpareRegistration;
 pub(crate) use task::Task;
 
+/// How many seats a front has in which tasks or followers sit.
+pub(crate) const FRONT: usize = match () {
+    () if cfg!(winddown_more_seats) => 2,
+    () if cfg!(loom) => 1,
+    () => 4,
+};
+
 /// How many seats the blocks behind a front have.
-pub(crate) const CROWD: usize = if cfg!(loom) { 2 } else { word::SEATS };
+pub(crate) const CROWD: usize = match () {
+    () if cfg!(winddown_more_seats) => 3,
+    () if cfg!(loom) => 2,
+    () => word::SEATS,
+};
 
 /// What sits in a seat.
 ///

@@ -17,6 +17,9 @@ pub(crate) struct LoomArgs {
     /// Five preemptions in every model, and ten minutes for each.
     #[arg(long)]
     deep: bool,
+    /// More seats in each block, two preemptions in every model, and a minute for each.
+    #[arg(long, conflicts_with = "deep")]
+    more_seats: bool,
     /// Only models whose names contain this.
     filter: Option<String>,
 }
@@ -30,10 +33,15 @@ impl LoomArgs {
 
 /// What the models are built with.
 const LOOM: &str = "--cfg loom";
+/// The same, with larger blocks: fronts of two seats, and three in those behind.
+const MORE_SEATS: &str = "--cfg loom --cfg winddown_more_seats";
 
 /// Runs the models.
 pub(crate) fn loom(sh: &Shell, args: &LoomArgs) -> Result<()> {
-    let target = target_dir();
+    let (flags, target) = match args.more_seats {
+        true => (MORE_SEATS, target_dir().join("more-seats")),
+        false => (LOOM, target_dir()),
+    };
     let filter = args.filter.as_slice();
     let tests = match &args.filter {
         Some(name) => files_with(sh, name)?,
@@ -43,19 +51,25 @@ pub(crate) fn loom(sh: &Shell, args: &LoomArgs) -> Result<()> {
     let build = &[&build[..], &tests].concat();
     if let Some(name) = &args.filter {
         let list = cmd!(sh, "cargo test {build...} --target-dir {target} -- --list {name}");
-        let list = with_flags(list, LOOM).quiet().read()?;
+        let list = with_flags(list, flags).quiet().read()?;
         ensure!(
             list.lines().any(|line| line.ends_with(": test")),
             "no model has {name:?} in its name; the models are the tests in loom-tests/tests/"
         );
     }
     let test = cmd!(sh, "cargo test {build...} --target-dir {target} -- {filter...}");
-    let test = if args.deep {
-        test.env("LOOM_MAX_PREEMPTIONS", "5").env("LOOM_MAX_DURATION", "600")
-    } else {
-        test
+    let bounds = match args {
+        LoomArgs { deep: true, .. } => Some(("5", "600")),
+        LoomArgs { more_seats: true, .. } => Some(("2", "60")),
+        _ => None,
     };
-    Ok(with_flags(test, LOOM).run()?)
+    let test = match bounds {
+        Some((preemptions, seconds)) => {
+            test.env("LOOM_MAX_PREEMPTIONS", preemptions).env("LOOM_MAX_DURATION", seconds)
+        }
+        None => test,
+    };
+    Ok(with_flags(test, flags).run()?)
 }
 
 /// The files that have a model with `name` in its name, as options of cargo; all of them, if none tells.

@@ -6,7 +6,7 @@ use core::task::Waker;
 use super::Node;
 use crate::cancel::callback::Callback;
 use crate::park::deferred::Deferred;
-use crate::park::seats::{CROWD, List, Seat, Settled, Target, Task};
+use crate::park::seats::{CROWD, FRONT, List, Seat, Settled, Target, Task};
 use crate::sync::{Arc, Weak};
 
 /// A task, or a thread, that waits for a cancellation. Its list is in the node.
@@ -114,7 +114,7 @@ impl Drop for WeakFollower {
 unsafe impl Target for WeakFollower {
     type Home = List<Self>;
     const LIST: usize = 0;
-    type Front = [Seat<Self>; if cfg!(loom) { 1 } else { 4 }];
+    type Front = [Seat<Self>; FRONT];
     type Further = [Seat<Self>; CROWD];
     const WAKES: bool = false;
 

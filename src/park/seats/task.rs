@@ -2,7 +2,7 @@
 
 use core::task::Waker;
 
-use super::{CROWD, List, Seat, Settled, Target};
+use super::{CROWD, FRONT, List, Seat, Settled, Target};
 use crate::park::deferred::Deferred;
 use crate::park::waker::unparks;
 
@@ -28,7 +28,7 @@ impl AsRef<Waker> for Task {
 unsafe impl Target for Task {
     type Home = List<Self>;
     const LIST: usize = 0;
-    type Front = [Seat<Self>; if cfg!(loom) { 1 } else { 4 }];
+    type Front = [Seat<Self>; FRONT];
     type Further = [Seat<Self>; CROWD];
     const WAKES: bool = true;
 

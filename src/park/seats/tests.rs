@@ -10,16 +10,13 @@ use core::task::Poll;
 use core::pin::Pin;
 use core::task::{Context, Waker};
 
-use super::CROWD;
 use super::chain::NOTIFY_AT_MOST;
+use super::{CROWD, FRONT};
 use crate::WaitGroup;
 use crate::future::Wait;
 
 /// How many waits are not polled any more.
 const OLD: usize = 10_000;
-
-/// How many sit in the front.
-const FRONT: usize = 4;
 
 /// How many blocks as many new waits take behind the front, where all seats are free.
 fn blocks(waits: usize) -> usize {

@@ -26,7 +26,7 @@ pub(crate) use ledger::{LedgerArgs, ledger};
 use list::{List, Mutant};
 use outcomes::Outcomes;
 use source::Source;
-use tree::Tree;
+use tree::{Tree, World};
 
 /// How to run the mutants.
 #[derive(Debug, Default, Args)]
@@ -135,7 +135,9 @@ fn run(mutants: &[&Mutant], brief: bool, source: &Source, trees: [&Tree; 2]) -> 
                     let models = if brief { &mutant.models[..1] } else { &mutant.models };
                     let start = Instant::now();
                     let tried = tree.with_mutant(source, mutant, || {
-                        tree.run(models.iter().map(String::as_str), mutant.is_killed())
+                        let more_seats = mutant.more_seats;
+                        let world = World { more_seats, to_fail: mutant.is_killed() };
+                        tree.run(models.iter().map(String::as_str), world)
                     });
                     let took = start.elapsed();
                     outcomes.lock().expect("nobody panicked").add(mutant, tried, took);

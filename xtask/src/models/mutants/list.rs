@@ -39,6 +39,9 @@ pub(super) struct Mutant {
     /// Run in the bounded form too.
     #[serde(default)]
     pub(super) core: bool,
+    /// Run with larger blocks.
+    #[serde(default)]
+    pub(super) more_seats: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,12 +13,21 @@ use wait_timeout::ChildExt as _;
 use super::list::Mutant;
 use super::outcomes::Tried;
 use super::source::Source;
-use crate::models::{LOOM, target_dir};
+use crate::models::{LOOM, MORE_SEATS, target_dir};
 
 /// A model that runs longer under a mutant hangs. Without one the slowest takes half a minute, where it is optimised.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// A model that has to pass may take longer on a busy machine, unoptimised, in a larger world.
 const LONG_PATIENCE: Duration = Duration::from_secs(1800);
+
+/// How models are run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct World {
+    /// With larger blocks.
+    pub(super) more_seats: bool,
+    /// Whether they are to fail.
+    pub(super) to_fail: bool,
+}
 
 /// A copy of what the models are built from.
 pub(super) struct Tree {
@@ -45,11 +54,15 @@ impl Tree {
 
     /// The models of `mutants` pass as long as nothing is broken.
     pub(super) fn check_unchanged(&self, mutants: &[&Mutant]) -> Result<()> {
-        let models: BTreeSet<_> =
-            mutants.iter().flat_map(|it| &it.models).map(String::as_str).collect();
-        for (model, how) in self.run(models, false).context("without a mutant")? {
-            if let Some(how) = how {
-                bail!("{model} fails without any mutant: {how}");
+        for more_seats in [false, true] {
+            let mutants = mutants.iter().filter(|it| it.more_seats == more_seats);
+            let models: BTreeSet<_> =
+                mutants.flat_map(|it| &it.models).map(String::as_str).collect();
+            let world = World { more_seats, to_fail: false };
+            for (model, how) in self.run(models, world).context("without a mutant")? {
+                if let Some(how) = how {
+                    bail!("{model} fails without any mutant: {how}");
+                }
             }
         }
         Ok(())
@@ -76,16 +89,16 @@ impl Tree {
 
     /// Compiles the crate as the models use it, and no model.
     pub(super) fn check(&self) -> Result<()> {
-        self.cargo(&["check", "--quiet", "-p", "winddown", "--features", "loom"]).map(drop)
+        self.cargo(&["check", "--quiet", "-p", "winddown", "--features", "loom"], false).map(drop)
     }
 
-    /// Runs `models`, which are to fail or not, and says how each failed.
+    /// Runs `models`, and says how each failed.
     pub(super) fn run<'a>(
         &self,
         models: impl IntoIterator<Item = &'a str>,
-        to_fail: bool,
+        world: World,
     ) -> Result<Tried<'a>> {
-        let patience = if to_fail { PATIENCE } else { LONG_PATIENCE };
+        let patience = if world.to_fail { PATIENCE } else { LONG_PATIENCE };
         let mut by_binary = BTreeMap::<_, Vec<_>>::new();
         for model in models {
             let (binary, test) = model.split_once("::").context("a model is `binary::test`")?;
@@ -93,7 +106,7 @@ impl Tree {
         }
         let mut tried = Vec::new();
         for (binary, models) in by_binary {
-            let executable = self.build(binary)?;
+            let executable = self.build(binary, world.more_seats)?;
             for (model, test) in models {
                 tried.push((model, self.run_one(&executable, test, patience)?));
             }
@@ -102,9 +115,9 @@ impl Tree {
     }
 
     /// Builds one test binary and gives its path.
-    fn build(&self, binary: &str) -> Result<PathBuf> {
+    fn build(&self, binary: &str, more_seats: bool) -> Result<PathBuf> {
         let test = ["test", "--release", "--no-run", "-p", "winddown-loom-tests", "--test", binary];
-        let said = self.cargo(&test)?;
+        let said = self.cargo(&test, more_seats)?;
         let executable = said
             .lines()
             .find(|line| line.trim_start().starts_with("Executable"))
@@ -114,12 +127,16 @@ impl Tree {
     }
 
     /// Runs cargo, which must succeed, and gives what it said.
-    fn cargo(&self, args: &[&str]) -> Result<String> {
+    fn cargo(&self, args: &[&str], more_seats: bool) -> Result<String> {
+        let (flags, target) = match more_seats {
+            true => (MORE_SEATS, self.target.join("more-seats")),
+            false => (LOOM, self.target.clone()),
+        };
         let output = Command::new("cargo")
             .args(args)
             .args(["--color=never", "--target-dir"])
-            .arg(&self.target)
-            .env("RUSTFLAGS", LOOM)
+            .arg(target)
+            .env("RUSTFLAGS", flags)
             // Each mutant changes a line or two.
             .env("CARGO_INCREMENTAL", "1")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
