@@ -80,7 +80,7 @@ async fn accept(guard: TaskGuard, listener: TcpListener) {
     }
 }
 
-/// Serves one connection. The guard is the first parameter, so it is dropped last: after the stream.
+/// Serves one connection. The guard is the first parameter, so once that has begun it is dropped last.
 async fn serve(guard: TaskGuard, stream: TcpStream) -> io::Result<()> {
     let mut stream = BufStream::new(stream);
     loop {

@@ -70,7 +70,8 @@ pub fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output>
 }
 
 /// Parks two waits with wakers that do nothing. The first takes the only seat of the front, and the second
-/// opens a further block, whose other seat is free: the next wait takes it.
+/// opens a further block, whose other seat is free: the next wait takes it. With `--more-seats` both may sit in a front,
+/// and the next wait opens the block.
 pub fn crowd<F: Future + Unpin>(wait: impl Fn() -> F) -> [F; 2] {
     unexplored(|| [(), ()].map(|()| parked(wait(), Waker::noop())))
 }

@@ -72,7 +72,7 @@ pub(crate) use list::List;
 pub(crate) use spare::SpareRegistration;
 pub(crate) use task::Task;
 
-/// How many seats a front has in which tasks or followers sit.
+/// How many seats a front has; that of a scope's tasks has one.
 pub(crate) const FRONT: usize = match () {
     () if cfg!(winddown_more_seats) => 2,
     () if cfg!(loom) => 1,

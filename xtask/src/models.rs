@@ -33,7 +33,7 @@ impl LoomArgs {
 
 /// What the models are built with.
 const LOOM: &str = "--cfg loom";
-/// The same, with larger blocks: fronts of two seats, and three in those behind.
+/// The same, with larger blocks: fronts of two seats, but that of a scope's tasks, and three in those behind.
 const MORE_SEATS: &str = "--cfg loom --cfg winddown_more_seats";
 
 /// Runs the models.

@@ -1,4 +1,5 @@
-//! The sanitizers: tests, histories, sequences and a soak, in builds that watch each access to memory.
+//! The sanitizers: tests, histories, sequences and a soak, in builds, or under valgrind, that watch each access to
+//! memory.
 //!
 //! | sanitizer | finds | how it is built |
 //! |---|---|---|

@@ -102,7 +102,7 @@ fn looks(group: &TaskGroup, last: &TaskGuard) {
     drop(group.clone());
     assert!(!group.is_drained() && !group.is_empty());
     assert_ne!((group.len(), last.group().len()), (0, 0));
-    // The group of `whole` has this one, and the child of `of_a_child` has none.
+    // The group of `whole` has this one; those of `of_a_child` and `with_errors` have none.
     assert!(group.limit().is_none_or(|limit| limit.get() == 2));
     assert!(group.is_closed() || !group.token().is_cancelled());
     assert_eq!(last.token().is_cancelled(), group.token().is_cancelled());

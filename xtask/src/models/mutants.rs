@@ -83,7 +83,11 @@ pub(crate) fn mutants(sh: &Shell, args: &MutantArgs) -> Result<()> {
         _ if args.models_pass => {}
         Some(_) => tree.check_unchanged(&mutants)?,
         // As they are optimised, and two at a time.
-        None => super::loom(sh, &LoomArgs::bounded())?,
+        None => {
+            super::loom(sh, &LoomArgs::bounded())?;
+            let of_larger_blocks = mutants.iter().copied().filter(|it| it.more_seats);
+            tree.check_unchanged(&of_larger_blocks.collect::<Vec<_>>())?;
+        }
     }
     // Most of the time goes into the compiler, which uses one core for so small a crate.
     let other = Tree::copy("more-mutants", target_dir().join("more"))?;

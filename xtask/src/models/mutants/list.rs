@@ -119,7 +119,8 @@ impl Mutant {
     pub(super) fn told(&self) -> String {
         let name = &self.name;
         if self.is_killed() {
-            format!("`{name}`, `{}`", self.models[0])
+            let world = if self.more_seats { " (with more seats)" } else { "" };
+            format!("`{name}`, `{}`{world}", self.models[0])
         } else {
             format!("`{name}` *survives*")
         }
