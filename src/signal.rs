@@ -248,7 +248,21 @@ impl<T> Signal<T> {
     }
 
     /// Takes the value out, which nobody else can reach any more; `None` if the signal was never closed.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of a waker's drop, if the signal was never closed and a forgotten wait has left one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let port = winddown::Signal::<u16>::typed();
+    /// port.close_with(80).unwrap();
+    /// assert_eq!(port.into_inner(), Some(80));
+    /// assert_eq!(winddown::Signal::<u16>::typed().into_inner(), None);
+    /// ```
     pub fn into_inner(mut self) -> Option<T> {
+        // A signal with a value has fired all wakers, so its drop runs no foreign code that could panic and leak it.
         self.reset()
     }
 

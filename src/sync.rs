@@ -75,7 +75,7 @@ pub(crate) fn is_only<T>(this: &Arc<T>) -> bool {
         // That sanitizer knows no fences. The step from a weak reference to a strong one acquires the same.
         drop(Arc::downgrade(this).upgrade());
     } else {
-        // C: acquires what those who are gone had registered.
+        // C: acquires what was registered by a reference that is gone.
         fence(Ordering::Acquire);
     }
     true

@@ -431,8 +431,8 @@ impl Source for WaitGroup {
     }
 
     fn announce(&self, seen: Option<Round>, _: &mut Deferred) -> Announced<Round> {
-        // A: a wait that finds the work done acquires what was done. B, C: also where `WAITERS` is set already, since the next zero must acquire this
-        // registration and not only the one that set the bit.
+        // A: a wait that finds the work done acquires what was done. B, C: also where `WAITERS` is set already, since
+        // the next zero must acquire this registration, and not only the one that set the bit.
         let round = step(&self.word, self.load().0, Ordering::Release, Ordering::Acquire, |now| {
             let next = Word(now).announce(seen).ok_or(())?;
             Ok::<_, ()>((next.0, seen.unwrap_or(Word(now).round())))

@@ -257,7 +257,7 @@ impl Node {
     /// Whether nobody but the holder of `this` can tell if the node is cancelled: no other handle, no
     /// descendant, no callback.
     pub(crate) fn is_alone(this: &Arc<Self>) -> bool {
-        // Those who dropped the other references may have left a callback.
+        // A thread that dropped another reference may have left a callback.
         is_only(this) && this.detached.is_empty()
     }
 

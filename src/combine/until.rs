@@ -28,6 +28,10 @@ pin_project! {
     /// # Panics
     ///
     /// When polled again after it was ready.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of the work, and of the limit.
     #[derive(Debug)]
     #[must_use = "does nothing unless awaited or polled"]
     pub struct Until<F, L> {

@@ -2,8 +2,8 @@
 //!
 //! Loom tries all orders of few steps. Threads of the system try few orders of any number of steps, and mostly the same
 //! ones, since an operation is over before another core is told of it. A pause in the midst of it, which lets another
-//! thread go first, brings up those that are rare. Where a thread pauses depends on its seed alone. It needs `std` and atomics of
-//! 64 bits.
+//! thread go first, brings up those that are rare. Where a thread pauses depends on its seed alone. It needs `std` and
+//! atomics of 64 bits.
 
 use core::cell::Cell;
 use core::ops::{Deref, DerefMut};

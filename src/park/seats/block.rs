@@ -244,7 +244,7 @@ impl<T: Target> Block<T> {
     /// Fires the front. None if nothing is due.
     #[inline]
     pub(super) fn fire_front(self) -> Option<usize> {
-        // S: acquires the targets, also that of an owner who has armed its seat and not announced itself yet: C does
+        // S: acquires the targets, also that of a wait that has armed its seat and not announced itself yet: C does
         // not bring it, where another wait had set `WAITERS`. To an arm that comes too late it publishes what led
         // to the fire. V: acquires what the last delivery did to the mask.
         self.step(Ordering::AcqRel, Word::fire_front)

@@ -171,8 +171,8 @@ impl<T: Target> Chain<T> {
     /// A new block, to be opened by the caller.
     fn grow(&self) -> Block<T> {
         let new = Box::into_raw(Box::new(Further::new(self, OPENING)));
-        // P: acquires the blocks behind it, which are reached from this one by whoever has it from a hint; here and in
-        // an exchange that fails.
+        // P: acquires the blocks behind it, here and in an exchange that fails. A thread that has this block from a hint
+        // goes on to them.
         let newest = self.newest.load(Ordering::Acquire);
         // P: publishes the block; and those behind it, since each exchange continues the release sequence of the one
         // before.

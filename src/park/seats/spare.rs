@@ -76,8 +76,8 @@ impl<T: Target> SpareRegistration<T> {
             }
             None => EMPTY,
         };
-        // T: `FULL` publishes the registration, and what we did to it, to who takes it: a thread that shares the handle,
-        // with which nothing else orders us. `EMPTY` publishes that we have read the place.
+        // T: `FULL` publishes the registration, and what we did to it, to the thread that takes it: it shares the handle,
+        // and nothing else orders us. `EMPTY` publishes that we have read the place.
         self.state.store(state, Ordering::Release);
     }
 
